@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Checkpoints: points to count changes from.  Flags are libvirt's, bit for bit. */
+
+#include <vmpoint/checkpoint-record.h>
+#include <vmpoint/host.h>
+
+G_BEGIN_DECLS
+
+typedef enum {
+    VMP_CHECKPOINT_CREATE_REDEFINE = 1 << 0,
+    VMP_CHECKPOINT_CREATE_QUIESCE = 1 << 1,
+    VMP_CHECKPOINT_CREATE_REDEFINE_VALIDATE = 1 << 2,
+} VmpCheckpointCreateFlags;
+
+/* Starts a dirty bitmap on every chosen disk at one instant.  @xml NULL = an empty
+ * <domaincheckpoint/>.  Returns the name; free with g_free(). */
+VMP_PUBLIC char *
+vmp_checkpoint_create(VmpHost *host, const char *domain, const char *xml,
+                      VmpCheckpointCreateFlags flags, VmpOperation *operation, GError **error);
+
+typedef enum {
+    VMP_CHECKPOINT_LIST_ROOTS = 1 << 0,
+    VMP_CHECKPOINT_LIST_DESCENDANTS = 1 << 0,
+    VMP_CHECKPOINT_LIST_TOPOLOGICAL = 1 << 1,
+    VMP_CHECKPOINT_LIST_LEAVES = 1 << 2,
+    VMP_CHECKPOINT_LIST_NO_LEAVES = 1 << 3,
+} VmpCheckpointListFlags;
+
+typedef struct {
+    char *name, *parent;
+    gint64 creation_time;
+    gboolean current;
+    guint children, descendants;
+} VmpCheckpointInfo;
+
+VMP_PUBLIC void
+vmp_checkpoint_info_free(VmpCheckpointInfo *info);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpCheckpointInfo, vmp_checkpoint_info_free)
+
+VMP_PUBLIC GPtrArray *
+vmp_checkpoint_list(VmpHost *host, const char *domain, const char *from,
+                    VmpCheckpointListFlags flags, GError **error);
+VMP_PUBLIC VmpCheckpointInfo *
+vmp_checkpoint_get_info(VmpHost *host, const char *domain, const char *name, GError **error);
+/* With FORMAT_SIZE the bytes dirty since it are asked of the bitmaps, disk by disk. */
+VMP_PUBLIC char *
+vmp_checkpoint_get_xml(VmpHost *host, const char *domain, const char *name,
+                       VmpCheckpointFormatFlags flags, GError **error);
+
+typedef enum {
+    VMP_CHECKPOINT_DELETE_CHILDREN = 1 << 0,
+    VMP_CHECKPOINT_DELETE_METADATA_ONLY = 1 << 1,
+    VMP_CHECKPOINT_DELETE_CHILDREN_ONLY = 1 << 2,
+} VmpCheckpointDeleteFlags;
+
+VMP_PUBLIC gboolean
+vmp_checkpoint_delete(VmpHost *host, const char *domain, const char *name,
+                      VmpCheckpointDeleteFlags flags, VmpOperation *operation, GError **error);
+
+G_END_DECLS

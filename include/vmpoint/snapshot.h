@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Snapshots: points to go back to.  Flags are libvirt's
+ * (virDomainSnapshotCreateXML and friends), bit for bit.
+ */
+
+#include <vmpoint/host.h>
+#include <vmpoint/snapshot-record.h>
+
+G_BEGIN_DECLS
+
+typedef enum {
+    VMP_SNAPSHOT_CREATE_REDEFINE = 1 << 0,
+    VMP_SNAPSHOT_CREATE_CURRENT = 1 << 1,
+    VMP_SNAPSHOT_CREATE_NO_METADATA = 1 << 2,
+    VMP_SNAPSHOT_CREATE_HALT = 1 << 3,
+    VMP_SNAPSHOT_CREATE_DISK_ONLY = 1 << 4,
+    VMP_SNAPSHOT_CREATE_REUSE_EXT = 1 << 5,
+    VMP_SNAPSHOT_CREATE_QUIESCE = 1 << 6,
+    VMP_SNAPSHOT_CREATE_ATOMIC = 1 << 7,
+    VMP_SNAPSHOT_CREATE_LIVE = 1 << 8,
+    VMP_SNAPSHOT_CREATE_VALIDATE = 1 << 9,
+} VmpSnapshotCreateFlags;
+
+/* Creates a snapshot from a <domainsnapshot> document (NULL = an empty one).  Returns its
+ * name; free with g_free().  All disks change at one instant or none does. */
+VMP_PUBLIC char *
+vmp_snapshot_create(VmpHost *host, const char *domain, const char *xml,
+                    VmpSnapshotCreateFlags flags, VmpOperation *operation, GError **error);
+
+typedef enum {
+    VMP_SNAPSHOT_LIST_ROOTS = 1 << 0,       /* without @from */
+    VMP_SNAPSHOT_LIST_DESCENDANTS = 1 << 0, /* with @from: all below, not only children */
+    VMP_SNAPSHOT_LIST_METADATA = 1 << 1,
+    VMP_SNAPSHOT_LIST_LEAVES = 1 << 2,
+    VMP_SNAPSHOT_LIST_NO_LEAVES = 1 << 3,
+    VMP_SNAPSHOT_LIST_NO_METADATA = 1 << 4, /* always empty: only what the store has is tracked */
+    VMP_SNAPSHOT_LIST_INACTIVE = 1 << 5,    /* state shutoff */
+    VMP_SNAPSHOT_LIST_ACTIVE = 1 << 6,
+    VMP_SNAPSHOT_LIST_DISK_ONLY = 1 << 7,
+    VMP_SNAPSHOT_LIST_INTERNAL = 1 << 8,
+    VMP_SNAPSHOT_LIST_EXTERNAL = 1 << 9,
+    VMP_SNAPSHOT_LIST_TOPOLOGICAL = 1 << 10,
+} VmpSnapshotListFlags;
+
+typedef struct {
+    char *name, *parent; /* parent NULL = root */
+    gint64 creation_time;
+    VmpState state;
+    VmpLocation location;
+    gboolean current, has_domain;
+    guint children, descendants; /* descendants only from vmp_snapshot_get_info() */
+} VmpSnapshotInfo;
+
+VMP_PUBLIC void
+vmp_snapshot_info_free(VmpSnapshotInfo *info);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpSnapshotInfo, vmp_snapshot_info_free)
+
+/* Array of VmpSnapshotInfo: by name, or parents first with TOPOLOGICAL.  A filter group with
+ * no bit or all bits set does not filter.  @from NULL = the whole domain. */
+VMP_PUBLIC GPtrArray *
+vmp_snapshot_list(VmpHost *host, const char *domain, const char *from,
+                  VmpSnapshotListFlags flags, GError **error);
+/* @name NULL: the current snapshot (NOT_FOUND if there is none). */
+VMP_PUBLIC VmpSnapshotInfo *
+vmp_snapshot_get_info(VmpHost *host, const char *domain, const char *name, GError **error);
+VMP_PUBLIC char *
+vmp_snapshot_get_xml(VmpHost *host, const char *domain, const char *name,
+                     VmpSnapshotFormatFlags flags, GError **error);
+/* Makes @name current without touching the domain. */
+VMP_PUBLIC gboolean
+vmp_snapshot_set_current(VmpHost *host, const char *domain, const char *name,
+                         VmpOperation *operation, GError **error);
+
+typedef enum {
+    VMP_SNAPSHOT_REVERT_RUNNING = 1 << 0,
+    VMP_SNAPSHOT_REVERT_PAUSED = 1 << 1,
+    VMP_SNAPSHOT_REVERT_FORCE = 1 << 2,
+    VMP_SNAPSHOT_REVERT_RESET_NVRAM = 1 << 3,
+} VmpSnapshotRevertFlags;
+
+/* Ends in the snapshot's state or in the state before.  VMP_ERROR_RISKY lists all risks
+ * that FORCE would override (docs/design/revert.md).  @save_current (or NULL): name of a
+ * snapshot to make of the state that is left. */
+VMP_PUBLIC gboolean
+vmp_snapshot_revert(VmpHost *host, const char *domain, const char *name,
+                    VmpSnapshotRevertFlags flags, const char *save_current,
+                    VmpOperation *operation, GError **error);
+
+typedef enum {
+    VMP_SNAPSHOT_DELETE_CHILDREN = 1 << 0,
+    VMP_SNAPSHOT_DELETE_METADATA_ONLY = 1 << 1,
+    VMP_SNAPSHOT_DELETE_CHILDREN_ONLY = 1 << 2,
+} VmpSnapshotDeleteFlags;
+
+VMP_PUBLIC gboolean
+vmp_snapshot_delete(VmpHost *host, const char *domain, const char *name,
+                    VmpSnapshotDeleteFlags flags, VmpOperation *operation, GError **error);
+
+G_END_DECLS

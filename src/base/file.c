@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+static gboolean
+write_all(int fd, const char *data, gsize length)
+{
+    while (length > 0) {
+        gssize written = TEMP_FAILURE_RETRY(write(fd, data, length));
+        if (written < 0)
+            return FALSE;
+        data += written;
+        length -= (gsize)written;
+    }
+    return TRUE;
+}
+
+gboolean
+vmp_dir_sync(const char *path, GError **error)
+{
+    g_auto(VmpFd) fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 || fsync(fd) < 0)
+        return vmp_fail_errno(error, errno, "cannot sync directory '%s'", path);
+    return TRUE;
+}
+
+gboolean
+vmp_file_replace(const char *path, const char *data, gssize length, guint mode, GError **error)
+{
+    gsize size = length < 0 ? strlen(data) : (gsize)length;
+    g_autofree char *aside = g_strdup_printf("%s.XXXXXX", path);
+    g_auto(VmpFd) fd = g_mkstemp_full(aside, O_RDWR | O_CLOEXEC, (int)mode);
+
+    if (fd < 0)
+        return vmp_fail_errno(error, errno, "cannot make '%s'", aside);
+
+    if (!write_all(fd, data, size) || fsync(fd) < 0 || rename(aside, path) < 0) {
+        int errnum = errno;
+        unlink(aside);
+        return vmp_fail_errno(error, errnum, "cannot write '%s'", path);
+    }
+
+    g_autofree char *dir = g_path_get_dirname(path);
+    return vmp_dir_sync(dir, error);
+}
+
+char *
+vmp_file_read(const char *path, gsize max, gsize *length, GError **error)
+{
+    g_auto(VmpFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    struct stat info;
+
+    if (fd < 0 || fstat(fd, &info) < 0) {
+        vmp_fail_errno(error, errno, "cannot open '%s'", path);
+        return NULL;
+    }
+    if (S_ISDIR(info.st_mode))
+        return vmp_fail_null(error, VMP_ERROR_INVALID, "'%s' is a directory", path);
+
+    /* Read to the end, not to st_size: pipes and /proc have none. */
+    g_autoptr(GByteArray) content = g_byte_array_new();
+    for (;;) {
+        guint8 buffer[65536];
+        gssize got = TEMP_FAILURE_RETRY(read(fd, buffer, sizeof buffer));
+        if (got < 0) {
+            vmp_fail_errno(error, errno, "cannot read '%s'", path);
+            return NULL;
+        }
+        if (got == 0)
+            break;
+        if (content->len + (gsize)got > max)
+            return vmp_fail_null(error, VMP_ERROR_INVALID, "'%s' is larger than %zu bytes", path,
+                                 max);
+        g_byte_array_append(content, buffer, (guint)got);
+    }
+
+    if (length)
+        *length = content->len;
+    g_byte_array_append(content, (const guint8 *)"", 1);
+    return (char *)g_byte_array_free(g_steal_pointer(&content), FALSE);
+}
+
+gboolean
+vmp_dir_ensure(const char *path, guint mode, GError **error)
+{
+    if (g_mkdir_with_parents(path, (int)mode) < 0)
+        return vmp_fail_errno(error, errno, "cannot make directory '%s'", path);
+    return TRUE;
+}
+
+gboolean
+vmp_file_remove(const char *path, GError **error)
+{
+    if (unlink(path) < 0 && errno != ENOENT)
+        return vmp_fail_errno(error, errno, "cannot remove '%s'", path);
+    return TRUE;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Files whose content must be there or not, and nothing between.
+ *
+ * The only module that replaces a file: written aside, fsynced, renamed, and the
+ * directory fsynced.
+ */
+
+#include <glib.h>
+#include <glib/gstdio.h>
+
+/* A descriptor that closes itself: g_auto(VmpFd) fd = open(...). */
+typedef int VmpFd;
+static inline void
+vmp_fd_clear(VmpFd *fd)
+{
+    if (*fd >= 0)
+        g_close(*fd, NULL);
+    *fd = -1;
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmpFd, vmp_fd_clear)
+
+gboolean
+vmp_file_replace(const char *path, const char *data, gssize length, guint mode, GError **error);
+/* Whole content, refused with VMP_ERROR_INVALID beyond @max bytes. */
+char *
+vmp_file_read(const char *path, gsize max, gsize *length, GError **error);
+/* Makes @path and its parents with @mode; an existing one is fine. */
+gboolean
+vmp_dir_ensure(const char *path, guint mode, GError **error);
+gboolean
+vmp_dir_sync(const char *path, GError **error);
+/* unlink(); that it is gone already is success. */
+gboolean
+vmp_file_remove(const char *path, GError **error);

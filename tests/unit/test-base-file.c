@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib/gstdio.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/file.h"
+
+static char *
+make_dir(void)
+{
+    char *dir = g_dir_make_tmp("vmp-file-XXXXXX", NULL);
+
+    g_assert_nonnull(dir);
+    return dir;
+}
+
+static void
+a_replaced_file_has_the_new_content_and_mode_and_leaves_nothing_beside(void)
+{
+    g_autofree char *dir = make_dir();
+    g_autofree char *path = g_build_filename(dir, "x", NULL);
+    g_autoptr(GError) error = NULL;
+    struct stat info;
+    gsize length = 0;
+
+    g_assert_true(vmp_file_replace(path, "old", -1, 0600, &error));
+    g_assert_true(vmp_file_replace(path, "n\0w", 3, 0600, &error));
+    g_autofree char *content = vmp_file_read(path, 100, &length, &error);
+    g_assert_no_error(error);
+    g_assert_cmpmem(content, length, "n\0w", 3);
+    g_assert_cmpint(stat(path, &info), ==, 0);
+    g_assert_cmpint(info.st_mode & 0777, ==, 0600);
+
+    g_assert_true(vmp_file_remove(path, &error));
+    g_assert_true(vmp_file_remove(path, &error)); /* gone already is fine */
+    g_assert_cmpint(g_rmdir(dir), ==, 0);         /* nothing was left beside it */
+}
+
+static void
+reading_stops_at_its_limit(void)
+{
+    g_autofree char *dir = make_dir();
+    g_autofree char *path = g_build_filename(dir, "x", NULL);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vmp_file_replace(path, "123456", -1, 0600, &error));
+    g_assert_null(vmp_file_read(path, 5, NULL, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_INVALID);
+    g_clear_error(&error);
+    g_assert_null(vmp_file_read("/dev/zero", 1 << 20, NULL, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_INVALID);
+    g_clear_error(&error);
+    g_assert_null(vmp_file_read(dir, 100, NULL, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_INVALID);
+
+    g_assert_true(vmp_file_remove(path, NULL));
+    g_rmdir(dir);
+}
+
+static void
+a_missing_folder_is_an_error_that_names_the_file(void)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(vmp_file_replace("/nonexistent/x", "y", -1, 0600, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_NOT_FOUND);
+    g_assert_nonnull(g_strrstr(error->message, "/nonexistent/x"));
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/base/file/a-replaced-file-has-the-new-content-and-leaves-nothing-beside",
+                    a_replaced_file_has_the_new_content_and_mode_and_leaves_nothing_beside);
+    g_test_add_func("/base/file/reading-stops-at-its-limit", reading_stops_at_its_limit);
+    g_test_add_func("/base/file/a-missing-folder-is-an-error-that-names-the-file",
+                    a_missing_folder_is_an_error_that_names_the_file);
+    return g_test_run();
+}
