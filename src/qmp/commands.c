@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "qmp/commands.h"
+
+/* Arguments are built in QEMU's order of words; see base/json.h for the triples. */
+#define COMMAND(name, ...) vmp_qmp_command_new((name), vmp_json_build(__VA_ARGS__, NULL))
+
+/* Queries */
+
+VmpQmpCommand *
+vmp_qmp_query_status(void)
+{
+    return vmp_qmp_command_new("query-status", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_query_block(void)
+{
+    return vmp_qmp_command_new("query-block", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_query_named_block_nodes(void)
+{
+    return COMMAND("query-named-block-nodes", "b:flat", TRUE);
+}
+
+VmpQmpCommand *
+vmp_qmp_query_block_graph(void)
+{
+    return vmp_qmp_command_new("x-debug-query-block-graph", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_query_jobs(void)
+{
+    return vmp_qmp_command_new("query-jobs", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_query_block_jobs(void)
+{
+    return vmp_qmp_command_new("query-block-jobs", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_query_migrate(void)
+{
+    return vmp_qmp_command_new("query-migrate", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_query_block_exports(void)
+{
+    return vmp_qmp_command_new("query-block-exports", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_query_qmp_schema(void)
+{
+    return vmp_qmp_command_new("query-qmp-schema", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_query_blockstats(void)
+{
+    return vmp_qmp_command_new("query-blockstats", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_query_name(void)
+{
+    return vmp_qmp_command_new("query-name", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_query_uuid(void)
+{
+    return vmp_qmp_command_new("query-uuid", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_qom_get(const char *path, const char *property)
+{
+    return COMMAND("qom-get", "s:path", path, "s:property", property);
+}
+
+VmpQmpCommand *
+vmp_qmp_qom_list(const char *path)
+{
+    return COMMAND("qom-list", "s:path", path);
+}
+
+/* The machine */
+
+VmpQmpCommand *
+vmp_qmp_stop(void)
+{
+    return vmp_qmp_command_new("stop", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_cont(void)
+{
+    return vmp_qmp_command_new("cont", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_system_reset(void)
+{
+    return vmp_qmp_command_new("system_reset", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_system_powerdown(void)
+{
+    return vmp_qmp_command_new("system_powerdown", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_balloon(guint64 bytes)
+{
+    return COMMAND("balloon", "i:value", (gint64)bytes);
+}
+
+VmpQmpCommand *
+vmp_qmp_quit(void)
+{
+    return vmp_qmp_command_new("quit", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_qom_set(const char *path, const char *property, VmpJson *value)
+{
+    return COMMAND("qom-set", "s:path", path, "s:property", property, "o:value", value);
+}
+
+VmpQmpCommand *
+vmp_qmp_set_action(const char *shutdown, const char *reboot)
+{
+    return COMMAND("set-action", "S:shutdown", shutdown, "S:reboot", reboot);
+}
+
+/* Block nodes */
+
+VmpQmpCommand *
+vmp_qmp_blockdev_add(VmpJson *options)
+{
+    return vmp_qmp_command_new("blockdev-add", options);
+}
+
+VmpQmpCommand *
+vmp_qmp_blockdev_del(const char *node)
+{
+    return COMMAND("blockdev-del", "s:node-name", node);
+}
+
+VmpQmpCommand *
+vmp_qmp_blockdev_create(const char *job_id, VmpJson *options)
+{
+    return COMMAND("blockdev-create", "s:job-id", job_id, "o:options", options);
+}
+
+VmpQmpCommand *
+vmp_qmp_blockdev_reopen(VmpJson *options)
+{
+    VmpJson *nodes = json_object_new_array_ext(1);
+
+    json_object_array_add(nodes, options);
+    return COMMAND("blockdev-reopen", "o:options", nodes);
+}
+
+VmpQmpCommand *
+vmp_qmp_change_backing_file(const char *root_node, const char *node, const char *backing_file)
+{
+    return COMMAND("change-backing-file", "s:device", root_node, "s:image-node-name", node,
+                   "s:backing-file", backing_file);
+}
+
+VmpQmpCommand *
+vmp_qmp_block_resize(const char *node, guint64 size)
+{
+    return COMMAND("block_resize", "s:node-name", node, "i:size", (gint64)size);
+}
+
+VmpJson *
+vmp_qmp_options_file(const char *node, const char *path, gboolean host_device,
+                     gboolean read_only)
+{
+    return vmp_json_build("s:driver", host_device ? "host_device" : "file", "s:node-name",
+                          node, "s:filename", path, "B:read-only", read_only, NULL);
+}
+
+VmpJson *
+vmp_qmp_options_format(const char *node, const char *format, const char *file,
+                       const char *backing, gboolean read_only)
+{
+    VmpJson *options = vmp_json_build("s:driver", format, "s:node-name", node, "s:file", file,
+                                      "B:read-only", read_only, NULL);
+
+    if (backing && *backing == '\0')
+        vmp_json_add(options, "n:backing", NULL);
+    else
+        vmp_json_add(options, "S:backing", backing, NULL);
+    return options;
+}
+
+/* Jobs */
+
+VmpQmpCommand *
+vmp_qmp_job_dismiss(const char *id)
+{
+    return COMMAND("job-dismiss", "s:id", id);
+}
+
+VmpQmpCommand *
+vmp_qmp_job_finalize(const char *id)
+{
+    return COMMAND("job-finalize", "s:id", id);
+}
+
+VmpQmpCommand *
+vmp_qmp_job_complete(const char *id)
+{
+    return COMMAND("job-complete", "s:id", id);
+}
+
+VmpQmpCommand *
+vmp_qmp_job_cancel(const char *id)
+{
+    return COMMAND("job-cancel", "s:id", id);
+}
+
+VmpQmpCommand *
+vmp_qmp_job_resume(const char *id)
+{
+    return COMMAND("job-resume", "s:id", id);
+}
+
+VmpQmpCommand *
+vmp_qmp_block_job_set_speed(const char *id, guint64 bytes_per_second)
+{
+    return COMMAND("block-job-set-speed", "s:device", id, "i:speed", (gint64)bytes_per_second);
+}
+
+VmpQmpCommand *
+vmp_qmp_block_commit(const char *job_id, const char *root_node, const char *top,
+                     const char *base, const char *backing_file)
+{
+    /* Nothing is above the active layer, so QEMU refuses a string for its header. */
+    return COMMAND("block-commit", "s:job-id", job_id, "s:device", root_node, "S:top-node",
+                   top, "S:base-node", base, "S:backing-file", top ? backing_file : NULL,
+                   "b:auto-finalize", FALSE, "b:auto-dismiss", FALSE);
+}
+
+VmpQmpCommand *
+vmp_qmp_block_stream(const char *job_id, const char *node, const char *base,
+                     const char *backing_file)
+{
+    /* Without a base the whole chain is swallowed: QEMU refuses a backing file then. */
+    return COMMAND("block-stream", "s:job-id", job_id, "s:device", node, "S:base-node", base,
+                   "S:backing-file", base ? backing_file : NULL, "b:auto-finalize", FALSE,
+                   "b:auto-dismiss", FALSE);
+}
+
+/* x-perf, or NULL if all of it is left to QEMU: older ones do not know it. */
+static VmpJson *
+backup_performance(const VmpQmpBackup *backup)
+{
+    if (!backup->use_copy_range && !backup->max_workers && !backup->max_chunk)
+        return NULL;
+    return vmp_json_build("B:use-copy-range", backup->use_copy_range, "I:max-workers",
+                          (gint64)backup->max_workers, "I:max-chunk", backup->max_chunk, NULL);
+}
+
+VmpJson *
+vmp_qmp_backup_arguments(const VmpQmpBackup *backup)
+{
+    return vmp_json_build("s:job-id", backup->job_id, "s:device", backup->node, "s:target",
+                          backup->target, "s:sync", backup->sync, "S:bitmap", backup->bitmap,
+                          "S:bitmap-mode", backup->bitmap_mode, "I:speed",
+                          (gint64)backup->speed, "B:compress", backup->compress, "O:x-perf",
+                          backup_performance(backup), "b:auto-finalize", backup->auto_finalize,
+                          "b:auto-dismiss", FALSE, NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_blockdev_backup(const VmpQmpBackup *backup)
+{
+    return vmp_qmp_command_new("blockdev-backup", vmp_qmp_backup_arguments(backup));
+}
+
+/* Bitmaps outside a transaction */
+
+VmpQmpCommand *
+vmp_qmp_bitmap_add(const char *node, const char *name, gboolean persistent, gboolean disabled,
+                   guint32 granularity)
+{
+    return COMMAND("block-dirty-bitmap-add", "s:node", node, "s:name", name, "B:persistent",
+                   persistent, "B:disabled", disabled, "I:granularity", (gint64)granularity);
+}
+
+VmpQmpCommand *
+vmp_qmp_bitmap_remove(const char *node, const char *name)
+{
+    return COMMAND("block-dirty-bitmap-remove", "s:node", node, "s:name", name);
+}
+
+/* Internal snapshots and RAM */
+
+VmpQmpCommand *
+vmp_qmp_snapshot_save(const char *job_id, const char *tag, const char *vmstate,
+                      const char *const *devices)
+{
+    return COMMAND("snapshot-save", "s:job-id", job_id, "s:tag", tag, "s:vmstate", vmstate,
+                   "o:devices", vmp_json_strv(devices));
+}
+
+VmpQmpCommand *
+vmp_qmp_snapshot_load(const char *job_id, const char *tag, const char *vmstate,
+                      const char *const *devices)
+{
+    return COMMAND("snapshot-load", "s:job-id", job_id, "s:tag", tag, "s:vmstate", vmstate,
+                   "o:devices", vmp_json_strv(devices));
+}
+
+VmpQmpCommand *
+vmp_qmp_snapshot_delete(const char *job_id, const char *tag, const char *const *devices)
+{
+    return COMMAND("snapshot-delete", "s:job-id", job_id, "s:tag", tag, "o:devices",
+                   vmp_json_strv(devices));
+}
+
+VmpQmpCommand *
+vmp_qmp_migrate(const char *uri)
+{
+    return COMMAND("migrate", "s:uri", uri);
+}
+
+VmpQmpCommand *
+vmp_qmp_migrate_incoming(const char *uri)
+{
+    return COMMAND("migrate-incoming", "s:uri", uri);
+}
+
+VmpQmpCommand *
+vmp_qmp_migrate_set_capability(const char *capability, gboolean state)
+{
+    VmpJson *capabilities = json_object_new_array_ext(1);
+
+    json_object_array_add(capabilities,
+                          vmp_json_build("s:capability", capability, "b:state", state, NULL));
+    return COMMAND("migrate-set-capabilities", "o:capabilities", capabilities);
+}
+
+VmpQmpCommand *
+vmp_qmp_migrate_set_max_bandwidth(guint64 bytes_per_second)
+{
+    return COMMAND("migrate-set-parameters", "i:max-bandwidth", (gint64)bytes_per_second);
+}
+
+VmpQmpCommand *
+vmp_qmp_getfd(const char *fdname)
+{
+    return COMMAND("getfd", "s:fdname", fdname);
+}
+
+VmpQmpCommand *
+vmp_qmp_closefd(const char *fdname)
+{
+    return COMMAND("closefd", "s:fdname", fdname);
+}
+
+/* NBD */
+
+/* @address is consumed.  No limit of connections: who may connect is the socket's matter. */
+static VmpQmpCommand *
+nbd_server_start(const char *type, VmpJson *address, const char *tls_creds)
+{
+    return COMMAND("nbd-server-start", "o:addr",
+                   vmp_json_build("s:type", type, "o:data", address, NULL), "S:tls-creds",
+                   tls_creds, "i:max-connections", (gint64)0);
+}
+
+VmpQmpCommand *
+vmp_qmp_nbd_server_start_unix(const char *path, const char *tls_creds)
+{
+    return nbd_server_start("unix", vmp_json_build("s:path", path, NULL), tls_creds);
+}
+
+VmpQmpCommand *
+vmp_qmp_nbd_server_start_inet(const char *host, const char *port, const char *tls_creds)
+{
+    return nbd_server_start("inet", vmp_json_build("s:host", host, "s:port", port, NULL),
+                            tls_creds);
+}
+
+VmpQmpCommand *
+vmp_qmp_nbd_server_stop(void)
+{
+    return vmp_qmp_command_new("nbd-server-stop", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_nbd_export_add(const char *id, const char *node, const char *name, gboolean writable,
+                       VmpJson *bitmaps)
+{
+    return COMMAND("block-export-add", "s:type", "nbd", "s:id", id, "s:node-name", node,
+                   "S:name", name, "b:writable", writable, "O:bitmaps", bitmaps);
+}
+
+VmpQmpCommand *
+vmp_qmp_block_export_del(const char *id)
+{
+    return COMMAND("block-export-del", "s:id", id);
+}
+
+/* Replies */
+
+const char *
+vmp_qmp_read_status(VmpJson *reply, gboolean *running)
+{
+    if (running)
+        *running = vmp_json_get_bool(reply, "running", FALSE);
+    return vmp_json_get_string(reply, "status");
+}
+
+static VmpJson *
+find_job(VmpJson *jobs, const char *id)
+{
+    for (guint i = 0; i < vmp_json_length(jobs); i++) {
+        VmpJson *job = vmp_json_at(jobs, i);
+        if (g_strcmp0(vmp_json_get_string(job, "id"), id) == 0)
+            return job;
+    }
+    return NULL;
+}
+
+gboolean
+vmp_qmp_read_job(VmpJson *reply, const char *id, VmpQmpJob *job)
+{
+    VmpJson *found = find_job(reply, id);
+
+    if (!found)
+        return FALSE;
+    *job = (VmpQmpJob){
+        .id = vmp_json_get_string(found, "id"),
+        .type = vmp_json_get_string(found, "type"),
+        .status = vmp_json_get_string(found, "status"),
+        .error = vmp_json_get_string(found, "error"),
+        .current = (guint64)vmp_json_get_int(found, "current-progress", 0),
+        .total = (guint64)vmp_json_get_int(found, "total-progress", 0),
+    };
+    return TRUE;
+}

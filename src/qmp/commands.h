@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The only place that spells QMP commands.
+ *
+ * One constructor a command; each returns a new VmpQmpCommand.  Below them, typed
+ * readers for the replies that the layers above look at.
+ */
+
+#include <glib.h>
+
+#include "base/json.h"
+#include "qmp/client.h"
+
+/* Queries */
+VmpQmpCommand *vmp_qmp_query_status(void);
+VmpQmpCommand *vmp_qmp_query_block(void);
+VmpQmpCommand *vmp_qmp_query_named_block_nodes(void); /* flat: the other form is quadratic */
+VmpQmpCommand *vmp_qmp_query_block_graph(void);       /* x-debug-query-block-graph */
+VmpQmpCommand *vmp_qmp_query_jobs(void);
+VmpQmpCommand *vmp_qmp_query_block_jobs(void);
+VmpQmpCommand *vmp_qmp_query_migrate(void);
+VmpQmpCommand *vmp_qmp_query_block_exports(void);
+VmpQmpCommand *vmp_qmp_query_qmp_schema(void);
+VmpQmpCommand *vmp_qmp_query_blockstats(void);
+VmpQmpCommand *vmp_qmp_query_name(void);
+VmpQmpCommand *vmp_qmp_query_uuid(void);
+VmpQmpCommand *vmp_qmp_qom_get(const char *path, const char *property);
+VmpQmpCommand *vmp_qmp_qom_list(const char *path);
+
+/* The machine */
+VmpQmpCommand *vmp_qmp_stop(void);
+VmpQmpCommand *vmp_qmp_cont(void);
+VmpQmpCommand *vmp_qmp_system_reset(void);
+VmpQmpCommand *vmp_qmp_system_powerdown(void);
+VmpQmpCommand *vmp_qmp_balloon(guint64 bytes);
+VmpQmpCommand *vmp_qmp_quit(void);
+VmpQmpCommand *vmp_qmp_qom_set(const char *path, const char *property, VmpJson *value);
+VmpQmpCommand *vmp_qmp_set_action(const char *shutdown, const char *reboot); /* NULL = leave */
+
+/* Block nodes; @options is consumed. */
+VmpQmpCommand *vmp_qmp_blockdev_add(VmpJson *options);
+VmpQmpCommand *vmp_qmp_blockdev_del(const char *node);
+VmpQmpCommand *vmp_qmp_blockdev_create(const char *job_id, VmpJson *options);
+VmpQmpCommand *vmp_qmp_blockdev_reopen(VmpJson *options); /* of one node */
+VmpQmpCommand *vmp_qmp_change_backing_file(const char *root_node, const char *node,
+                                           const char *backing_file);
+VmpQmpCommand *vmp_qmp_block_resize(const char *node, guint64 size);
+
+/* Options for blockdev-add, as QEMU names them; consumed by the constructor above. */
+/* protocol node over a file or a host device */
+VmpJson *vmp_qmp_options_file(const char *node, const char *path, gboolean host_device,
+                              gboolean read_only);
+/* format node over protocol node @file; @backing: NULL = what the header says,
+ * "" = none (JSON null), else a node name */
+VmpJson *vmp_qmp_options_format(const char *node, const char *format, const char *file,
+                                const char *backing, gboolean read_only);
+
+/* Jobs */
+VmpQmpCommand *vmp_qmp_job_dismiss(const char *id);
+VmpQmpCommand *vmp_qmp_job_finalize(const char *id);
+VmpQmpCommand *vmp_qmp_job_complete(const char *id);
+VmpQmpCommand *vmp_qmp_job_cancel(const char *id);
+VmpQmpCommand *vmp_qmp_job_resume(const char *id);
+VmpQmpCommand *vmp_qmp_block_job_set_speed(const char *id, guint64 bytes_per_second);
+
+/* auto-finalize and auto-dismiss are off: nothing ends unseen. @top NULL = active layer.
+ * @backing_file: string for the header of the layer above @top; always pass it. */
+VmpQmpCommand *vmp_qmp_block_commit(const char *job_id, const char *root_node, const char *top,
+                                    const char *base, const char *backing_file);
+VmpQmpCommand *vmp_qmp_block_stream(const char *job_id, const char *node, const char *base,
+                                    const char *backing_file);
+
+typedef struct _VmpQmpBackup {
+    const char *job_id, *node, *target;
+    const char *sync;         /* "full", "incremental", "none", "bitmap" */
+    const char *bitmap;       /* or NULL */
+    const char *bitmap_mode;  /* or NULL; "on-success", "never", "always" */
+    guint64 speed;            /* bytes per second; 0 = unlimited */
+    gboolean compress;
+    gboolean use_copy_range;  /* x-perf; only where the schema has it */
+    guint max_workers;        /* x-perf; 0 = default */
+    gint64 max_chunk;         /* x-perf, bytes; 0 = default */
+    gboolean auto_finalize;   /* FALSE: stays pending until job-finalize */
+} VmpQmpBackup;               /* auto-dismiss is always off */
+
+VmpQmpCommand *vmp_qmp_blockdev_backup(const VmpQmpBackup *backup);
+/* The arguments alone, for a transaction. */
+VmpJson *vmp_qmp_backup_arguments(const VmpQmpBackup *backup);
+
+/* Bitmaps outside a transaction */
+VmpQmpCommand *vmp_qmp_bitmap_add(const char *node, const char *name, gboolean persistent,
+                                  gboolean disabled, guint32 granularity);
+VmpQmpCommand *vmp_qmp_bitmap_remove(const char *node, const char *name);
+
+/* Internal snapshots and RAM */
+VmpQmpCommand *vmp_qmp_snapshot_save(const char *job_id, const char *tag, const char *vmstate,
+                                     const char *const *devices);
+VmpQmpCommand *vmp_qmp_snapshot_load(const char *job_id, const char *tag, const char *vmstate,
+                                     const char *const *devices);
+VmpQmpCommand *vmp_qmp_snapshot_delete(const char *job_id, const char *tag,
+                                       const char *const *devices);
+VmpQmpCommand *vmp_qmp_migrate(const char *uri);
+VmpQmpCommand *vmp_qmp_migrate_incoming(const char *uri);
+VmpQmpCommand *vmp_qmp_migrate_set_capability(const char *capability, gboolean state);
+VmpQmpCommand *vmp_qmp_migrate_set_max_bandwidth(guint64 bytes_per_second);
+VmpQmpCommand *vmp_qmp_getfd(const char *fdname);
+VmpQmpCommand *vmp_qmp_closefd(const char *fdname);
+
+/* NBD */
+VmpQmpCommand *vmp_qmp_nbd_server_start_unix(const char *path, const char *tls_creds);
+VmpQmpCommand *vmp_qmp_nbd_server_start_inet(const char *host, const char *port,
+                                             const char *tls_creds);
+VmpQmpCommand *vmp_qmp_nbd_server_stop(void);
+VmpQmpCommand *vmp_qmp_nbd_export_add(const char *id, const char *node, const char *name,
+                                      gboolean writable, VmpJson *bitmaps /* consumed; or NULL */);
+VmpQmpCommand *vmp_qmp_block_export_del(const char *id);
+
+/* ---- replies ---- */
+
+/* query-status: @status is QEMU's word ("running", "paused", "shutdown", "prelaunch", ...).
+ * Borrowed from @reply. */
+const char *vmp_qmp_read_status(VmpJson *reply, gboolean *running);
+
+/* One element of query-jobs.  Strings are borrowed from the reply. */
+typedef struct {
+    const char *id, *type, *status, *error; /* @error NULL unless the job failed */
+    guint64 current, total;                 /* bytes for block jobs */
+} VmpQmpJob;
+/* FALSE if there is no job @id. */
+gboolean vmp_qmp_read_job(VmpJson *reply, const char *id, VmpQmpJob *job);
