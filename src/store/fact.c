@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Small facts that are worth keeping between processes. */
+
+#include "store/store.h"
+
+#include "store/sql.h"
+
+char *
+vmp_store_get_fact(VmpStore *store, const char *key, GError **error)
+{
+    g_autoptr(VmpSql) sql =
+        vmp_sql_prepare(store, "SELECT value FROM facts WHERE name = ?", error);
+    if (!sql)
+        return NULL;
+    vmp_sql_bind_text(sql, 1, key);
+    return vmp_sql_step(sql, error) == VMP_SQL_ROW ? vmp_sql_text(sql, 0) : NULL;
+}
+
+static gboolean
+remove_fact(VmpStore *store, const char *key, GError **error)
+{
+    g_autoptr(VmpSql) sql = vmp_sql_prepare(store, "DELETE FROM facts WHERE name = ?", error);
+    if (!sql)
+        return FALSE;
+    vmp_sql_bind_text(sql, 1, key);
+    return vmp_sql_run(sql, error);
+}
+
+gboolean
+vmp_store_put_fact(VmpStore *store, const char *key, const char *value, GError **error)
+{
+    if (!value)
+        return remove_fact(store, key, error);
+
+    g_autoptr(VmpSql) sql = vmp_sql_prepare(store,
+                                            "INSERT INTO facts (name, value) VALUES (?, ?)"
+                                            " ON CONFLICT (name) DO UPDATE"
+                                            " SET value = excluded.value",
+                                            error);
+    if (!sql)
+        return FALSE;
+    vmp_sql_bind_text(sql, 1, key);
+    vmp_sql_bind_text(sql, 2, value);
+    return vmp_sql_run(sql, error);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A look at the whole store, for fsck: slow, and not done at each opening. */
+
+#include "store/store.h"
+
+#include "base/error.h"
+#include "store/handle.h"
+#include "store/sql.h"
+
+/* FALSE with @failure if SQLite cannot read the database to its end, or finds that it
+ * contradicts itself. */
+static gboolean
+check_database(VmpStore *store, GError **error)
+{
+    g_autoptr(VmpSql) sql = vmp_sql_prepare(store, "PRAGMA integrity_check(1)", error);
+    VmpSqlResult result = sql ? vmp_sql_step(sql, error) : VMP_SQL_FAILED;
+    if (result == VMP_SQL_FAILED)
+        return FALSE;
+
+    g_autofree char *answer = result == VMP_SQL_ROW ? vmp_sql_text(sql, 0) : NULL;
+    if (g_strcmp0(answer, "ok") == 0)
+        return TRUE;
+    return vmp_fail(error, VMP_ERROR_DAMAGED, "store %s: %s", store->path,
+                    answer ? answer : "its check has no answer");
+}
+
+static gboolean
+check_references(VmpStore *store, GError **error)
+{
+    g_autoptr(VmpSql) sql = vmp_sql_prepare(store, "PRAGMA foreign_key_check", error);
+    VmpSqlResult result = sql ? vmp_sql_step(sql, error) : VMP_SQL_FAILED;
+    if (result != VMP_SQL_ROW)
+        return result == VMP_SQL_DONE;
+
+    g_autofree char *from = vmp_sql_text(sql, 0);
+    g_autofree char *to = vmp_sql_text(sql, 2);
+    return vmp_fail(error, VMP_ERROR_DAMAGED, "store %s: a row of %s refers to one of %s that is not there",
+                    store->path, from, to);
+}
+
+static gboolean
+check_definitions(VmpStore *store, GError **error)
+{
+    g_autoptr(VmpSql) sql =
+        vmp_sql_prepare(store, "SELECT id FROM definitions ORDER BY coalesce(base, id), id", error);
+    if (!sql)
+        return FALSE;
+
+    VmpSqlResult result;
+    while ((result = vmp_sql_step(sql, error)) == VMP_SQL_ROW) {
+        g_autofree char *text =
+            vmp_store_get_definition(store, vmp_sql_int(sql, 0), NULL, error);
+        if (!text)
+            return FALSE;
+    }
+    return result == VMP_SQL_DONE;
+}
+
+static gboolean
+check_trees(VmpStore *store, GError **error)
+{
+    g_autoptr(VmpSql) sql =
+        vmp_sql_prepare(store, "SELECT DISTINCT domain, kind FROM points", error);
+    if (!sql)
+        return FALSE;
+
+    VmpSqlResult result;
+    while ((result = vmp_sql_step(sql, error)) == VMP_SQL_ROW) {
+        g_autoptr(GPtrArray) points = vmp_store_list_points(
+            store, vmp_sql_int(sql, 0), (VmpPointKind)vmp_sql_int(sql, 1), FALSE, error);
+        if (!points)
+            return FALSE;
+    }
+    return result == VMP_SQL_DONE;
+}
+
+gboolean
+vmp_store_verify(VmpStore *store, GError **error)
+{
+    return check_database(store, error) && check_references(store, error) &&
+           check_definitions(store, error) && check_trees(store, error);
+}
