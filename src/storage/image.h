@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* VmpImage, VmpChain: images on storage, as qemu-img sees them.
+ *
+ * The only module that knows qemu-img's options.  Reading never takes the image lock
+ * (-U), so it works beside a running QEMU; where QEMU has the image open, what QMP says
+ * (block-graph.h) is newer.
+ */
+
+#include <gio/gio.h>
+
+#include "storage/block-graph.h"
+
+typedef struct {
+    char *tag, *id;
+    guint64 vm_state_size; /* bytes; 0 = disk only */
+    gint64 date;           /* epoch seconds */
+} VmpInternalSnapshot;
+
+typedef struct {
+    char *path;             /* absolute, as given */
+    char *format;           /* "qcow2", "raw", ... */
+    guint64 virtual_size;   /* bytes */
+    guint64 actual_size;    /* bytes allocated on the host */
+    guint64 cluster_size;   /* bytes; 0 if none */
+    gboolean extended_l2, lazy_refcounts, encrypted, corrupt;
+    char *compat;           /* "0.10", "1.1"; or NULL */
+    char *backing_string;   /* as in the header; or NULL */
+    char *backing_path;     /* resolved against the image's folder; or NULL */
+    char *backing_format;   /* or NULL */
+    GPtrArray *bitmaps;     /* of VmpBitmap (count is unknown: 0) */
+    GPtrArray *snapshots;   /* of VmpInternalSnapshot */
+} VmpImage;
+
+void
+vmp_image_free(VmpImage *image);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpImage, vmp_image_free)
+
+/* @format NULL: probed (only for images whose format the domain does not say).
+ * NOT_FOUND, DAMAGED (not that format, truncated header), IO. */
+VmpImage *
+vmp_image_read(const char *path, const char *format, GCancellable *cancellable, GError **error);
+/* The image and all below it, top first; an array of VmpImage. */
+GPtrArray *
+vmp_image_read_chain(const char *path, const char *format, GCancellable *cancellable,
+                     GError **error);
+/* From qemu-img's JSON; for tests and for the above. */
+VmpImage *
+vmp_image_from_json(VmpJson *info, GError **error);
+
+typedef struct {
+    const char *path, *format; /* format NULL = qcow2 */
+    guint64 size;              /* virtual, bytes; 0 = as the backing image */
+    const char *backing, *backing_format; /* or NULL */
+    guint64 cluster_size;      /* 0 = default */
+    gboolean extended_l2;
+} VmpImageSpec;
+
+/* Makes the image; refuses an existing file (EXISTS), except an empty one. */
+gboolean
+vmp_image_create(const VmpImageSpec *spec, GCancellable *cancellable, GError **error);
+/* Changes only the header's backing string and format ("unsafe" rebase). */
+gboolean
+vmp_image_set_backing(const char *path, const char *backing, const char *backing_format,
+                      GCancellable *cancellable, GError **error);
+/* Adds an enabled, persistent, empty bitmap to an image that nobody has open; @granularity 0 =
+ * default. */
+gboolean
+vmp_image_add_bitmap(const char *path, const char *format, const char *name,
+                     guint32 granularity, GCancellable *cancellable, GError **error);
+/* Copies the guest's view of @source (with its chain) to a new image @target. */
+gboolean
+vmp_image_convert(const char *source, const char *source_format, const VmpImageSpec *target,
+                  GCancellable *cancellable, GError **error);
+/* The same for a full image @images[0] with increments laid over it in that order: whatever their
+ * headers name, the order given is the chain.  All are only read. */
+gboolean
+vmp_image_convert_chain(const char *const *images, const VmpImageSpec *target,
+                        GCancellable *cancellable, GError **error);
+/* Is the guest's view of @path the same as that of the chain @images?  DAMAGED if not. */
+gboolean
+vmp_image_compare_chain(const char *const *images, const char *path, const char *format,
+                        GCancellable *cancellable, GError **error);
+/* Structural check; DAMAGED with qemu-img's words. */
+gboolean
+vmp_image_check(const char *path, const char *format, GCancellable *cancellable, GError **error);

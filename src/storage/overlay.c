@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "storage/overlay.h"
+
+#include "base/error.h"
+#include "qmp/commands.h"
+#include "storage/block-graph.h"
+#include "storage/overlay-private.h"
+
+/* ---- the value ---- */
+
+void
+vmp_new_image_free(VmpNewImage *image)
+{
+    if (!image)
+        return;
+    g_free(image->path);
+    g_free(image->format);
+    g_free(image->backing_path);
+    g_free(image->backing_format);
+    g_free(image->node);
+    g_free(image->file_node);
+    g_free(image->model);
+    g_free(image->aio);
+    g_free(image->detect_zeroes);
+    g_free(image);
+}
+
+void
+vmp_new_image_give_mark(VmpNewImage *image)
+{
+    while (!image->mark)
+        image->mark = (guint64)g_random_int() << 32 | g_random_int();
+}
+
+VmpJson *
+vmp_new_image_to_json(VmpNewImage *image)
+{
+    vmp_new_image_give_mark(image);
+    /* JSON numbers are signed where they are read. */
+    g_autofree char *mark = g_strdup_printf("%016" G_GINT64_MODIFIER "x", image->mark);
+
+    return vmp_json_build(
+        "s:path", image->path, "S:format", image->format, "i:size", (gint64)image->size,
+        "S:backing-path", image->backing_path, "S:backing-format", image->backing_format,
+        "I:cluster-size", (gint64)image->cluster_size, "B:extended-l2", image->extended_l2,
+        "S:node", image->node, "S:file-node", image->file_node, "S:model", image->model,
+        "B:reuse", image->reuse, "B:direct", image->direct, "B:unmap", image->unmap, "S:aio",
+        image->aio, "S:detect-zeroes", image->detect_zeroes, "B:block-device",
+        image->block_device, "s:mark", mark, NULL);
+}
+
+static char *
+dup_member(VmpJson *json, const char *key)
+{
+    return g_strdup(vmp_json_get_string(json, key));
+}
+
+VmpNewImage *
+vmp_new_image_from_json(VmpJson *json, GError **error)
+{
+    const char *mark = vmp_json_get_string(json, "mark");
+
+    if (!vmp_json_get_string(json, "path") || !mark)
+        return vmp_fail_null(error, VMP_ERROR_INVALID, "a new image without path or mark");
+
+    VmpNewImage *image = g_new(VmpNewImage, 1);
+    *image = (VmpNewImage){
+        .path = dup_member(json, "path"),
+        .format = dup_member(json, "format"),
+        .size = (guint64)vmp_json_get_int(json, "size", 0),
+        .backing_path = dup_member(json, "backing-path"),
+        .backing_format = dup_member(json, "backing-format"),
+        .cluster_size = (guint64)vmp_json_get_int(json, "cluster-size", 0),
+        .extended_l2 = vmp_json_get_bool(json, "extended-l2", FALSE),
+        .node = dup_member(json, "node"),
+        .file_node = dup_member(json, "file-node"),
+        .model = dup_member(json, "model"),
+        .reuse = vmp_json_get_bool(json, "reuse", FALSE),
+        .direct = vmp_json_get_bool(json, "direct", FALSE),
+        .unmap = vmp_json_get_bool(json, "unmap", FALSE),
+        .aio = dup_member(json, "aio"),
+        .detect_zeroes = dup_member(json, "detect-zeroes"),
+        .block_device = vmp_json_get_bool(json, "block-device", FALSE),
+        .mark = g_ascii_strtoull(mark, NULL, 16),
+    };
+    return image;
+}
+
+const char *
+vmp_new_image_get_format(const VmpNewImage *image)
+{
+    return image->format ? image->format : "qcow2";
+}
+
+gboolean
+vmp_new_image_is_raw(const VmpNewImage *image)
+{
+    return g_str_equal(vmp_new_image_get_format(image), "raw");
+}
+
+/* ---- in QEMU ---- */
+
+static VmpQmpCommand *
+add_file_node(const VmpNewImage *image)
+{
+    VmpJson *options =
+        vmp_qmp_options_file(image->file_node, image->path, image->block_device, FALSE);
+
+    vmp_json_add(options, "O:cache",
+                 image->direct ? vmp_json_build("b:direct", TRUE, NULL) : NULL, "S:aio",
+                 image->aio, "S:discard", image->unmap ? "unmap" : NULL, NULL);
+    return vmp_qmp_blockdev_add(options);
+}
+
+static VmpQmpCommand *
+add_format_node(const VmpNewImage *image)
+{
+    VmpJson *options =
+        vmp_qmp_options_format(image->node, vmp_new_image_get_format(image), image->file_node,
+                               vmp_new_image_is_raw(image) ? NULL : "", FALSE);
+
+    vmp_json_add(options, "S:discard", image->unmap ? "unmap" : NULL, "S:detect-zeroes",
+                 image->detect_zeroes, NULL);
+    return vmp_qmp_blockdev_add(options);
+}
+
+GPtrArray *
+vmp_new_images_commands(GPtrArray *images)
+{
+    GPtrArray *commands =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_qmp_command_unref);
+
+    for (guint i = 0; i < images->len; i++) {
+        const VmpNewImage *image = g_ptr_array_index(images, i);
+        g_ptr_array_add(commands, add_file_node(image));
+        g_ptr_array_add(commands, add_format_node(image));
+    }
+    return commands;
+}
+
+/* Format nodes hold their file nodes: they go first. */
+static GPtrArray *
+commands_to_close(const VmpBlockGraph *graph, GPtrArray *images)
+{
+    GPtrArray *commands =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_qmp_command_unref);
+
+    for (guint i = 0; i < images->len; i++) {
+        const VmpNewImage *image = g_ptr_array_index(images, i);
+        const VmpBlockNode *node = vmp_block_graph_node(graph, image->node);
+        const VmpBlockNode *file_node = vmp_block_graph_node(graph, image->file_node);
+
+        if (node && g_strcmp0(node->path, image->path) == 0)
+            g_ptr_array_add(commands, vmp_qmp_blockdev_del(image->node));
+        if (file_node && g_strcmp0(file_node->path, image->path) == 0)
+            g_ptr_array_add(commands, vmp_qmp_blockdev_del(image->file_node));
+    }
+    return commands;
+}
+
+gboolean
+vmp_new_images_close(VmpQmpClient *client, GPtrArray *images, GCancellable *cancellable,
+                     GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "cannot close images");
+
+    g_autoptr(VmpBlockGraph) graph = vmp_block_graph_read(client, cancellable, error);
+    if (!graph)
+        return FALSE;
+    g_autoptr(GPtrArray) commands = commands_to_close(graph, images);
+    return commands->len == 0 ||
+           vmp_qmp_client_execute_all(client, commands, NULL, cancellable, error);
+}
+
+gboolean
+vmp_new_images_open(VmpQmpClient *client, GPtrArray *images, GCancellable *cancellable,
+                    GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "cannot open images");
+
+    g_autoptr(GPtrArray) commands = vmp_new_images_commands(images);
+    if (vmp_qmp_client_execute_all(client, commands, NULL, cancellable, error))
+        return TRUE;
+    /* The first failure is the one to report.  If QEMU does not answer this either, it is gone
+     * and its nodes with it, or the next recovery closes them. */
+    vmp_new_images_close(client, images, NULL, NULL);
+    return FALSE;
+}
+
+gboolean
+vmp_new_images_create_and_open(VmpQmpClient *client, GPtrArray *images,
+                               GCancellable *cancellable, GError **error)
+{
+    if (!vmp_new_images_create(images, cancellable, error))
+        return FALSE;
+    if (vmp_new_images_open(client, images, cancellable, error))
+        return TRUE;
+    /* No guest has seen them: nothing can be in them, even if QEMU still has them open. */
+    vmp_new_images_remove(images, NULL);
+    return FALSE;
+}

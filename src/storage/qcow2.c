@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "storage/qcow2.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+/* docs/interop/qcow2.txt of QEMU is the standard.  All numbers are big-endian. */
+#define MAGIC 0x514649fbu /* "QFI\xfb" */
+#define HEADER_LENGTH 112
+#define EXTENSION_BACKING_FORMAT 0xe2792acau
+#define EXTENSION_MARK 0x764d504du /* "vMPM"; QEMU keeps what it does not know */
+#define INCOMPATIBLE_EXTENDED_L2 (1u << 4)
+#define REFCOUNT_ORDER 4 /* 2^4 bits */
+
+/* QEMU's own limits. */
+#define MIN_CLUSTER_SIZE 512
+#define MAX_CLUSTER_SIZE (2u << 20)
+#define MIN_EXTENDED_CLUSTER_SIZE (16u << 10)
+#define MAX_L1_BYTES (32u << 20)
+#define MAX_BACKING_LENGTH 1023
+
+/* Where things are, in clusters. */
+typedef struct {
+    guint64 cluster_size;
+    guint64 table_clusters; /* of the refcount table, which begins at cluster 1 */
+    guint64 blocks;         /* refcount blocks; they follow */
+    guint64 l1_entries;
+    guint64 l1_clusters; /* they follow */
+    guint64 total;
+} Layout;
+
+static guint64
+divide_up(guint64 a, guint64 b)
+{
+    return a / b + (a % b != 0);
+}
+
+/* Refcount blocks count themselves and their table too: grow until all have a place. */
+static void
+place_refcounts(Layout *layout)
+{
+    const guint64 counts_per_block = layout->cluster_size / sizeof(guint16);
+    guint64 blocks = 0;
+
+    do {
+        layout->blocks = ++blocks;
+        layout->table_clusters =
+            divide_up(layout->blocks * sizeof(guint64), layout->cluster_size);
+        layout->total = 1 + layout->table_clusters + layout->blocks + layout->l1_clusters;
+        blocks = MAX(blocks, divide_up(layout->total, counts_per_block) - 1);
+    } while (layout->total > layout->blocks * counts_per_block);
+}
+
+static gboolean
+lay_out(const VmpQcow2 *image, Layout *layout, GError **error)
+{
+    const guint64 cluster_size = image->cluster_size ? image->cluster_size : 65536;
+    const guint64 least = image->extended_l2 ? MIN_EXTENDED_CLUSTER_SIZE : MIN_CLUSTER_SIZE;
+
+    if (image->size == 0 || image->size % 512 != 0)
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "a qcow2 image cannot have a size of %" G_GUINT64_FORMAT " bytes",
+                        image->size);
+    if (cluster_size < least || cluster_size > MAX_CLUSTER_SIZE ||
+        (cluster_size & (cluster_size - 1)) != 0)
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "qcow2 clusters cannot be of %" G_GUINT64_FORMAT
+                        " bytes: it takes a power of two between %" G_GUINT64_FORMAT " and %u",
+                        cluster_size, least, MAX_CLUSTER_SIZE);
+
+    const guint64 entry_size = image->extended_l2 ? 16 : 8;
+    const guint64 covered = cluster_size / entry_size * cluster_size; /* by one L1 entry */
+    *layout = (Layout){ .cluster_size = cluster_size,
+                        .l1_entries = divide_up(image->size, covered) };
+    if (layout->l1_entries > MAX_L1_BYTES / sizeof(guint64))
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "%" G_GUINT64_FORMAT " bytes are too much for a qcow2 image with "
+                        "clusters of %" G_GUINT64_FORMAT " bytes",
+                        image->size, cluster_size);
+    layout->l1_clusters = divide_up(layout->l1_entries * sizeof(guint64), cluster_size);
+    place_refcounts(layout);
+    return TRUE;
+}
+
+/* ---- writing ---- */
+
+static void
+put32(GByteArray *bytes, guint32 value)
+{
+    guint32 big = GUINT32_TO_BE(value);
+    g_byte_array_append(bytes, (const guint8 *)&big, sizeof big);
+}
+
+static void
+put64(GByteArray *bytes, guint64 value)
+{
+    guint64 big = GUINT64_TO_BE(value);
+    g_byte_array_append(bytes, (const guint8 *)&big, sizeof big);
+}
+
+static void
+put_extension(GByteArray *bytes, guint32 type, const void *data, guint32 length)
+{
+    static const guint8 padding[8];
+
+    put32(bytes, type);
+    put32(bytes, length);
+    g_byte_array_append(bytes, data, length);
+    g_byte_array_append(bytes, padding, -length % 8);
+}
+
+static void
+put_extensions(GByteArray *bytes, const VmpQcow2 *image)
+{
+    const guint64 mark = GUINT64_TO_BE(image->mark);
+
+    if (image->backing_format)
+        put_extension(bytes, EXTENSION_BACKING_FORMAT, image->backing_format,
+                      (guint32)strlen(image->backing_format));
+    if (image->mark)
+        put_extension(bytes, EXTENSION_MARK, &mark, sizeof mark);
+    put_extension(bytes, 0, "", 0);
+}
+
+static GByteArray *
+make_header(const VmpQcow2 *image, const Layout *layout)
+{
+    GByteArray *bytes = g_byte_array_new();
+    g_autoptr(GByteArray) extensions = g_byte_array_new();
+    const guint64 backing_length = image->backing ? strlen(image->backing) : 0;
+
+    put_extensions(extensions, image);
+    put32(bytes, MAGIC);
+    put32(bytes, 3); /* version */
+    put64(bytes, backing_length ? HEADER_LENGTH + extensions->len : 0);
+    put32(bytes, (guint32)backing_length);
+    put32(bytes, (guint32)__builtin_ctzll(layout->cluster_size));
+    put64(bytes, image->size);
+    put32(bytes, 0); /* no encryption */
+    put32(bytes, (guint32)layout->l1_entries);
+    put64(bytes, (1 + layout->table_clusters + layout->blocks) * layout->cluster_size);
+    put64(bytes, layout->cluster_size); /* refcount table */
+    put32(bytes, (guint32)layout->table_clusters);
+    put32(bytes, 0); /* no internal snapshots, */
+    put64(bytes, 0); /* so they are nowhere */
+    put64(bytes, image->extended_l2 ? INCOMPATIBLE_EXTENDED_L2 : 0);
+    put64(bytes, 0); /* compatible features */
+    put64(bytes, 0); /* features that are cleared by those who do not know them */
+    put32(bytes, REFCOUNT_ORDER);
+    put32(bytes, HEADER_LENGTH);
+    put64(bytes, 0); /* compression type zlib, and padding */
+    g_assert(bytes->len == HEADER_LENGTH);
+
+    g_byte_array_append(bytes, extensions->data, extensions->len);
+    if (backing_length)
+        g_byte_array_append(bytes, (const guint8 *)image->backing, (guint)backing_length);
+    return bytes;
+}
+
+static gboolean
+write_at(int fd, const void *data, gsize length, guint64 offset, GError **error)
+{
+    const char *bytes = data;
+
+    while (length > 0) {
+        gssize written = TEMP_FAILURE_RETRY(pwrite(fd, bytes, length, (off_t)offset));
+        if (written <= 0)
+            return vmp_fail_errno(error, written < 0 ? errno : ENOSPC, "cannot write");
+        bytes += written;
+        offset += (guint64)written;
+        length -= (gsize)written;
+    }
+    return TRUE;
+}
+
+static gboolean
+write_refcounts(int fd, const Layout *layout, GError **error)
+{
+    g_autoptr(GByteArray) table = g_byte_array_new();
+    g_autofree guint16 *counts = g_new(guint16, layout->total);
+    const guint64 first_block = (1 + layout->table_clusters) * layout->cluster_size;
+
+    for (guint64 i = 0; i < layout->blocks; i++)
+        put64(table, first_block + i * layout->cluster_size);
+    /* The blocks stand one after the other, so their counts are one array. */
+    for (guint64 i = 0; i < layout->total; i++)
+        counts[i] = GUINT16_TO_BE(1);
+    return write_at(fd, table->data, table->len, layout->cluster_size, error) &&
+           write_at(fd, counts, layout->total * sizeof *counts, first_block, error);
+}
+
+/* A block device has old content where a file has holes. */
+static gboolean
+write_zeroes(int fd, const Layout *layout, GError **error)
+{
+    g_autofree char *zeroes = g_malloc0(layout->cluster_size);
+
+    for (guint64 i = 0; i < layout->total; i++)
+        if (!write_at(fd, zeroes, layout->cluster_size, i * layout->cluster_size, error))
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean
+make_room(int fd, const Layout *layout, GError **error)
+{
+    struct stat info;
+
+    if (fstat(fd, &info) < 0)
+        return vmp_fail_errno(error, errno, "cannot look at the file");
+    if (S_ISBLK(info.st_mode))
+        return write_zeroes(fd, layout, error);
+    return TRUE;
+}
+
+/* Only now: a file that has a length has a header. */
+static gboolean
+set_length(int fd, const Layout *layout, GError **error)
+{
+    struct stat info;
+
+    if (fstat(fd, &info) < 0 ||
+        (S_ISREG(info.st_mode) &&
+         ftruncate(fd, (off_t)(layout->total * layout->cluster_size)) < 0))
+        return vmp_fail_errno(error, errno, "cannot extend the file");
+    return TRUE;
+}
+
+gboolean
+vmp_qcow2_write(int fd, const VmpQcow2 *image, GError **error)
+{
+    Layout layout = { 0 };
+
+    if (!lay_out(image, &layout, error))
+        return FALSE;
+
+    g_autoptr(GByteArray) header = make_header(image, &layout);
+    if (header->len > layout.cluster_size ||
+        (image->backing && strlen(image->backing) > MAX_BACKING_LENGTH))
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "the backing image's name is too long for a qcow2 header: '%s'",
+                        image->backing);
+    return make_room(fd, &layout, error) &&
+           write_at(fd, header->data, header->len, 0, error) &&
+           write_refcounts(fd, &layout, error) && set_length(fd, &layout, error);
+}
+
+/* ---- the mark ---- */
+
+static guint32
+get32(const guint8 *at)
+{
+    guint32 big;
+
+    memcpy(&big, at, sizeof big);
+    return GUINT32_FROM_BE(big);
+}
+
+static guint64
+get64(const guint8 *at)
+{
+    guint64 big;
+
+    memcpy(&big, at, sizeof big);
+    return GUINT64_FROM_BE(big);
+}
+
+guint64
+vmp_qcow2_read_mark(int fd)
+{
+    guint8 header[4096];
+    gssize got = TEMP_FAILURE_RETRY(pread(fd, header, sizeof header, 0));
+
+    if (got < HEADER_LENGTH || get32(header) != MAGIC || get32(header + 4) < 3)
+        return 0;
+
+    const guint64 end = (guint64)got;
+    guint64 at = get32(header + 100);
+    while (at + 8 <= end) {
+        const guint32 type = get32(header + at);
+        const guint64 length = get32(header + at + 4);
+
+        if (type == 0)
+            return 0;
+        if (type == EXTENSION_MARK && length == sizeof(guint64) && at + 16 <= end)
+            return get64(header + at + 8);
+        at += 8 + (length + 7) / 8 * 8;
+    }
+    return 0;
+}

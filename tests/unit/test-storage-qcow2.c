@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "storage/qcow2.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "test-storage-fixture.h"
+
+#define KIB ((guint64)1 << 10)
+#define MIB ((guint64)1 << 20)
+#define GIB ((guint64)1 << 30)
+#define TIB ((guint64)1 << 40)
+
+static int
+open_new(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    g_assert_cmpint(fd, >=, 0);
+    return fd;
+}
+
+static void
+write_image(const char *path, const VmpQcow2 *image)
+{
+    g_auto(VmpFd) fd = open_new(path);
+    g_autoptr(GError) error = NULL;
+    gboolean written = vmp_qcow2_write(fd, image, &error);
+
+    g_assert_no_error(error);
+    g_assert_true(written);
+}
+
+/* What qemu-img says about an image, without what must differ. */
+static char *
+description(const char *path)
+{
+    g_autofree char *text = qemu_img("info --output=json %s", path);
+    g_autoptr(VmpJson) info = vmp_json_parse(text, -1, NULL);
+
+    json_object_object_del(info, "filename");
+    json_object_object_del(info, "actual-size");
+    return vmp_json_to_text(info);
+}
+
+/* ---- images that qemu-img likes ---- */
+
+static const struct {
+    const char *name;
+    guint64 size, cluster_size;
+    gboolean extended_l2;
+    gboolean slow; /* for qemu-img: it is only asked to check ours */
+} shapes[] = {
+    { "usual", 512 * MIB, 0, FALSE },
+    { "one-sector", 512, 0, FALSE },
+    { "odd-size", 3 * GIB + 512, 0, FALSE },
+    { "huge", 64 * TIB, 0, FALSE },
+    { "extended-l2", 10 * GIB, 128 * KIB, TRUE },
+    { "extended-l2-smallest", 10 * GIB, 16 * KIB, TRUE },
+    { "small-clusters", 64 * MIB, 4 * KIB, FALSE },
+    /* The tables need more refcount blocks than one, and more than one table cluster. */
+    { "smallest-clusters", 4 * GIB, 512, FALSE },
+    { "smallest-clusters-largest-disk", 128 * GIB, 512, FALSE, TRUE },
+    { "largest-clusters", 10 * GIB, 2 * MIB, FALSE },
+};
+
+static void
+test_as_qemu_img(void)
+{
+    if (!have_qemu_img())
+        return;
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autofree char *ours = in_folder(folder, "ours");
+    g_autofree char *theirs = in_folder(folder, "theirs");
+
+    for (gsize i = 0; i < G_N_ELEMENTS(shapes); i++) {
+        g_test_message("%s", shapes[i].name);
+        write_image(ours, &(VmpQcow2){ .size = shapes[i].size,
+                                       .cluster_size = shapes[i].cluster_size,
+                                       .extended_l2 = shapes[i].extended_l2 });
+        /* Exit 0 only without errors and leaks. */
+        QEMU_IMG("check -q -f qcow2 %s", ours);
+        if (shapes[i].slow)
+            continue;
+        QEMU_IMG("create -q -f qcow2 -o cluster_size=%" G_GUINT64_FORMAT
+                 " -o extended_l2=%s %s %" G_GUINT64_FORMAT,
+                 shapes[i].cluster_size ? shapes[i].cluster_size : 65536,
+                 shapes[i].extended_l2 ? "on" : "off", theirs, shapes[i].size);
+
+        g_autofree char *our_description = description(ours);
+        g_autofree char *their_description = description(theirs);
+        g_assert_cmpstr(our_description, ==, their_description);
+    }
+}
+
+/* A pattern in the base shows through, and what is written covers it. */
+static void
+test_overlay(void)
+{
+    if (!have_qemu_img())
+        return;
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autofree char *base = in_folder(folder, "base with 'odd', characters: json");
+    g_autofree char *overlay = in_folder(folder, "overlay");
+    g_autofree char *flat = in_folder(folder, "flat");
+    g_autofree char *pattern = g_strnfill(MIB, 'x');
+
+    write_file(base, pattern, (gssize)MIB);
+    write_image(overlay,
+                &(VmpQcow2){ .size = 2 * MIB, .backing = base, .backing_format = "raw" });
+    QEMU_IMG("check -q -f qcow2 %s", overlay);
+    QEMU_IMG("convert -f qcow2 -O raw %s %s", overlay, flat);
+
+    g_autofree char *content = NULL;
+    gsize length = 0;
+    g_assert_true(g_file_get_contents(flat, &content, &length, NULL));
+    g_assert_cmpuint(length, ==, 2 * MIB);
+    g_assert_cmpmem(content, MIB, pattern, MIB);
+    for (gsize i = MIB; i < length; i++)
+        g_assert_cmpint(content[i], ==, 0);
+
+    g_autofree char *info = qemu_img("info --output=json %s", overlay);
+    g_autoptr(VmpJson) json = vmp_json_parse(info, -1, NULL);
+    g_assert_cmpstr(vmp_json_get_string(json, "backing-filename"), ==, base);
+    g_assert_cmpstr(vmp_json_get_string(json, "backing-filename-format"), ==, "raw");
+}
+
+/* All of an image written full: what it allocates must not meet its tables. */
+static void
+test_filled(void)
+{
+    if (!have_qemu_img())
+        return;
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autofree char *source = in_folder(folder, "source");
+    g_autofree char *image = in_folder(folder, "image");
+    g_autofree guint8 *noise = g_malloc(4 * MIB);
+
+    for (gsize i = 0; i < 4 * MIB; i++)
+        noise[i] = (guint8)g_test_rand_int_range(1, 255);
+    write_file(source, (const char *)noise, 4 * MIB);
+    for (guint64 cluster_size = 512; cluster_size <= 2 * MIB; cluster_size *= 16) {
+        write_image(image, &(VmpQcow2){ .size = 4 * MIB, .cluster_size = cluster_size });
+        QEMU_IMG("convert -n -f raw -O qcow2 %s %s", source, image);
+        QEMU_IMG("check -q -f qcow2 %s", image);
+        QEMU_IMG("compare -q -f raw -F qcow2 %s %s", source, image);
+    }
+}
+
+/* ---- what the format cannot hold ---- */
+
+static void
+test_impossible(void)
+{
+    g_autofree char *long_name = g_strnfill(1024, 'n');
+    g_autofree char *too_long_for_cluster = g_strnfill(400, 'n');
+    const VmpQcow2 table[] = {
+        { .size = 0 },
+        { .size = 1000 },
+        { .size = MIB, .cluster_size = 256 },
+        { .size = MIB, .cluster_size = 4 * MIB },
+        { .size = MIB, .cluster_size = 65537 },
+        { .size = MIB, .cluster_size = 8 * KIB, .extended_l2 = TRUE },
+        { .size = 128 * GIB + 512, .cluster_size = 512 },
+        { .size = G_MAXUINT64 - 511 },
+        { .size = MIB, .backing = long_name, .backing_format = "raw" },
+        { .size = MIB, .cluster_size = 512, .backing = too_long_for_cluster },
+    };
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autofree char *path = in_folder(folder, "image");
+
+    for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_auto(VmpFd) fd = open_new(path);
+        g_autoptr(GError) error = NULL;
+        struct stat info;
+
+        g_test_message("case %zu", i);
+        g_assert_false(vmp_qcow2_write(fd, &table[i], &error));
+        g_assert_error(error, VMP_ERROR, VMP_ERROR_INVALID);
+        g_assert_cmpint(fstat(fd, &info), ==, 0);
+        g_assert_cmpint(info.st_size, ==, 0);
+    }
+}
+
+static void
+test_longest_name(void)
+{
+    if (!have_qemu_img())
+        return;
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autofree char *path = in_folder(folder, "image");
+    g_autofree char *name = g_strnfill(1023, 'n');
+
+    *name = '/';
+    write_image(path, &(VmpQcow2){ .size = MIB,
+                                   .cluster_size = 2 * KIB,
+                                   .backing = name,
+                                   .backing_format = "raw" });
+    g_autofree char *text = qemu_img("info --output=json %s", path);
+    g_autoptr(VmpJson) info = vmp_json_parse(text, -1, NULL);
+    g_assert_cmpstr(vmp_json_get_string(info, "backing-filename"), ==, name);
+}
+
+static void
+test_read_only_file(void)
+{
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autofree char *path = in_folder(folder, "image");
+    g_autoptr(GError) error = NULL;
+
+    write_file(path, "", 0);
+    g_auto(VmpFd) fd = open(path, O_RDONLY | O_CLOEXEC);
+    g_assert_false(vmp_qcow2_write(fd, &(VmpQcow2){ .size = MIB }, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_IO);
+}
+
+/* ---- the mark ---- */
+
+static guint64
+mark_of(const char *path)
+{
+    g_auto(VmpFd) fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    g_assert_cmpint(fd, >=, 0);
+    return vmp_qcow2_read_mark(fd);
+}
+
+static void
+test_mark(void)
+{
+    static const guint64 mark = G_GUINT64_CONSTANT(0xfedcba9876543210);
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autofree char *path = in_folder(folder, "image");
+
+    write_image(path, &(VmpQcow2){ .size = MIB, .mark = mark });
+    g_assert_cmphex(mark_of(path), ==, mark);
+    write_image(
+        path,
+        &(VmpQcow2){ .size = MIB, .backing = "/b", .backing_format = "qcow2", .mark = mark });
+    g_assert_cmphex(mark_of(path), ==, mark);
+    write_image(path, &(VmpQcow2){ .size = MIB });
+    g_assert_cmphex(mark_of(path), ==, 0);
+}
+
+/* QEMU writes the header anew for each of these. */
+static void
+test_mark_stays(void)
+{
+    if (!have_qemu_img())
+        return;
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autofree char *path = in_folder(folder, "image");
+
+    write_image(path, &(VmpQcow2){ .size = MIB, .mark = 7 });
+    QEMU_IMG("bitmap --add %s c1", path);
+    QEMU_IMG("snapshot -q -c s1 %s", path);
+    QEMU_IMG("check -q -f qcow2 %s", path);
+    QEMU_IMG("rebase -q -u -f qcow2 -b /nowhere -F raw %s", path);
+    g_assert_cmphex(mark_of(path), ==, 7);
+}
+
+static void
+test_no_mark(void)
+{
+    static const char magic[] = "QFI\xfb";
+    g_auto(VmpFd) fd = memfd_create("image", MFD_CLOEXEC);
+    char header[512] = "";
+
+    g_assert_cmphex(vmp_qcow2_read_mark(fd), ==, 0);
+    g_assert_cmpint(pwrite(fd, header, sizeof header, 0), ==, sizeof header);
+    g_assert_cmphex(vmp_qcow2_read_mark(fd), ==, 0);
+
+    memcpy(header, magic, 4);
+    header[7] = 2; /* an old version has no extensions */
+    g_assert_cmpint(pwrite(fd, header, sizeof header, 0), ==, sizeof header);
+    g_assert_cmphex(vmp_qcow2_read_mark(fd), ==, 0);
+}
+
+/* Extensions of any length, beginning anywhere, without an end. */
+static void
+test_rubbish(void)
+{
+    g_auto(VmpFd) fd = memfd_create("image", MFD_CLOEXEC);
+    guint8 header[512] = { 'Q', 'F', 'I', 0xfb, 0, 0, 0, 3 };
+
+    for (guint round = 0; round < 10000; round++) {
+        for (guint at = 100; at < sizeof header; at++)
+            header[at] = g_test_rand_int_range(0, 4) ? 0 : (guint8)g_test_rand_int();
+        g_assert_cmpint(pwrite(fd, header, sizeof header, 0), ==, sizeof header);
+        /* It ends, and ASan has nothing to say; a mark by chance is one in 2^32. */
+        g_assert_cmphex(vmp_qcow2_read_mark(fd), ==, 0);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+#define ADD(name, func) g_test_add_func("/storage/qcow2/" name, func)
+    ADD("images-are-as-qemu-img-makes-them", test_as_qemu_img);
+    ADD("the-base-shows-through-an-overlay", test_overlay);
+    ADD("an-image-written-full-is-sound", test_filled);
+    ADD("what-the-format-cannot-hold-is-refused", test_impossible);
+    ADD("the-longest-name-fits", test_longest_name);
+    ADD("a-write-that-fails-is-an-error", test_read_only_file);
+    ADD("the-mark-is-read-back", test_mark);
+    ADD("the-mark-survives-what-qemu-does-to-the-header", test_mark_stays);
+    ADD("a-file-without-a-mark-has-none", test_no_mark);
+    ADD("rubbish-has-no-mark", test_rubbish);
+    return g_test_run();
+}
