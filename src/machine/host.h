@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The inside of VmpHost, and where things are:
+ *
+ *   <state dir>/vmpoint.db          the store
+ *   <state dir>/nvram/<name>_VARS.fd
+ *   <runtime dir>/<uuid>.lock       the domain's lock
+ *   <runtime dir>/<uuid>/           sockets, pid file, log of the machine that runs
+ */
+
+#include <vmpoint/host.h>
+
+#include "qmp/client.h"
+#include "store/store.h"
+
+struct _VmpHost {
+    char *state_dir, *runtime_dir; /* absolute */
+    VmpStore *store;
+    int timeout_ms; /* 0 = defaults */
+    VmpTraceFunc trace;
+    gpointer trace_data;
+};
+
+/* <runtime dir>/<uuid>[/<file>]; free with g_free(). */
+char *
+vmp_host_runtime_path(const VmpHost *host, const char *uuid, const char *file);
+/* The caller's bound, or @fallback_ms. */
+int
+vmp_host_timeout(const VmpHost *host, int fallback_ms);

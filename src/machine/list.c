@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "machine/list.h"
+
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "machine/disk-device.h"
+#include "machine/machine-private.h"
+#include "machine/state.h"
+#include "qmp/commands.h"
+#include "storage/image.h"
+
+#define ANSWER_TIMEOUT_MS 1000
+
+void
+vmp_domain_info_free(VmpDomainInfo *info)
+{
+    if (!info)
+        return;
+    g_free(info->name);
+    g_free(info->uuid);
+    g_free(info->os_type);
+    g_free(info);
+}
+
+void
+vmp_domain_block_free(VmpDomainBlock *block)
+{
+    if (!block)
+        return;
+    g_free(block->target);
+    g_free(block->type);
+    g_free(block->device);
+    g_free(block->source);
+    g_free(block->format);
+    g_free(block);
+}
+
+/* ---- domains ---- */
+
+static guint
+count_points(VmpMachine *machine, VmpPointKind kind)
+{
+    g_autoptr(GPtrArray) points =
+        vmp_store_list_points(machine->host->store, machine->row->id, kind, FALSE, NULL);
+
+    return points ? points->len : 0;
+}
+
+/* All but the state. */
+static VmpDomainInfo *
+describe(VmpMachine *machine)
+{
+    VmpDomainInfo *info = g_new0(VmpDomainInfo, 1);
+    /* A definition that cannot be read does not hide the domain. */
+    const VmpDomain *definition = vmp_machine_get_definition(machine, NULL);
+    gboolean is_on = vmp_machine_is_on(machine);
+
+    info->name = g_strdup(machine->row->name);
+    info->uuid = g_strdup(machine->row->uuid);
+    info->pid = is_on && machine->instance ? machine->instance->process.pid : 0;
+    info->persistent = machine->row->persistent;
+    info->attached = machine->row->qmp_path != NULL;
+    info->snapshots = count_points(machine, VMP_POINT_SNAPSHOT);
+    info->checkpoints = count_points(machine, VMP_POINT_CHECKPOINT);
+    info->os_type = g_strdup("hvm");
+    if (definition) {
+        info->max_memory = vmp_domain_get_memory(definition);
+        info->used_memory = vmp_domain_get_current_memory(definition);
+        info->vcpus = vmp_domain_get_current_vcpus(definition);
+    }
+    return info;
+}
+
+VmpDomainInfo *
+vmp_machine_info(VmpMachine *machine, GError **error)
+{
+    VmpState state;
+
+    if (!vmp_machine_query_state(machine, &state, NULL, error))
+        return NULL;
+    VmpDomainInfo *info = describe(machine);
+    info->state = state;
+    return info;
+}
+
+/* One monitor to ask, in a thread of its own: a QEMU that hangs keeps nobody else waiting.
+ * The thread knows nothing of host, store or machine. */
+typedef struct {
+    char *path;
+    VmpDomainInfo *info; /* borrowed; only ->state is touched */
+} Question;
+
+static void
+ask(gpointer data, gpointer user_data)
+{
+    Question *question = data;
+    g_autoptr(GMainContext) context = g_main_context_new();
+    g_autoptr(VmpQmpCommand) command = vmp_qmp_query_status();
+
+    question->info->state = VMP_STATE_NOSTATE;
+    g_main_context_push_thread_default(context);
+    g_autoptr(VmpQmpClient) client =
+        vmp_qmp_client_connect(question->path, ANSWER_TIMEOUT_MS, NULL, NULL);
+    if (client) {
+        vmp_qmp_client_set_timeout(client, ANSWER_TIMEOUT_MS);
+        g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, NULL);
+        if (reply)
+            question->info->state = vmp_run_state(vmp_qmp_read_status(reply, NULL), NULL);
+    }
+    g_clear_pointer(&client, vmp_qmp_client_unref);
+    g_main_context_pop_thread_default(context);
+}
+
+static void
+free_question(gpointer data)
+{
+    Question *question = data;
+
+    g_free(question->path);
+    g_free(question);
+}
+
+static gboolean
+ask_all(GPtrArray *questions, GError **error)
+{
+    if (questions->len == 0)
+        return TRUE;
+
+    GThreadPool *pool = g_thread_pool_new(ask, NULL, -1, FALSE, error);
+    if (!pool)
+        return FALSE;
+    for (guint i = 0; i < questions->len; i++)
+        g_thread_pool_push(pool, g_ptr_array_index(questions, i), NULL);
+    g_thread_pool_free(pool, FALSE, TRUE);
+    return TRUE;
+}
+
+static VmpDomainInfo *
+begin_info(VmpMachine *machine, GPtrArray *questions)
+{
+    VmpDomainInfo *info = describe(machine);
+
+    info->state = VMP_STATE_SHUTOFF;
+    if (vmp_machine_is_on(machine)) {
+        Question *question = g_new0(Question, 1);
+        question->path = vmp_machine_monitor_path(machine);
+        question->info = info;
+        g_ptr_array_add(questions, question);
+    }
+    return info;
+}
+
+static gboolean
+is_wanted(const VmpDomainInfo *info, VmpListFlags flags)
+{
+    gboolean is_on = info->state != VMP_STATE_SHUTOFF;
+    VmpListFlags groups = flags & (VMP_LIST_ACTIVE | VMP_LIST_INACTIVE);
+
+    return groups == 0 || (groups & (is_on ? VMP_LIST_ACTIVE : VMP_LIST_INACTIVE));
+}
+
+GPtrArray *
+vmp_machine_list(VmpHost *host, VmpListFlags flags, GError **error)
+{
+    g_autoptr(GPtrArray) rows = vmp_store_list_domains(host->store, error);
+    g_autoptr(GPtrArray) questions = g_ptr_array_new_with_free_func(free_question);
+    g_autoptr(GPtrArray) infos =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_domain_info_free);
+
+    for (guint i = 0; rows && i < rows->len; i++) {
+        const VmpStoreDomain *row = g_ptr_array_index(rows, i);
+        /* One that was removed since is none. */
+        g_autoptr(VmpMachine) machine =
+            vmp_machine_open(host, row->uuid, VMP_MACHINE_READ, NULL, NULL);
+        if (machine)
+            g_ptr_array_add(infos, begin_info(machine, questions));
+    }
+    if (!rows || !ask_all(questions, error))
+        return NULL;
+
+    for (guint i = infos->len; i > 0; i--) {
+        if (!is_wanted(g_ptr_array_index(infos, i - 1), flags))
+            g_ptr_array_remove_index(infos, i - 1);
+    }
+    return g_steal_pointer(&infos);
+}
+
+/* ---- disks ---- */
+
+static VmpDomainBlock *
+describe_disk(const VmpDomainDisk *disk)
+{
+    VmpDomainBlock *block = g_new0(VmpDomainBlock, 1);
+
+    block->target = g_strdup(disk->target);
+    /* An empty drive is a file that is not there, to libvirt. */
+    block->type = g_strdup(disk->type == VMP_STORAGE_NONE ? "file"
+                                                          : vmp_storage_type_name(disk->type));
+    block->device = g_strdup(disk->device);
+    block->source = g_strdup(disk->source);
+    block->format = g_strdup(disk->driver);
+    return block;
+}
+
+/* What QEMU has as the active image is newer than the definition: a guest ejects discs. */
+static void
+apply_graph(VmpMachine *machine, VmpDomainBlock *block, const VmpBlockGraph *graph, gboolean sizes)
+{
+    const VmpBlockDevice *device =
+        vmp_machine_disk_device(machine, graph, block->target, NULL);
+    const VmpBlockNode *image =
+        device && device->node ? vmp_block_graph_active_image(graph, device->node) : NULL;
+
+    if (device && !device->node)
+        g_clear_pointer(&block->source, g_free);
+    if (!image)
+        return;
+    if (image->path && g_path_is_absolute(image->path)) {
+        g_free(block->source);
+        block->source = g_strdup(image->path);
+    }
+    g_free(block->format);
+    block->format = g_strdup(image->driver);
+    if (!sizes)
+        return;
+    block->capacity = image->size;
+    for (const VmpBlockNode *node = image; node; node = vmp_block_graph_backing(graph, node))
+        block->depth++;
+}
+
+static guint64
+file_size(const char *path)
+{
+    struct stat info;
+
+    return stat(path, &info) == 0 ? (guint64)info.st_size : 0;
+}
+
+/* Of an image that cannot be read nothing is known; the list has it all the same. */
+static void
+apply_images(VmpDomainBlock *block)
+{
+    g_autoptr(GPtrArray) chain =
+        block->source ? vmp_image_read_chain(block->source, block->format, NULL, NULL) : NULL;
+    if (!chain || chain->len == 0)
+        return;
+
+    const VmpImage *top = g_ptr_array_index(chain, 0);
+    if (block->capacity == 0)
+        block->capacity = top->virtual_size;
+    block->allocation = top->actual_size;
+    block->physical = file_size(block->source);
+    if (block->depth == 0)
+        block->depth = chain->len;
+}
+
+GPtrArray *
+vmp_machine_list_blocks(VmpMachine *machine, gboolean inactive, gboolean sizes, GError **error)
+{
+    g_autoptr(VmpBlockGraph) graph = NULL;
+    const VmpDomain *definition = inactive ? vmp_machine_get_inactive(machine, error)
+                                           : vmp_machine_get_definition(machine, error);
+    if (!definition)
+        return NULL;
+    if (!inactive && vmp_machine_is_on(machine)) {
+        VmpQmpClient *client = vmp_machine_get_monitor(machine, error);
+        graph = client ? vmp_block_graph_read(client, NULL, error) : NULL;
+        if (!graph)
+            return NULL;
+    }
+
+    const GPtrArray *disks = vmp_domain_get_disks(definition);
+    GPtrArray *blocks = g_ptr_array_new_with_free_func((GDestroyNotify)vmp_domain_block_free);
+    for (guint i = 0; i < disks->len; i++) {
+        VmpDomainBlock *block = describe_disk(g_ptr_array_index(disks, i));
+        g_ptr_array_add(blocks, block);
+        if (graph)
+            apply_graph(machine, block, graph, sizes);
+        if (sizes)
+            apply_images(block);
+    }
+    return blocks;
+}
