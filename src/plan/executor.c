@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "plan/executor.h"
+
+#include "base/error.h"
+#include "base/fault.h"
+#include "plan/sweep.h"
+#include "store/edit.h"
+#include "store/intent.h"
+
+/* Takes steps @from .. 0 back.  Goes on after a failure, so that as much as possible is
+ * undone; the first failure is the error, and the intent then stays open. */
+static gboolean
+undo_steps(const VmpPlan *plan, VmpChange *change, int from, GError **error)
+{
+    gboolean was_recovering = change->recovering;
+    gboolean undone = TRUE;
+
+    change->recovering = TRUE; /* a cancelled operation must still be taken back */
+    for (int i = from; i >= 0; i--) {
+        const VmpStep *step = g_ptr_array_index(plan->steps, (guint)i);
+        if (!step->kind->undo)
+            continue;
+        if (!step->kind->undo(step, change, undone ? error : NULL))
+            undone = FALSE;
+    }
+    change->recovering = was_recovering;
+    return undone;
+}
+
+/* Undoes and closes the intent, keeping @failure as the error of the whole. */
+static gboolean
+give_up(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, int last, GError *failure,
+        GError **error)
+{
+    g_autoptr(GError) undo_failure = NULL;
+    VmpStore *store = vmp_machine_get_store(change->machine);
+
+    if (!undo_steps(plan, change, last, &undo_failure)) {
+        vmp_operation_note(change->operation, "could not be undone yet: %s",
+                           undo_failure->message);
+        g_propagate_prefixed_error(error, failure,
+                                   "(and not all could be undone; the next command tries again) ");
+        return FALSE;
+    }
+    if (!vmp_store_drop_intent(store, intent, &undo_failure))
+        vmp_operation_note(change->operation, "%s", undo_failure->message);
+    g_propagate_error(error, failure);
+    return FALSE;
+}
+
+static gboolean
+apply_step(const VmpStep *step, VmpChange *change, GError **error)
+{
+    if (g_cancellable_is_cancelled(vmp_change_get_cancellable(change)))
+        return vmp_fail(error, VMP_ERROR_INTERRUPTED, "interrupted");
+    if (!vmp_fault("before-step", error))
+        return FALSE;
+    return step->kind->apply(step, change, error) && vmp_fault("after-step", error);
+}
+
+/* What follows the commit step: forward only.  A cleanup that fails is a warning. */
+static gboolean
+finish_steps(const VmpPlan *plan, VmpChange *change, GError **error)
+{
+    change->recovering = TRUE; /* beyond the commit step there is no cancelling */
+    for (guint i = (guint)(plan->commit + 1); plan->commit >= 0 && i < plan->steps->len; i++) {
+        const VmpStep *step = g_ptr_array_index(plan->steps, i);
+        g_autoptr(GError) failure = NULL;
+
+        if (step->kind->probe && step->kind->probe(step, change, NULL) == VMP_PROBE_DONE)
+            continue;
+        if (apply_step(step, change, &failure))
+            continue;
+        if (!step->cleanup) {
+            g_propagate_prefixed_error(error, g_steal_pointer(&failure),
+                                       "%s is done but for its end: ", plan->operation);
+            return FALSE;
+        }
+        vmp_operation_warn(change->operation, "%s", failure->message);
+    }
+    /* An offline session stores bitmaps when it ends: they belong to what is settled now. */
+    return change->keep_session || vmp_change_close_session(change, error);
+}
+
+static gboolean
+settle(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, GError **error)
+{
+    VmpStore *store = vmp_machine_get_store(change->machine);
+
+    return vmp_fault("before-settle", error) &&
+           vmp_store_settle(store, intent, plan->edits, error) &&
+           vmp_machine_reload(change->machine, error);
+}
+
+/* The commit step failed with something else than a refusal, or its process died: look what
+ * is true, and bring it to its end if it was begun. */
+static gboolean
+look_at_commit(const VmpPlan *plan, VmpChange *change, gboolean *done, GError **error)
+{
+    const VmpStep *step = g_ptr_array_index(plan->steps, (guint)plan->commit);
+
+    switch (step->kind->probe(step, change, error)) {
+    case VMP_PROBE_UNKNOWN:
+        return FALSE;
+    case VMP_PROBE_NOT_DONE:
+        *done = FALSE;
+        return TRUE;
+    case VMP_PROBE_BEGUN:
+        *done = TRUE;
+        return step->kind->apply(step, change, error);
+    case VMP_PROBE_DONE:
+        *done = TRUE;
+        return TRUE;
+    }
+    g_assert_not_reached();
+}
+
+static gboolean
+go_forward(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, GError **error)
+{
+    return finish_steps(plan, change, error) && settle(plan, intent, change, error);
+}
+
+/* Step @at failed with @failure (taken). */
+static gboolean
+handle_failure(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, int at,
+               GError *failure, GError **error)
+{
+    /* A refusal is an answer; anything else may have happened. */
+    if (at != plan->commit || vmp_error_is(failure, VMP_ERROR_REFUSED))
+        return give_up(plan, intent, change, at, failure, error);
+
+    gboolean done = FALSE;
+    g_autoptr(GError) unknown = NULL;
+    change->recovering = TRUE;
+    change->commit_begun = TRUE;
+    if (!look_at_commit(plan, change, &done, &unknown)) {
+        g_propagate_prefixed_error(
+            error, failure, "the outcome is in doubt (the next command for the domain settles it): ");
+        return FALSE;
+    }
+    if (!done)
+        return give_up(plan, intent, change, at, failure, error);
+    g_error_free(failure);
+    return go_forward(plan, intent, change, error);
+}
+
+static VmpIntent *
+declare(const VmpPlan *plan, VmpChange *change, GError **error)
+{
+    g_autoptr(VmpJson) json = vmp_plan_to_json(plan);
+    g_autofree char *text = vmp_json_to_text(json);
+    g_autoptr(VmpIntent) intent = vmp_store_declare(vmp_machine_get_store(change->machine),
+                                                    vmp_machine_get_row(change->machine)->id,
+                                                    plan->operation, plan->subject, text, error);
+
+    if (!intent || (change->planning.store && !vmp_store_commit(&change->planning, error)))
+        return NULL;
+    return g_steal_pointer(&intent);
+}
+
+/* Step @at of the plan, with the journal's note before the commit step. */
+static gboolean
+run_step(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, int at, GError **error)
+{
+    if (at == plan->commit && plan->mark_commit &&
+        !vmp_store_mark_past_commit(vmp_machine_get_store(change->machine), intent, error))
+        return FALSE;
+    return apply_step(g_ptr_array_index(plan->steps, (guint)at), change, error);
+}
+
+/* From the declared intent to the end. */
+static gboolean
+run_plan(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, GError **error)
+{
+    int last = plan->commit >= 0 ? plan->commit : (int)plan->steps->len - 1;
+
+    for (int i = 0; i <= last; i++) {
+        GError *failure = NULL;
+        if (!run_step(plan, intent, change, i, &failure))
+            return handle_failure(plan, intent, change, i, failure, error);
+    }
+    if (plan->commit < 0) {
+        GError *failure = NULL;
+        if (!vmp_change_close_session(change, &failure))
+            return give_up(plan, intent, change, last, failure, error);
+    }
+    return go_forward(plan, intent, change, error);
+}
+
+gboolean
+vmp_plan_execute(VmpPlan *plan, VmpChange *change, GError **error)
+{
+    vmp_operation_take_plan(change->operation, vmp_plan_report(plan));
+    if (vmp_operation_get_dry_run(change->operation))
+        return TRUE;
+
+    g_autoptr(VmpIntent) intent = declare(plan, change, error);
+    if (!intent)
+        return FALSE;
+
+    if (!run_plan(plan, intent, change, error))
+        return FALSE;
+    vmp_plan_sweep_files(change->machine);
+    return TRUE;
+}
+
+/* One open intent of an earlier process. */
+static gboolean
+recover_intent(VmpIntent *intent, VmpMachine *machine, const VmpStepKind *const *kinds,
+               GPtrArray *said, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "settling the interrupted %s '%s'", intent->kind,
+                      intent->subject ? intent->subject : "");
+
+    g_autoptr(VmpJson) json = vmp_json_parse(intent->plan, -1, error);
+    g_autoptr(VmpPlan) plan = json ? vmp_plan_from_json(json, kinds, error) : NULL;
+    if (!plan)
+        return FALSE;
+
+    g_auto(VmpChange) change = { .machine = machine,
+                                 .operation = vmp_machine_get_operation(machine),
+                                 .recovering = TRUE,
+                                 .commit_begun = intent->past_commit };
+    gboolean done = FALSE;
+    if (plan->commit >= 0 && !look_at_commit(plan, &change, &done, error))
+        return FALSE;
+
+    if (done) {
+        if (!go_forward(plan, intent, &change, error))
+            return FALSE;
+    } else if (!undo_steps(plan, &change, (int)plan->steps->len - 1, error) ||
+               !vmp_change_close_session(&change, error) ||
+               !vmp_store_drop_intent(vmp_machine_get_store(machine), intent, error)) {
+        return FALSE;
+    }
+
+    vmp_operation_note(change.operation, "%s the interrupted %s '%s'", done ? "finished" : "undid",
+                       intent->kind, intent->subject ? intent->subject : "");
+    if (said)
+        g_ptr_array_add(said, g_strdup_printf("domain %s: %s the interrupted %s '%s'",
+                                              vmp_machine_get_name(machine),
+                                              done ? "finished" : "undid", intent->kind,
+                                              intent->subject ? intent->subject : ""));
+    return TRUE;
+}
+
+gboolean
+vmp_plan_recover(VmpMachine *machine, const VmpStepKind *const *kinds, GPtrArray *said,
+                 GError **error)
+{
+    g_autoptr(GPtrArray) intents = vmp_store_list_intents(
+        vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id, error);
+
+    if (!intents)
+        return FALSE;
+    for (guint i = 0; i < intents->len; i++)
+        if (!recover_intent(g_ptr_array_index(intents, i), machine, kinds, said, error))
+            return FALSE;
+    vmp_plan_sweep_files(machine);
+    return TRUE;
+}

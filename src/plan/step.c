@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "plan/step.h"
+
+VmpBlockSession *
+vmp_change_get_session(VmpChange *change, GError **error)
+{
+    if (!change->session)
+        change->session = vmp_block_session_open(change->machine, error);
+    return change->session;
+}
+
+VmpQmpClient *
+vmp_change_get_client(VmpChange *change, GError **error)
+{
+    VmpBlockSession *session = vmp_change_get_session(change, error);
+
+    return session ? vmp_block_session_get_client(session) : NULL;
+}
+
+GCancellable *
+vmp_change_get_cancellable(VmpChange *change)
+{
+    return change->recovering ? NULL : vmp_operation_get_cancellable(change->operation);
+}
+
+gboolean
+vmp_change_begin_planning(VmpChange *change, GError **error)
+{
+    return vmp_store_begin(vmp_machine_get_store(change->machine), &change->planning, error);
+}
+
+gboolean
+vmp_change_close_session(VmpChange *change, GError **error)
+{
+    if (!change->session)
+        return TRUE;
+
+    gboolean closed = vmp_block_session_close(change->session, error);
+    g_clear_pointer(&change->session, vmp_block_session_free);
+    return closed;
+}
+
+void
+vmp_change_clear(VmpChange *change)
+{
+    vmp_store_transaction_clear(&change->planning);
+    g_clear_pointer(&change->session, vmp_block_session_free);
+}

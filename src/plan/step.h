@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* VmpStep: one change of the world that can be applied, undone and asked for.
+ *
+ * A step is data: a kind and arguments as JSON, so that the journal can hold it and
+ * another process can finish or undo it.  Its kind is a table of functions with a stable
+ * name.
+ *
+ *   apply   makes the change; may be called again after a crash when probe() did not say
+ *           DONE, so it must cope with a change half made
+ *   undo    takes it back; must cope with a change not made, half made, or already undone
+ *   probe   looks whether the change is in the world; only needed for the commit step and
+ *           what follows it
+ */
+
+#include "machine/machine.h"
+#include "machine/session.h"
+#include "store/store.h"
+
+typedef struct _VmpStep VmpStep;
+typedef struct _VmpChange VmpChange;
+
+typedef enum {
+    VMP_PROBE_NOT_DONE,
+    VMP_PROBE_BEGUN, /* a part is done and cannot be taken back: apply the rest */
+    VMP_PROBE_DONE,
+    VMP_PROBE_UNKNOWN, /* cannot be told now; the error says why */
+} VmpProbe;
+
+typedef struct {
+    const char *name; /* stands in journals: never change one */
+    gboolean (*apply)(const VmpStep *step, VmpChange *change, GError **error);
+    gboolean (*undo)(const VmpStep *step, VmpChange *change, GError **error);
+    VmpProbe (*probe)(const VmpStep *step, VmpChange *change, GError **error);
+    /* A sentence fragment for --dry-run: "make overlay '/x' for disk vda". */
+    char *(*describe)(const VmpStep *step);
+    /* Adds the QMP commands it would send (VmpQmpCommand); NULL if it sends none. */
+    void (*commands)(const VmpStep *step, GPtrArray *commands);
+} VmpStepKind;
+
+struct _VmpStep {
+    const VmpStepKind *kind;
+    VmpJson *args;
+    gboolean cleanup; /* its failure is a warning: nothing depends on it */
+};
+
+/* What steps work with: the machine under its lock, and its block session, opened when the
+ * first step asks for it. */
+struct _VmpChange {
+    VmpMachine *machine;
+    VmpOperation *operation;
+    VmpBlockSession *session; /* NULL until asked for */
+    VmpStoreTransaction planning; /* see vmp_change_begin_planning() */
+    gboolean keep_session; /* settling the plan does not end an offline session */
+    gboolean recovering;   /* beyond cancelling: undoing, or going forward */
+    gboolean commit_begun; /* recovering a plan whose commit step may have been entered */
+};
+
+VmpBlockSession *
+vmp_change_get_session(VmpChange *change, GError **error);
+/* The client of that session. */
+VmpQmpClient *
+vmp_change_get_client(VmpChange *change, GError **error);
+/* Cancelling is ignored while undoing and recovering: then NULL. */
+GCancellable *
+vmp_change_get_cancellable(VmpChange *change);
+/* What planning puts into the store (definitions) becomes durable together with the declared
+ * plan, in one transaction; a dry run or a failure leaves nothing of it. */
+gboolean
+vmp_change_begin_planning(VmpChange *change, GError **error);
+/* Ends the session: an offline one then has stored its bitmaps. */
+gboolean
+vmp_change_close_session(VmpChange *change, GError **error);
+/* Closes what is open; errors go to the operation's notes. */
+void
+vmp_change_clear(VmpChange *change);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmpChange, vmp_change_clear)
