@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/error.h"
+#include "plan/executor.h"
+#include "point/checkpoint.h"
+#include "point/record.h"
+#include "point/steps.h"
+#include "point/tree.h"
+#include "store/edit.h"
+
+/* Names to delete, children before parents. */
+static GPtrArray *
+names_to_delete(const GPtrArray *rows, const char *name, VmpCheckpointDeleteFlags flags)
+{
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) below = vmp_tree_descendants(rows, name);
+
+    if (flags & (VMP_CHECKPOINT_DELETE_CHILDREN | VMP_CHECKPOINT_DELETE_CHILDREN_ONLY))
+        for (guint i = below->len; i > 0; i--)
+            g_ptr_array_add(names,
+                            g_strdup(((VmpStorePoint *)g_ptr_array_index(below, i - 1))->name));
+    if (!(flags & VMP_CHECKPOINT_DELETE_CHILDREN_ONLY))
+        g_ptr_array_add(names, g_strdup(name));
+    return names;
+}
+
+typedef struct {
+    VmpJson *bitmaps;   /* see step-bitmaps.c */
+    VmpJson *reopen;
+    GHashTable *reopened; /* names of nodes in @reopen */
+} Removal;
+
+/* An image below the active one has to be opened writable for it. */
+static void
+add_reopen(Removal *removal, const VmpBlockNode *node)
+{
+    if (!g_hash_table_add(removal->reopened, node->name))
+        return;
+    json_object_array_add(removal->reopen,
+                          vmp_json_build("s:node", node->name, "s:driver", node->driver, "s:file",
+                                         node->file, "S:backing", node->backing, NULL));
+}
+
+/* The bitmap goes from every image of the chain that has it. */
+static void
+plan_disk(Removal *removal, const VmpBlockGraph *graph, const VmpBlockNode *top,
+          const VmpCheckpointDisk *disk, const char *checkpoint)
+{
+    const char *name = disk->bitmap ? disk->bitmap : checkpoint;
+
+    for (const VmpBlockNode *node = top; node; node = vmp_block_graph_backing(graph, node)) {
+        if (!vmp_block_node_bitmap(node, name))
+            continue;
+        json_object_array_add(removal->bitmaps,
+                              vmp_json_build("s:disk", disk->name, "s:node", node->name, "s:name",
+                                             name, NULL));
+        if (node->read_only)
+            add_reopen(removal, node);
+    }
+}
+
+static gboolean
+plan_checkpoint(Removal *removal, VmpBlockSession *session, const VmpBlockGraph *graph,
+                const char *name, GError **error)
+{
+    g_autoptr(VmpCheckpoint) checkpoint =
+        vmp_record_load_checkpoint(vmp_block_session_get_machine(session), name, error);
+
+    for (guint i = 0; checkpoint && checkpoint->disks && i < checkpoint->disks->len; i++) {
+        const VmpCheckpointDisk *disk = g_ptr_array_index(checkpoint->disks, i);
+        /* A disk that was taken out of the domain has taken its bitmap along. */
+        const VmpBlockNode *top = vmp_block_session_image(session, graph, disk->name, NULL);
+        if (disk->wanted && top)
+            plan_disk(removal, graph, top, disk, name);
+    }
+    return checkpoint != NULL;
+}
+
+static gboolean
+plan_removal(VmpPlan *plan, VmpChange *change, const GPtrArray *names, GError **error)
+{
+    g_autoptr(GHashTable) reopened = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(VmpJson) bitmaps = json_object_new_array();
+    g_autoptr(VmpJson) reopen = json_object_new_array();
+    Removal removal = { bitmaps, reopen, reopened };
+    VmpBlockSession *session = vmp_change_get_session(change, error);
+    g_autoptr(VmpBlockGraph) graph =
+        session ? vmp_block_session_read_graph(session, error) : NULL;
+
+    for (guint i = 0; graph && i < names->len; i++)
+        if (!plan_checkpoint(&removal, session, graph, g_ptr_array_index(names, i), error))
+            return FALSE;
+    if (graph && vmp_json_length(bitmaps) > 0)
+        vmp_plan_add_commit(plan, &vmp_step_remove_bitmaps,
+                            vmp_json_build("o:bitmaps", json_object_get(bitmaps), "o:reopen",
+                                           json_object_get(reopen), NULL));
+    return graph != NULL;
+}
+
+gboolean
+vmp_point_delete_checkpoint(VmpMachine *machine, const char *name,
+                            VmpCheckpointDeleteFlags flags, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
+    gint64 domain = vmp_machine_get_row(machine)->id;
+
+    if ((flags & VMP_CHECKPOINT_DELETE_CHILDREN) && (flags & VMP_CHECKPOINT_DELETE_CHILDREN_ONLY))
+        return vmp_fail(error, VMP_ERROR_INVALID, "children and children-only exclude each other");
+
+    g_autoptr(GPtrArray) rows = vmp_store_list_points(vmp_machine_get_store(machine), domain,
+                                                      VMP_POINT_CHECKPOINT, FALSE, error);
+    if (!rows)
+        return FALSE;
+    if (!vmp_tree_find(rows, name))
+        return vmp_fail(error, VMP_ERROR_NOT_FOUND, "there is no checkpoint '%s'", name);
+
+    g_autoptr(GPtrArray) names = names_to_delete(rows, name, flags);
+    g_autoptr(VmpPlan) plan =
+        vmp_plan_new("checkpoint-delete", vmp_machine_get_name(machine), name);
+    g_auto(VmpChange) change = { .machine = machine,
+                                 .operation = vmp_machine_get_operation(machine) };
+    if (!(flags & VMP_CHECKPOINT_DELETE_METADATA_ONLY) &&
+        !plan_removal(plan, &change, names, error))
+        return FALSE;
+    for (guint i = 0; i < names->len; i++)
+        vmp_store_edit_remove_point(plan->edits, domain, VMP_POINT_CHECKPOINT,
+                                    g_ptr_array_index(names, i));
+    return vmp_plan_execute(plan, &change, error);
+}

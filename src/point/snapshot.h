@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Snapshots of one machine.  The machine is open (for CHANGE where something is changed) and
+ * recovered; see include/vmpoint/snapshot.h for what each function promises.
+ */
+
+#include <vmpoint/snapshot.h>
+
+#include "machine/machine.h"
+
+char *
+vmp_point_create_snapshot(VmpMachine *machine, const char *xml, VmpSnapshotCreateFlags flags,
+                          GError **error);
+gboolean
+vmp_point_revert(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags flags,
+                 const char *save_current, GError **error);
+gboolean
+vmp_point_delete_snapshot(VmpMachine *machine, const char *name, VmpSnapshotDeleteFlags flags,
+                          GError **error);
+
+GPtrArray *
+vmp_point_list_snapshots(VmpMachine *machine, const char *from, VmpSnapshotListFlags flags,
+                         GError **error);
+VmpSnapshotInfo *
+vmp_point_get_snapshot_info(VmpMachine *machine, const char *name, GError **error);
+char *
+vmp_point_get_snapshot_xml(VmpMachine *machine, const char *name, VmpSnapshotFormatFlags flags,
+                           GError **error);
+gboolean
+vmp_point_set_current_snapshot(VmpMachine *machine, const char *name, GError **error);

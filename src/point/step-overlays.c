@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* create-images { "images": [ VmpNewImage ... ] }
+ *
+ * switch-to-overlays { "offline": bool, "disks": [ {
+ *     "disk": "vda", "node": "vda-format", "overlay": "vda-format-1",
+ *     "path": "/x/a.s1", "backing": "/x/a.qcow2",
+ *     "bitmaps": [ { "name": "c1", "granularity": 65536 } ] } ] }
+ *
+ * All disks switch in one transaction.  The bitmaps that live in the old layers get
+ * twins of their names in the overlays, and stay recording below: together they are the
+ * chain that says what changed, and discarding the overlay leaves a complete one.
+ */
+
+#include "base/error.h"
+#include "point/steps.h"
+#include "qmp/commands.h"
+#include "qmp/transaction.h"
+#include "storage/image.h"
+#include "storage/overlay.h"
+
+/* ---- create-images ---- */
+
+static GPtrArray *
+read_images(const VmpStep *step, GError **error)
+{
+    VmpJson *list = vmp_json_get_array(step->args, "images");
+    g_autoptr(GPtrArray) images =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_new_image_free);
+
+    for (guint i = 0; i < vmp_json_length(list); i++) {
+        VmpNewImage *image = vmp_new_image_from_json(vmp_json_at(list, i), error);
+        if (!image)
+            return NULL;
+        g_ptr_array_add(images, image);
+    }
+    return g_steal_pointer(&images);
+}
+
+static gboolean
+create_apply(const VmpStep *step, VmpChange *change, GError **error)
+{
+    VmpQmpClient *client = vmp_change_get_client(change, error);
+    g_autoptr(GPtrArray) images = client ? read_images(step, error) : NULL;
+
+    return images && vmp_new_images_create_and_open(client, images,
+                                                    vmp_change_get_cancellable(change), error);
+}
+
+static gboolean
+create_undo(const VmpStep *step, VmpChange *change, GError **error)
+{
+    g_autoptr(GPtrArray) images = read_images(step, error);
+    if (!images)
+        return FALSE;
+
+    /* Nodes are gone with the process that had them. */
+    if (change->session || vmp_machine_is_on(change->machine)) {
+        VmpQmpClient *client = vmp_change_get_client(change, error);
+        if (!client || !vmp_new_images_close(client, images, NULL, error))
+            return FALSE;
+    }
+    return vmp_new_images_remove(images, error);
+}
+
+static char *
+create_describe(const VmpStep *step)
+{
+    VmpJson *list = vmp_json_get_array(step->args, "images");
+    GString *text = g_string_new("make and open ");
+
+    for (guint i = 0; i < vmp_json_length(list); i++)
+        g_string_append_printf(text, "%s'%s'", i ? ", " : "",
+                               vmp_json_get_string(vmp_json_at(list, i), "path"));
+    return g_string_free(text, FALSE);
+}
+
+static void
+create_commands(const VmpStep *step, GPtrArray *commands)
+{
+    g_autoptr(GPtrArray) images = read_images(step, NULL);
+    g_autoptr(GPtrArray) list = images ? vmp_new_images_commands(images) : NULL;
+
+    for (guint i = 0; list && i < list->len; i++)
+        g_ptr_array_add(commands, vmp_qmp_command_ref(g_ptr_array_index(list, i)));
+}
+
+const VmpStepKind vmp_step_create_images = {
+    .name = "create-images",
+    .apply = create_apply,
+    .undo = create_undo,
+    .describe = create_describe,
+    .commands = create_commands,
+};
+
+/* ---- switch-to-overlays ---- */
+
+static VmpQmpCommand *
+switch_command(const VmpStep *step)
+{
+    g_autoptr(VmpQmpTransaction) transaction = vmp_qmp_transaction_new();
+    VmpJson *disks = vmp_json_get_array(step->args, "disks");
+
+    for (guint i = 0; i < vmp_json_length(disks); i++) {
+        VmpJson *disk = vmp_json_at(disks, i);
+        const char *overlay = vmp_json_get_string(disk, "overlay");
+        VmpJson *bitmaps = vmp_json_get_array(disk, "bitmaps");
+
+        vmp_qmp_transaction_snapshot(transaction, vmp_json_get_string(disk, "node"), overlay);
+        for (guint j = 0; j < vmp_json_length(bitmaps); j++) {
+            VmpJson *bitmap = vmp_json_at(bitmaps, j);
+            vmp_qmp_transaction_bitmap_add(transaction, overlay,
+                                           vmp_json_get_string(bitmap, "name"),
+                                           VMP_BITMAP_PERSISTENT,
+                                           (guint32)vmp_json_get_int(bitmap, "granularity", 0));
+        }
+    }
+    return vmp_qmp_transaction_to_command(transaction);
+}
+
+static gboolean
+switch_apply(const VmpStep *step, VmpChange *change, GError **error)
+{
+    VmpQmpClient *client = vmp_change_get_client(change, error);
+    g_autoptr(VmpQmpCommand) command = switch_command(step);
+    g_autoptr(VmpJson) reply =
+        client ? vmp_qmp_client_execute(client, command, NULL, error) : NULL;
+
+    return reply != NULL;
+}
+
+/* In the graph of the process that runs: is every overlay on its node? */
+static VmpProbe
+probe_graph(const VmpStep *step, VmpChange *change, GError **error)
+{
+    VmpBlockSession *session = vmp_change_get_session(change, error);
+    g_autoptr(VmpBlockGraph) graph =
+        session ? vmp_block_session_read_graph(session, error) : NULL;
+    if (!graph)
+        return VMP_PROBE_UNKNOWN;
+
+    VmpJson *disks = vmp_json_get_array(step->args, "disks");
+    for (guint i = 0; i < vmp_json_length(disks); i++) {
+        VmpJson *disk = vmp_json_at(disks, i);
+        const VmpBlockNode *overlay =
+            vmp_block_graph_node(graph, vmp_json_get_string(disk, "overlay"));
+        if (!overlay || g_strcmp0(overlay->backing, vmp_json_get_string(disk, "node")) != 0)
+            return VMP_PROBE_NOT_DONE;
+    }
+    return VMP_PROBE_DONE;
+}
+
+/* The process is gone.  If all overlays were complete, taking them is right whether or not
+ * the switch had happened: had it not, they are empty. */
+static VmpProbe
+probe_images(const VmpStep *step)
+{
+    VmpJson *disks = vmp_json_get_array(step->args, "disks");
+
+    for (guint i = 0; i < vmp_json_length(disks); i++) {
+        VmpJson *disk = vmp_json_at(disks, i);
+        g_autoptr(VmpImage) image =
+            vmp_image_read(vmp_json_get_string(disk, "path"), NULL, NULL, NULL);
+        if (!image ||
+            g_strcmp0(image->backing_path, vmp_json_get_string(disk, "backing")) != 0)
+            return VMP_PROBE_NOT_DONE;
+    }
+    return VMP_PROBE_DONE;
+}
+
+static VmpProbe
+switch_probe(const VmpStep *step, VmpChange *change, GError **error)
+{
+    gboolean offline = vmp_json_get_bool(step->args, "offline", FALSE);
+
+    if (vmp_machine_is_on(change->machine))
+        return probe_graph(step, change, error);
+    /* A storage daemon's switch lives in that daemon alone until it is settled, and nothing
+     * has been written to the overlays. */
+    return offline ? VMP_PROBE_NOT_DONE : probe_images(step);
+}
+
+static char *
+switch_describe(const VmpStep *step)
+{
+    VmpJson *disks = vmp_json_get_array(step->args, "disks");
+    GString *text = g_string_new("switch at one instant: ");
+
+    for (guint i = 0; i < vmp_json_length(disks); i++) {
+        VmpJson *disk = vmp_json_at(disks, i);
+        g_string_append_printf(text, "%s%s to '%s'", i ? ", " : "",
+                               vmp_json_get_string(disk, "disk"),
+                               vmp_json_get_string(disk, "path"));
+    }
+    return g_string_free(text, FALSE);
+}
+
+static void
+switch_commands(const VmpStep *step, GPtrArray *commands)
+{
+    g_ptr_array_add(commands, switch_command(step));
+}
+
+const VmpStepKind vmp_step_switch_to_overlays = {
+    .name = "switch-to-overlays",
+    .apply = switch_apply,
+    .probe = switch_probe,
+    .describe = switch_describe,
+    .commands = switch_commands,
+};
