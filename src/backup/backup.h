@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Backup jobs of one machine; see include/vmpoint/backup.h for the promises.
+ *
+ * A job outlives the command that began it: it runs in QEMU, and the store has a row of
+ * what it is made of.  Settling looks what became of it, takes its nodes and temporary
+ * bitmaps out of QEMU, and closes the row:
+ *
+ *   running -> completed   all disks' jobs ended well: the targets stay
+ *           -> failed      one did not (the others are cancelled), or QEMU has gone:
+ *                          targets that were made for it are removed, dirty bits are kept
+ *           -> cancelled   the same, by request
+ */
+
+#include <vmpoint/backup.h>
+
+#include "plan/step.h"
+
+gboolean
+vmp_backup_begin_on(VmpMachine *machine, const char *backup_xml, const char *checkpoint_xml,
+                    VmpBackupBeginFlags flags, GError **error);
+
+typedef enum {
+    VMP_SETTLE_LOOK,   /* settle what has ended; leave alone what runs */
+    VMP_SETTLE_WAIT,   /* wait for the end */
+    VMP_SETTLE_CANCEL, /* cancel, then settle */
+} VmpSettleMode;
+
+/* @state (optional): what became of it (NONE if there was no running job).  A backup that failed
+ * is an error only for WAIT. */
+gboolean
+vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state, GError **error);
+
+VmpJobInfo *
+vmp_backup_info(VmpMachine *machine, gboolean completed, GError **error);
+char *
+vmp_backup_xml(VmpMachine *machine, GError **error);
+
+/* Step kinds of this layer, for the journal. */
+extern const VmpStepKind vmp_step_start_backup; /* commit */

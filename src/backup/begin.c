@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <time.h>
+
+#include "backup/backup.h"
+#include "base/error.h"
+#include "plan/executor.h"
+#include "point/align.h"
+#include "point/checkpoint.h"
+#include "point/record.h"
+#include "point/steps.h"
+#include "storage/bitmap.h"
+#include "storage/overlay.h"
+#include "store/edit.h"
+
+typedef struct {
+    VmpMachine *machine;
+    VmpBackupBeginFlags flags;
+    VmpBackup *backup;         /* aligned */
+    VmpCheckpoint *checkpoint; /* aligned; NULL = none asked for */
+    VmpBlockSession *session;
+    VmpBlockGraph *graph;
+    gboolean copy_range;       /* this QEMU can have the kernel copy */
+} Begin;
+
+static void
+begin_clear(Begin *begin)
+{
+    g_clear_pointer(&begin->backup, vmp_backup_free);
+    g_clear_pointer(&begin->checkpoint, vmp_checkpoint_free);
+    g_clear_pointer(&begin->graph, vmp_block_graph_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Begin, begin_clear)
+
+/* ---- the request ---- */
+
+static gboolean
+read_request(Begin *begin, const char *backup_xml, const char *checkpoint_xml, GError **error)
+{
+    const VmpDomain *definition = vmp_machine_get_definition(begin->machine, error);
+
+    begin->backup = vmp_backup_parse(backup_xml ? backup_xml : "<domainbackup/>", -1, error);
+    if (!definition || !begin->backup)
+        return FALSE;
+    if (begin->backup->mode == VMP_BACKUP_MODE_PULL)
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED, "pull backups are not supported yet");
+    if (checkpoint_xml) {
+        begin->checkpoint = vmp_point_prepare_checkpoint(begin->machine, checkpoint_xml, error);
+        if (!begin->checkpoint)
+            return FALSE;
+    }
+
+    g_autofree char *epoch = g_strdup_printf("%" G_GINT64_FORMAT, (gint64)time(NULL));
+    return vmp_align_backup(begin->backup, definition,
+                            begin->checkpoint ? begin->checkpoint->name : epoch, error);
+}
+
+static gboolean
+check_idle(VmpMachine *machine, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(VmpStoreBackup) running =
+        vmp_store_find_backup(vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id,
+                              "running", &failure);
+
+    if (failure) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
+    return !running || vmp_fail(error, VMP_ERROR_BUSY,
+                                "a backup is running already; wait for it or abort it");
+}
+
+static gboolean
+look(Begin *begin, VmpChange *change, GError **error)
+{
+    begin->session = vmp_change_get_session(change, error);
+    begin->graph =
+        begin->session ? vmp_block_session_read_graph(begin->session, error) : NULL;
+    if (!begin->graph)
+        return FALSE;
+    return !vmp_machine_is_on(begin->machine) ||
+           vmp_machine_has(begin->machine, "blockdev-backup", "x-perf/use-copy-range",
+                           &begin->copy_range, error);
+}
+
+/* ---- the plan ---- */
+
+/* Where the previous backup of that checkpoint put this disk, if it is known and there. */
+static char *
+previous_target(const Begin *begin, const VmpBackupDisk *disk)
+{
+    g_autoptr(VmpStorePoint) point = vmp_store_find_point(
+        vmp_machine_get_store(begin->machine), vmp_machine_get_row(begin->machine)->id,
+        VMP_POINT_CHECKPOINT, disk->incremental, NULL);
+    g_autoptr(VmpJson) extra = point && point->extra ? vmp_json_parse(point->extra, -1, NULL) : NULL;
+    const char *path =
+        vmp_json_get_string(vmp_json_get_object(extra, "targets"), disk->name);
+
+    return path && g_file_test(path, G_FILE_TEST_IS_REGULAR) ? g_strdup(path) : NULL;
+}
+
+static VmpNewImage *
+plan_target(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *source,
+            GHashTable *taken)
+{
+    VmpNewImage *image = g_new0(VmpNewImage, 1);
+    g_autofree char *format_stem = g_strdup_printf("%s-backup", disk->name);
+    g_autofree char *storage_stem = g_strdup_printf("%s-target", disk->name);
+
+    image->path = g_strdup(disk->target);
+    image->format = g_strdup(disk->driver);
+    image->size = source->size;
+    image->node = vmp_block_graph_new_name(begin->graph, format_stem, taken);
+    image->file_node = vmp_block_graph_new_name(begin->graph, storage_stem, taken);
+    image->reuse = (begin->flags & VMP_BACKUP_BEGIN_REUSE_EXTERNAL) != 0;
+    image->block_device = disk->type == VMP_STORAGE_BLOCK;
+    /* An increment names what it is laid over, so that it opens by itself; without that name
+     * it would pass for a whole disk. */
+    if (disk->mode == VMP_BACKUP_DISK_INCREMENTAL && g_str_equal(disk->driver, "qcow2")) {
+        image->backing_path = previous_target(begin, disk);
+        image->backing_format = image->backing_path ? g_strdup("qcow2") : NULL;
+    }
+    return image;
+}
+
+/* What an incremental job needs beside: which bitmaps say what changed. */
+static gboolean
+add_increment(VmpJson *entry, const Begin *begin, const VmpBackupDisk *disk,
+              const VmpBlockNode *source, GError **error)
+{
+    gboolean exists = FALSE;
+    if (!vmp_record_exists(begin->machine, VMP_POINT_CHECKPOINT, disk->incremental, &exists, error))
+        return FALSE;
+    if (!exists)
+        return vmp_fail(error, VMP_ERROR_NOT_FOUND, "disk '%s': there is no checkpoint '%s'",
+                        disk->name, disk->incremental);
+
+    g_autoptr(VmpBitmapChain) chain =
+        vmp_bitmap_chain_find(begin->graph, source, disk->incremental, error);
+    g_autofree char *bitmap = g_strdup_printf("backup-%s", disk->name);
+    VmpJson *layers = json_object_new_array();
+    if (!chain) {
+        json_object_put(layers);
+        g_prefix_error(error, "disk '%s': no increment since checkpoint '%s': ", disk->name,
+                       disk->incremental);
+        return FALSE;
+    }
+    for (guint i = 0; i < chain->nodes->len; i++) {
+        const VmpBlockNode *layer = g_ptr_array_index(chain->nodes, i);
+        json_object_array_add(layers, json_object_new_string(layer->name));
+    }
+    vmp_json_add(entry, "s:bitmap", bitmap, "i:granularity", (gint64)chain->granularity,
+                 "s:checkpoint", disk->incremental, "o:layers", layers, NULL);
+    return TRUE;
+}
+
+typedef struct {
+    GHashTable *taken;
+    VmpJson *images, *disks;
+} BeginSteps;
+
+static gboolean
+plan_disk(const Begin *begin, const VmpBackupDisk *disk, BeginSteps *steps, GError **error)
+{
+    const VmpBlockNode *source =
+        vmp_block_session_image(begin->session, begin->graph, disk->name, error);
+    if (!source)
+        return FALSE;
+
+    g_autoptr(VmpNewImage) image = plan_target(begin, disk, source, steps->taken);
+    g_autofree char *job = g_strdup_printf("vmp-backup-%s", disk->name);
+    g_autoptr(VmpJson) entry =
+        vmp_json_build("s:disk", disk->name, "s:node", source->name, "s:job", job, "s:target",
+                       image->node, "B:copy-range",
+                       begin->copy_range && !image->block_device, NULL);
+    if (disk->mode == VMP_BACKUP_DISK_INCREMENTAL &&
+        !add_increment(entry, begin, disk, source, error))
+        return FALSE;
+
+    json_object_array_add(steps->images, vmp_new_image_to_json(image));
+    json_object_array_add(steps->disks, g_steal_pointer(&entry));
+    return TRUE;
+}
+
+static gboolean
+plan_steps(VmpPlan *plan, const Begin *begin, BeginSteps *steps, GError **error)
+{
+    for (guint i = 0; i < begin->backup->disks->len; i++) {
+        const VmpBackupDisk *disk = g_ptr_array_index(begin->backup->disks, i);
+        if (disk->wanted && !plan_disk(begin, disk, steps, error))
+            return FALSE;
+    }
+
+    VmpJson *checkpoint = NULL;
+    if (begin->checkpoint) {
+        checkpoint =
+            vmp_point_checkpoint_bitmaps(begin->session, begin->graph, begin->checkpoint, error);
+        if (!checkpoint)
+            return FALSE;
+    }
+    vmp_plan_add(plan, &vmp_step_create_images,
+                 vmp_json_build("o:images", json_object_get(steps->images), NULL));
+    vmp_plan_add_commit(plan, &vmp_step_start_backup,
+                        vmp_json_build("o:disks", json_object_get(steps->disks), "O:checkpoint",
+                                       checkpoint, NULL));
+    return TRUE;
+}
+
+static gboolean
+plan_edits(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, GError **error)
+{
+    gint64 domain = vmp_machine_get_row(begin->machine)->id;
+    g_autofree char *body = vmp_backup_format(begin->backup);
+    g_autoptr(VmpJson) detail =
+        vmp_json_build("o:images", json_object_get(steps->images), "o:disks",
+                       json_object_get(steps->disks), "S:checkpoint",
+                       begin->checkpoint ? begin->checkpoint->name : NULL, NULL);
+    g_autofree char *text = vmp_json_to_text(detail);
+    VmpStoreBackup row = { .domain = domain,
+                           .state = (char *)"running",
+                           .started = g_get_real_time() / 1000,
+                           .body = body,
+                           .detail = text };
+
+    vmp_store_edit_put_backup(plan->edits, &row);
+    return !begin->checkpoint ||
+           vmp_point_checkpoint_edits(begin->machine, begin->checkpoint, plan->edits, error);
+}
+
+gboolean
+vmp_backup_begin_on(VmpMachine *machine, const char *backup_xml, const char *checkpoint_xml,
+                    VmpBackupBeginFlags flags, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
+    VmpOperation *operation = vmp_machine_get_operation(machine);
+    g_auto(Begin) begin = { .machine = machine, .flags = flags };
+    g_auto(VmpChange) change = { .machine = machine, .operation = operation };
+
+    if (!check_idle(machine, error) ||
+        !read_request(&begin, backup_xml, checkpoint_xml, error) ||
+        !look(&begin, &change, error))
+        return FALSE;
+
+    g_autoptr(GHashTable) taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(VmpJson) images = json_object_new_array();
+    g_autoptr(VmpJson) disks = json_object_new_array();
+    BeginSteps steps = { taken, images, disks };
+    g_autoptr(VmpPlan) plan =
+        vmp_plan_new("backup-begin", vmp_machine_get_name(machine),
+                     begin.checkpoint ? begin.checkpoint->name : NULL);
+    /* A storage daemon ends with this process, and its jobs with it: then wait for them. */
+    gboolean offline = vmp_block_session_is_offline(begin.session);
+    change.keep_session = offline;
+    if (!plan_steps(plan, &begin, &steps, error) || !vmp_change_begin_planning(&change, error) ||
+        !plan_edits(plan, &begin, &steps, error) || !vmp_plan_execute(plan, &change, error))
+        return FALSE;
+    if (vmp_operation_get_dry_run(operation) || !(offline || (flags & VMP_BACKUP_BEGIN_WAIT)))
+        return TRUE;
+    return vmp_backup_settle(&change, VMP_SETTLE_WAIT, NULL, error);
+}
