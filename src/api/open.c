@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "api/open.h"
+
+#include "backup/backup.h"
+#include "base/error.h"
+#include "plan/executor.h"
+#include "point/steps.h"
+
+/* Every kind of step that a journal can hold. */
+static const VmpStepKind *const step_kinds[] = {
+    &vmp_step_create_images,   &vmp_step_switch_to_overlays, &vmp_step_start_bitmaps,
+    &vmp_step_remove_bitmaps,  &vmp_step_create_branches,    &vmp_step_open_branches,
+    &vmp_step_pause,           &vmp_step_swap_disks,         &vmp_step_reset,
+    &vmp_step_resume,          &vmp_step_close_nodes,        &vmp_step_end_process,
+    &vmp_step_start_commits,   &vmp_step_finish_commits,     &vmp_step_start_backup,
+    NULL,
+};
+
+VmpMachine *
+vmp_api_look(VmpHost *host, const char *domain, GError **error)
+{
+    return vmp_machine_open(host, domain, VMP_MACHINE_READ, NULL, error);
+}
+
+static gboolean
+settle(VmpMachine *machine, GPtrArray *said, GError **error)
+{
+    g_auto(VmpChange) change = { .machine = machine,
+                                 .operation = vmp_machine_get_operation(machine) };
+    VmpJobState state = VMP_JOB_NONE;
+
+    if (!vmp_plan_recover(machine, step_kinds, said, error) ||
+        !vmp_backup_settle(&change, VMP_SETTLE_LOOK, &state, error))
+        return FALSE;
+    if (said && state != VMP_JOB_NONE && state != VMP_JOB_RUNNING)
+        g_ptr_array_add(said, g_strdup_printf("domain %s: the backup has ended: %s",
+                                              vmp_machine_get_name(machine),
+                                              state == VMP_JOB_COMPLETED ? "completed"
+                                                                         : "failed"));
+    return TRUE;
+}
+
+VmpMachine *
+vmp_api_change(VmpHost *host, const char *domain, VmpOperation *operation, GPtrArray *said,
+               GError **error)
+{
+    g_autoptr(VmpMachine) machine =
+        vmp_machine_open(host, domain, VMP_MACHINE_CHANGE, operation, error);
+
+    /* A dry run changes nothing, not even what an earlier command left half done. */
+    if (!machine || (!vmp_operation_get_dry_run(operation) && !settle(machine, said, error)))
+        return NULL;
+    return g_steal_pointer(&machine);
+}
+
+GPtrArray *
+vmp_host_recover(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
+{
+    g_autoptr(GPtrArray) said = g_ptr_array_new_with_free_func(g_free);
+
+    if (domain) {
+        g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, said, error);
+        return machine ? g_steal_pointer(&said) : NULL;
+    }
+
+    g_autoptr(GPtrArray) rows = vmp_store_list_domains(host->store, error);
+    if (!rows)
+        return NULL;
+    for (guint i = 0; i < rows->len; i++) {
+        const VmpStoreDomain *row = g_ptr_array_index(rows, i);
+        g_autoptr(VmpMachine) machine = vmp_api_change(host, row->uuid, operation, said, error);
+        if (!machine)
+            return NULL;
+    }
+    return g_steal_pointer(&said);
+}

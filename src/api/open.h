@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* How every public function begins: open the domain, and for a change first settle what
+ * earlier commands left open.
+ *
+ * This is the one layer that sees all others: it ties the step kinds of all of them to
+ * the journal.
+ */
+
+#include "machine/machine.h"
+
+/* For looking: no lock, no change. */
+VmpMachine *
+vmp_api_look(VmpHost *host, const char *domain, GError **error);
+/* For changing: locked, recovered, ended backups settled.  @said (or NULL) gets a sentence for
+ * each thing that was settled. */
+VmpMachine *
+vmp_api_change(VmpHost *host, const char *domain, VmpOperation *operation, GPtrArray *said,
+               GError **error);

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "api/open.h"
+#include "point/checkpoint.h"
+#include "point/snapshot.h"
+
+char *
+vmp_snapshot_create(VmpHost *host, const char *domain, const char *xml,
+                    VmpSnapshotCreateFlags flags, VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    return machine ? vmp_point_create_snapshot(machine, xml, flags, error) : NULL;
+}
+
+GPtrArray *
+vmp_snapshot_list(VmpHost *host, const char *domain, const char *from,
+                  VmpSnapshotListFlags flags, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
+
+    return machine ? vmp_point_list_snapshots(machine, from, flags, error) : NULL;
+}
+
+VmpSnapshotInfo *
+vmp_snapshot_get_info(VmpHost *host, const char *domain, const char *name, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
+
+    return machine ? vmp_point_get_snapshot_info(machine, name, error) : NULL;
+}
+
+char *
+vmp_snapshot_get_xml(VmpHost *host, const char *domain, const char *name,
+                     VmpSnapshotFormatFlags flags, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
+
+    return machine ? vmp_point_get_snapshot_xml(machine, name, flags, error) : NULL;
+}
+
+gboolean
+vmp_snapshot_set_current(VmpHost *host, const char *domain, const char *name,
+                         VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    return machine && vmp_point_set_current_snapshot(machine, name, error);
+}
+
+gboolean
+vmp_snapshot_revert(VmpHost *host, const char *domain, const char *name,
+                    VmpSnapshotRevertFlags flags, const char *save_current,
+                    VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    return machine && vmp_point_revert(machine, name, flags, save_current, error);
+}
+
+gboolean
+vmp_snapshot_delete(VmpHost *host, const char *domain, const char *name,
+                    VmpSnapshotDeleteFlags flags, VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    return machine && vmp_point_delete_snapshot(machine, name, flags, error);
+}
+
+char *
+vmp_checkpoint_create(VmpHost *host, const char *domain, const char *xml,
+                      VmpCheckpointCreateFlags flags, VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    return machine ? vmp_point_create_checkpoint(machine, xml, flags, error) : NULL;
+}
+
+GPtrArray *
+vmp_checkpoint_list(VmpHost *host, const char *domain, const char *from,
+                    VmpCheckpointListFlags flags, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
+
+    return machine ? vmp_point_list_checkpoints(machine, from, flags, error) : NULL;
+}
+
+VmpCheckpointInfo *
+vmp_checkpoint_get_info(VmpHost *host, const char *domain, const char *name, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
+
+    return machine ? vmp_point_get_checkpoint_info(machine, name, error) : NULL;
+}
+
+char *
+vmp_checkpoint_get_xml(VmpHost *host, const char *domain, const char *name,
+                       VmpCheckpointFormatFlags flags, GError **error)
+{
+    /* Sizes are asked of the block session, which for a domain that is off is a process of
+     * ours: that needs the lock. */
+    g_autoptr(VmpMachine) machine = flags & VMP_CHECKPOINT_FORMAT_SIZE
+                                        ? vmp_api_change(host, domain, NULL, NULL, error)
+                                        : vmp_api_look(host, domain, error);
+
+    return machine ? vmp_point_get_checkpoint_xml(machine, name, flags, error) : NULL;
+}
+
+gboolean
+vmp_checkpoint_delete(VmpHost *host, const char *domain, const char *name,
+                      VmpCheckpointDeleteFlags flags, VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    return machine && vmp_point_delete_checkpoint(machine, name, flags, error);
+}
