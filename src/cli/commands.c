@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/commands.h"
+
+const VmpCommandGroup vmp_command_groups[] = {
+    { "domain", "Domains", vmp_domain_commands },
+    { "monitor", "Looking at domains", vmp_monitor_commands },
+    { "snapshot", "Snapshots", vmp_snapshot_commands },
+    { "checkpoint", "Checkpoints", vmp_checkpoint_commands },
+    { "backup", "Backups", vmp_backup_commands },
+    { "host", "vmpoint itself", vmp_host_commands },
+    { NULL, NULL, NULL },
+};

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Ctrl-C and SIGTERM ask the running operation to undo itself. */
+
+#include <gio/gio.h>
+
+/* From now on SIGINT, SIGTERM or SIGHUP cancels the result (borrowed, lives for ever; the
+ * same one at each call).  The second signal of a kind kills the program at once: what
+ * is left open then is settled by the next command.
+ *
+ * A signal handler may not cancel, since that takes locks, and the operation blocks the
+ * only other thread, so a thread waits for news from the handler.  Signals are not
+ * blocked meanwhile: programs that the library starts would inherit that. */
+GCancellable *
+vmp_interrupt_watch(void);
