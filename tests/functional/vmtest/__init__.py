@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the functional tests are made of.
+
+guest    the test guest, through its serial console
+domain   libvirt <domain> XML for a machine of this guest
+cli      the vmpoint program, in folders of its own
+vm       a domain that vmpoint runs, with its guest
+bare     the same guest under a QEMU that vmpoint never hears of
+pattern  disk content that guest and host both can compute
+images   the judge of images: qemu-img, qemu-nbd, libnbd
+qmp      the judge of machines: a QMP client that shares no code with vmpoint
+pids     every process of a test, ended by its pid
+waiting  for a file descriptor, with a deadline
+workdir  a short folder on a real file system
+"""
