@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""vmpoint is killed at every point where an operation can be cut, one after the other.
+
+After each kill the next command settles what is open; the world then is exactly as before
+or as after the operation, and what the guest wrote is there in both.
+"""
+
+import itertools
+import os
+
+import pytest
+from vmtest import images
+from vmtest.images import MIB
+
+# More points than any operation has; the loop ends when one is not reached.
+MOST = 60
+
+
+class Cut:
+    """Runs a command with a fault at its Nth point, for N = 1, 2, ... until it gets through."""
+
+    def __init__(self, cli, fault):
+        self.cli = cli
+        self.fault = fault
+
+    def each(self, *command):
+        for n in itertools.count(1):
+            assert n < MOST, "the operation never gets through"
+            os.environ["VMPOINT_FAULT"] = f"{self.fault}@{n}"
+            try:
+                result = self.cli.run(*command, check=False)
+            finally:
+                del os.environ["VMPOINT_FAULT"]
+            yield n, result
+            if result.status == 0:
+                return
+
+
+@pytest.fixture(params=["kill", "fail"])
+def cut(request, vmpoint):
+    return Cut(vmpoint, request.param)
+
+
+def nodes(vm):
+    """What QEMU has open, by node name."""
+    return {node["node-name"] for node in vm.spy.execute("query-named-block-nodes", {"flat": True})}
+
+
+def jobs(vm):
+    return vm.spy.execute("query-jobs")
+
+
+def names(vm, what="snapshot"):
+    return [row["name"] for row in vm.cli.run(f"{what}-list", vm.name).data]
+
+
+def sources(vm):
+    return [row["source"] for row in vm.cli.run("domblklist", vm.name).data]
+
+
+def files(work):
+    return sorted(path.name for path in work.glob("vm-vd*"))
+
+
+def settle(vm):
+    vm.cli.run("recover", vm.name)
+    assert vm.cli.run("recover", vm.name).data == {"settled": []}, "a second recovery finds nothing"
+
+
+def test_a_cut_snapshot_is_there_or_not(cut, vm, work):
+    for disk in vm.disks:
+        vm.guest.write_pattern(disk.device, 0, MIB, "base")
+    before = (names(vm), sources(vm), files(work), nodes(vm))
+
+    for n, result in cut.each("snapshot-create-as", vm.name, "s", "--disk-only"):
+        settle(vm)
+        now = (names(vm), sources(vm), files(work), nodes(vm))
+        if "s" not in names(vm):
+            assert result.status != 0
+            assert now == before, f"cut at {n}: neither before nor after"
+            continue
+        assert sources(vm) == [str(work / "vm-vda.s"), str(work / "vm-vdb.s")]
+        assert files(work) == ["vm-vda.qcow2", "vm-vda.s", "vm-vdb.qcow2", "vm-vdb.s"]
+        for disk in vm.disks:
+            assert vm.guest.has_pattern(disk.device, 0, MIB, "base")
+        assert vm.spy.status() == "running"
+        vm.cli.run("snapshot-delete", vm.name, "s")
+        assert (names(vm), sources(vm), files(work)) == before[:3]
+    for disk in vm.disks:
+        assert vm.guest.has_pattern(disk.device, 0, MIB, "base")
+
+
+def test_a_cut_checkpoint_is_there_or_not(cut, vm):
+    for n, result in cut.each("checkpoint-create-as", vm.name, "c"):
+        settle(vm)
+        found = {
+            bitmap["name"]
+            for node in vm.spy.execute("query-named-block-nodes", {"flat": True})
+            for bitmap in node.get("dirty-bitmaps", [])
+        }
+        assert found == set(names(vm, "checkpoint")), f"cut at {n}"
+        if found:
+            vm.cli.run("checkpoint-delete", vm.name, "c")
+
+
+def test_a_cut_revert_ends_before_or_after(cut, vm, work):
+    for disk in vm.disks:
+        vm.guest.write_pattern(disk.device, 0, MIB, "past")
+    vm.cli.run("snapshot-create-as", vm.name, "s", "--disk-only")
+    for disk in vm.disks:
+        vm.guest.write_pattern(disk.device, 0, MIB, "present")
+
+    for n, result in cut.each("snapshot-revert", vm.name, "s", "--running"):
+        settle(vm)
+        assert vm.cli.run("domstate", vm.name, json=False).stdout.strip() == "running", f"cut at {n}"
+        reverted = sources(vm)[0] != str(work / "vm-vda.s")
+        vm.resume_console()
+        for disk in vm.disks:
+            wanted = "past" if reverted else "present"
+            assert vm.guest.has_pattern(disk.device, 0, MIB, wanted), f"cut at {n}: {disk.target}"
+        assert len(files(work)) == 4, f"cut at {n}: {files(work)}"
+        assert result.status == 0 or not jobs(vm)
+        if reverted and result.status != 0:
+            for disk in vm.disks:
+                vm.guest.write_pattern(disk.device, 0, MIB, "present")
+            # From now on "present" is what is in the newest layer; the next cut starts there.
+            before = sources(vm)
+            assert all(".s-" in source for source in before)
+            return_to_present(vm, work)
+
+
+def return_to_present(vm, work):
+    """Make the present layer one that the test can tell from a reverted one."""
+    vm.cli.run("snapshot-delete", vm.name, "s")
+    vm.cli.run("destroy", vm.name)
+    for disk in vm.disks:
+        images.write_pattern(disk.path, 0, MIB, "past")
+    vm.close()
+    vm.start()
+    vm.cli.run("snapshot-create-as", vm.name, "s", "--disk-only")
+    for disk in vm.disks:
+        vm.guest.write_pattern(disk.device, 0, MIB, "present")
+
+
+def test_a_cut_delete_ends_before_or_after(cut, vm, work):
+    n_made = 0
+
+    def make():
+        nonlocal n_made
+        n_made += 1
+        for disk in vm.disks:
+            vm.guest.write_pattern(disk.device, 0, MIB, f"below-{n_made}")
+        vm.cli.run("snapshot-create-as", vm.name, "s", "--disk-only")
+        for disk in vm.disks:
+            vm.guest.write_pattern(disk.device, 2 * MIB, MIB, f"above-{n_made}")
+
+    make()
+    for n, result in cut.each("snapshot-delete", vm.name, "s"):
+        settle(vm)
+        assert not jobs(vm), f"cut at {n}: {jobs(vm)}"
+        for disk in vm.disks:
+            assert vm.guest.has_pattern(disk.device, 0, MIB, f"below-{n_made}"), f"cut at {n}"
+            assert vm.guest.has_pattern(disk.device, 2 * MIB, MIB, f"above-{n_made}"), f"cut at {n}"
+        if names(vm):
+            assert len(files(work)) == 4, f"cut at {n}"
+        else:
+            assert files(work) == ["vm-vda.qcow2", "vm-vdb.qcow2"], f"cut at {n}"
+            assert sources(vm) == [str(disk.path) for disk in vm.disks]
+            if result.status != 0:
+                make()
+
+
+def test_a_cut_backup_leaves_no_job_and_no_file_or_a_whole_backup(cut, vm, work):
+    for disk in vm.disks:
+        vm.guest.write_pattern(disk.device, 0, MIB, "data")
+    backup = work / "backup.xml"
+    backup.write_text(f"""<domainbackup><disks>
+      <disk name='vda' type='file'><target file='{work}/b-vda.qcow2'/></disk>
+      <disk name='vdb' type='file'><target file='{work}/b-vdb.qcow2'/></disk>
+    </disks></domainbackup>""")
+    checkpoint = work / "checkpoint.xml"
+    checkpoint.write_text("<domaincheckpoint><name>c</name></domaincheckpoint>")
+
+    for n, result in cut.each("backup-begin", vm.name, backup, checkpoint, "--wait"):
+        settle(vm)
+        info = vm.cli.run("domjobinfo", vm.name, "--completed").data
+        made = sorted(path.name for path in work.glob("b-vd*"))
+        if made:
+            assert made == ["b-vda.qcow2", "b-vdb.qcow2"], f"cut at {n}"
+            wait_for_backup(vm)
+            for path in made:
+                images.require_pattern(work / path, 0, MIB, "data")
+                (work / path).unlink()
+        assert not jobs(vm), f"cut at {n}: {info}"
+        if names(vm, "checkpoint"):
+            vm.cli.run("checkpoint-delete", vm.name, "c")
+        targets = {name for name in nodes(vm) if "backup" in name or "target" in name}
+        assert not targets, f"cut at {n}"
+
+
+def wait_for_backup(vm):
+    """A job that was running when its command was cut goes on; meet its end."""
+    while vm.spy.execute("query-jobs"):
+        vm.cli.run("recover", vm.name)
