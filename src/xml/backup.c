@@ -146,9 +146,9 @@ typedef struct {
 static gboolean
 is_host(const char *name)
 {
-    return name[0] != '\0'
-           && (g_hostname_is_ip_address(name)
-               || strspn(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS ".-") == strlen(name));
+    return name[0] != '\0' &&
+           (g_hostname_is_ip_address(name) ||
+            strspn(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS ".-") == strlen(name));
 }
 
 static gboolean
@@ -156,23 +156,23 @@ read_tcp_server(VmpBackupServer *server, const xmlNode *node, GError **error)
 {
     guint port = 0;
 
-    if (!vmp_xml_closed(node, "tls transport name port", "", error)
-        || !vmp_xml_attribute_uint_max(node, "port", G_MAXUINT16, &port, error))
+    if (!vmp_xml_closed(node, "tls transport name port", "", error) ||
+        !vmp_xml_attribute_uint_max(node, "port", G_MAXUINT16, &port, error))
         return FALSE;
     server->name = vmp_xml_attribute(node, "name");
     server->port = (int)port;
     if (!server->name)
         return vmp_xml_fail(node, error, "transport='tcp' requires name=");
-    return is_host(server->name)
-           || vmp_xml_fail_value(node, "name", server->name, "is neither a host name nor an address",
-                                 error);
+    return is_host(server->name) ||
+           vmp_xml_fail_value(node, "name", server->name,
+                              "is neither a host name nor an address", error);
 }
 
 static gboolean
 read_unix_server(VmpBackupServer *server, const xmlNode *node, GError **error)
 {
-    if (!vmp_xml_closed(node, "tls transport socket", "", error)
-        || !vmp_xml_attribute_path(node, "socket", &server->socket, error))
+    if (!vmp_xml_closed(node, "tls transport socket", "", error) ||
+        !vmp_xml_attribute_path(node, "socket", &server->socket, error))
         return FALSE;
     return server->socket || vmp_xml_fail(node, error, "transport='unix' requires socket=");
 }
@@ -183,8 +183,8 @@ read_fd_server(VmpBackupServer *server, const xmlNode *node, GError **error)
     server->fdgroup = vmp_xml_attribute(node, "fdgroup");
     if (!vmp_xml_closed(node, "tls transport fdgroup", "", error))
         return FALSE;
-    return (server->fdgroup && server->fdgroup[0] != '\0')
-           || vmp_xml_fail(node, error, "transport='fd' requires fdgroup=");
+    return (server->fdgroup && server->fdgroup[0] != '\0') ||
+           vmp_xml_fail(node, error, "transport='fd' requires fdgroup=");
 }
 
 static gboolean
@@ -219,7 +219,8 @@ read_backup_mode(VmpBackupDisk *disk, const xmlNode *node, GError **error)
     if (g_strcmp0(mode, "full") == 0 && disk->incremental)
         return vmp_xml_fail(node, error, "backupmode='full' allows no incremental=");
     if (mode)
-        disk->mode = g_str_equal(mode, "full") ? VMP_BACKUP_DISK_FULL : VMP_BACKUP_DISK_INCREMENTAL;
+        disk->mode =
+            g_str_equal(mode, "full") ? VMP_BACKUP_DISK_FULL : VMP_BACKUP_DISK_INCREMENTAL;
     if (disk->incremental && disk->incremental[0] == '\0')
         g_clear_pointer(&disk->incremental, g_free);
     return TRUE;
@@ -233,8 +234,9 @@ check_type_is_said(const xmlNode *node, const Context *context, GError **error)
     if (xmlHasProp(node, (const xmlChar *)"type"))
         return TRUE;
     if (context->mode == VMP_BACKUP_MODE_PUSH)
-        return vmp_xml_fail(node, error, "type= is missing: 'file' or 'block' (libvirt's schema "
-                                         "demands it of every disk of a push backup)");
+        return vmp_xml_fail(node, error,
+                            "type= is missing: 'file' or 'block' (libvirt's schema "
+                            "demands it of every disk of a push backup)");
     if (xmlHasProp(node, (const xmlChar *)"backup"))
         return vmp_xml_fail(node, error, "backup='yes' and no type=: give both or none");
     return TRUE;
@@ -245,8 +247,8 @@ read_type(VmpBackupDisk *disk, const xmlNode *node, const Context *context, GErr
 {
     g_autofree char *type = vmp_xml_attribute(node, "type");
 
-    if (!vmp_xml_attribute_in(node, "type", "file block", error)
-        || !check_type_is_said(node, context, error))
+    if (!vmp_xml_attribute_in(node, "type", "file block", error) ||
+        !check_type_is_said(node, context, error))
         return FALSE;
     if (type)
         vmp_storage_type_from_name(type, &disk->type);
@@ -263,8 +265,8 @@ check_encryption(const xmlNode *place, GError **error)
         return TRUE;
     if (!format)
         return vmp_xml_fail(encryption, error, "format is missing");
-    return vmp_xml_attribute_in(encryption, "format", "luks", error)
-           && vmp_xml_attribute_in(encryption, "engine", "qemu", error);
+    return vmp_xml_attribute_in(encryption, "format", "luks", error) &&
+           vmp_xml_attribute_in(encryption, "engine", "qemu", error);
 }
 
 /* <target> of a push disk, <scratch> of a pull disk. */
@@ -279,9 +281,9 @@ read_place(VmpBackupDisk *disk, const xmlNode *node, const Context *context, GEr
         return vmp_xml_fail(node, error, "type='block' requires <scratch dev=...>");
     if (!place)
         return TRUE;
-    if (!vmp_xml_closed(place, attribute, "seclabel* encryption", error)
-        || !vmp_xml_attribute_path(place, attribute, &disk->target, error)
-        || !check_encryption(place, error))
+    if (!vmp_xml_closed(place, attribute, "seclabel* encryption", error) ||
+        !vmp_xml_attribute_path(place, attribute, &disk->target, error) ||
+        !check_encryption(place, error))
         return FALSE;
     if (!disk->target || disk->target[1] == '\0')
         return vmp_xml_fail(place, error, "%s= with a path is missing", attribute);
@@ -299,8 +301,8 @@ read_driver(VmpBackupDisk *disk, const xmlNode *node, const Context *context, GE
         return TRUE;
     if (is_pull && !disk->target)
         return vmp_xml_fail(driver, error, "is allowed next to <scratch> only");
-    if (!vmp_xml_closed(driver, "type", "", error)
-        || !vmp_xml_attribute_in(driver, "type", is_pull ? "qcow2" : VMP_IMAGE_FORMATS, error))
+    if (!vmp_xml_closed(driver, "type", "", error) ||
+        !vmp_xml_attribute_in(driver, "type", is_pull ? "qcow2" : VMP_IMAGE_FORMATS, error))
         return FALSE;
     disk->driver = vmp_xml_attribute(driver, "type");
     return disk->driver || vmp_xml_fail(driver, error, "type is missing");
@@ -324,25 +326,26 @@ read_export(VmpBackupDisk *disk, const xmlNode *node, const Context *context, GE
 static gboolean
 check_disk_shape(const xmlNode *node, gboolean wanted, const Context *context, GError **error)
 {
-    const char *children = context->mode == VMP_BACKUP_MODE_PUSH ? "driver target"
-                                                                 : "driver scratch";
+    const char *children =
+        context->mode == VMP_BACKUP_MODE_PUSH ? "driver target" : "driver scratch";
 
     if (!wanted)
-        return vmp_xml_closed(node, "name backup backupmode incremental exportname exportbitmap",
-                              "", error);
+        return vmp_xml_closed(
+            node, "name backup backupmode incremental exportname exportbitmap", "", error);
     return vmp_xml_closed(node,
-                          context->is_status ? "name backup type backupmode incremental exportname "
-                                               "exportbitmap index"
-                                             : "name backup type backupmode incremental exportname "
-                                               "exportbitmap",
+                          context->is_status
+                              ? "name backup type backupmode incremental exportname "
+                                "exportbitmap index"
+                              : "name backup type backupmode incremental exportname "
+                                "exportbitmap",
                           children, error);
 }
 
 static gboolean
 read_disk(VmpBackupDisk *disk, const xmlNode *node, const Context *context, GError **error)
 {
-    if (!vmp_xml_attribute_yes_no(node, "backup", &disk->wanted, error)
-        || !check_disk_shape(node, disk->wanted, context, error))
+    if (!vmp_xml_attribute_yes_no(node, "backup", &disk->wanted, error) ||
+        !check_disk_shape(node, disk->wanted, context, error))
         return FALSE;
     if (!disk->name)
         return vmp_xml_fail(node, error, "name is missing");
@@ -352,8 +355,9 @@ read_disk(VmpBackupDisk *disk, const xmlNode *node, const Context *context, GErr
     if (!read_backup_mode(disk, node, error) || !read_export(disk, node, context, error))
         return FALSE;
     if (disk->wanted)
-        return read_type(disk, node, context, error) && read_place(disk, node, context, error)
-               && read_driver(disk, node, context, error);
+        return read_type(disk, node, context, error) &&
+               read_place(disk, node, context, error) &&
+               read_driver(disk, node, context, error);
 
     /* Of a disk that stays out nothing else matters. */
     disk->mode = VMP_BACKUP_DISK_UNSET;
@@ -376,7 +380,8 @@ read_disks(VmpBackup *backup, const xmlNode *list, const Context *context, GErro
         return vmp_xml_fail(list, error, "an empty list: leave it out, or name a disk");
 
     backup->disks = new_disks();
-    for (xmlNode *node = vmp_xml_child(list, "disk"); node; node = vmp_xml_next(node, "disk")) {
+    for (xmlNode *node = vmp_xml_child(list, "disk"); node;
+         node = vmp_xml_next(node, "disk")) {
         g_autofree char *name = vmp_xml_attribute(node, "name");
         VmpBackupDisk *disk = vmp_backup_disk_new(name);
 
@@ -397,10 +402,10 @@ read_backup(VmpBackup *backup, const xmlNode *root, gboolean is_status, GError *
     g_autofree char *mode = vmp_xml_attribute(root, "mode");
     gboolean is_pull = g_strcmp0(mode, "pull") == 0;
 
-    if (!vmp_xml_attribute_in(root, "mode", "push pull", error)
-        || !vmp_xml_closed(root, "mode", is_pull ? "incremental server disks" : "incremental disks",
-                           error)
-        || (incremental && !vmp_xml_closed(incremental, "", NULL, error)))
+    if (!vmp_xml_attribute_in(root, "mode", "push pull", error) ||
+        !vmp_xml_closed(root, "mode",
+                        is_pull ? "incremental server disks" : "incremental disks", error) ||
+        (incremental && !vmp_xml_closed(incremental, "", NULL, error)))
         return FALSE;
     if (is_pull && !server)
         return vmp_xml_fail(root, error, "a pull backup requires <server>");
@@ -408,8 +413,8 @@ read_backup(VmpBackup *backup, const xmlNode *root, gboolean is_status, GError *
     backup->mode = is_pull ? VMP_BACKUP_MODE_PULL : VMP_BACKUP_MODE_PUSH;
     backup->incremental = vmp_xml_text_or_null(incremental);
     const Context context = { backup->mode, is_status };
-    return (!server || read_server(backup, server, error))
-           && read_disks(backup, vmp_xml_child(root, "disks"), &context, error);
+    return (!server || read_server(backup, server, error)) &&
+           read_disks(backup, vmp_xml_child(root, "disks"), &context, error);
 }
 
 static VmpBackup *
@@ -478,7 +483,8 @@ write_wanted_disk(VmpMarkup *markup, const VmpBackupDisk *disk, VmpBackupMode mo
 
     if (has_type) {
         vmp_markup_attribute(markup, "backup", "yes");
-        vmp_markup_attribute(markup, "type", disk->type == VMP_STORAGE_BLOCK ? "block" : "file");
+        vmp_markup_attribute(markup, "type",
+                             disk->type == VMP_STORAGE_BLOCK ? "block" : "file");
     }
     vmp_markup_attribute(markup, "backupmode", mode_name(disk->mode));
     vmp_markup_attribute(markup, "incremental", disk->incremental);
@@ -521,7 +527,8 @@ vmp_backup_format(const VmpBackup *backup)
     VmpMarkup markup = vmp_markup_begin();
 
     vmp_markup_open(&markup, "domainbackup");
-    vmp_markup_attribute(&markup, "mode", backup->mode == VMP_BACKUP_MODE_PULL ? "pull" : "push");
+    vmp_markup_attribute(&markup, "mode",
+                         backup->mode == VMP_BACKUP_MODE_PULL ? "pull" : "push");
     vmp_markup_element(&markup, "incremental", backup->incremental);
     write_server(&markup, backup->server);
     if (backup->disks && backup->disks->len > 0) {

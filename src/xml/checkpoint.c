@@ -133,9 +133,9 @@ read_disk(VmpCheckpointDisk *disk, const xmlNode *node, GError **error)
     g_autofree char *checkpoint = vmp_xml_attribute(node, "checkpoint");
     guint64 size = 0;
 
-    if (!vmp_xml_closed(node, "name checkpoint bitmap size", "", error)
-        || !vmp_xml_attribute_in(node, "checkpoint", "no bitmap", error)
-        || !vmp_xml_attribute_uint(node, "size", &size, error))
+    if (!vmp_xml_closed(node, "name checkpoint bitmap size", "", error) ||
+        !vmp_xml_attribute_in(node, "checkpoint", "no bitmap", error) ||
+        !vmp_xml_attribute_uint(node, "size", &size, error))
         return FALSE;
     if (!disk->name)
         return vmp_xml_fail(node, error, "name is missing");
@@ -166,7 +166,8 @@ read_disks(VmpCheckpoint *checkpoint, const xmlNode *list, GError **error)
         return vmp_xml_fail(list, error, "an empty list: leave it out, or name a disk");
 
     checkpoint->disks = new_disks();
-    for (xmlNode *node = vmp_xml_child(list, "disk"); node; node = vmp_xml_next(node, "disk")) {
+    for (xmlNode *node = vmp_xml_child(list, "disk"); node;
+         node = vmp_xml_next(node, "disk")) {
         g_autofree char *name = vmp_xml_attribute(node, "name");
         VmpCheckpointDisk *disk = vmp_checkpoint_disk_new(name);
 
@@ -217,7 +218,8 @@ read_domain(VmpCheckpoint *checkpoint, const xmlNode *node, GError **error)
 
     g_autofree char *type = vmp_xml_attribute(node, "type");
     if (!type)
-        return vmp_xml_fail(node, error, "must be a complete domain; a uuid alone is not enough");
+        return vmp_xml_fail(node, error,
+                            "must be a complete domain; a uuid alone is not enough");
 
     g_autofree char *xml = vmp_xml_serialize(node);
     g_autoptr(VmpDomain) domain = vmp_domain_parse_part(xml, vmp_xml_line(node), error);
@@ -233,15 +235,16 @@ read_checkpoint(VmpCheckpoint *checkpoint, const xmlNode *root, GError **error)
 {
     const xmlNode *description = vmp_xml_child(root, "description");
 
-    if (!vmp_xml_closed(root, "", "name description creationTime disks domain parent", error)
-        || (description && !vmp_xml_closed(description, "", NULL, error)))
+    if (!vmp_xml_closed(root, "", "name description creationTime disks domain parent",
+                        error) ||
+        (description && !vmp_xml_closed(description, "", NULL, error)))
         return FALSE;
     checkpoint->description = vmp_xml_text_or_null(description);
-    return read_name(vmp_xml_child(root, "name"), &checkpoint->name, error)
-           && read_creation_time(checkpoint, vmp_xml_child(root, "creationTime"), error)
-           && read_disks(checkpoint, vmp_xml_child(root, "disks"), error)
-           && read_parent(checkpoint, vmp_xml_child(root, "parent"), error)
-           && read_domain(checkpoint, vmp_xml_child(root, "domain"), error);
+    return read_name(vmp_xml_child(root, "name"), &checkpoint->name, error) &&
+           read_creation_time(checkpoint, vmp_xml_child(root, "creationTime"), error) &&
+           read_disks(checkpoint, vmp_xml_child(root, "disks"), error) &&
+           read_parent(checkpoint, vmp_xml_child(root, "parent"), error) &&
+           read_domain(checkpoint, vmp_xml_child(root, "domain"), error);
 }
 
 static gboolean
@@ -271,8 +274,8 @@ VmpCheckpoint *
 vmp_checkpoint_parse(const char *xml, gssize length, VmpCheckpointParseFlags flags,
                      GError **error)
 {
-    g_autoptr(VmpXmlDoc) doc
-        = vmp_xml_parse(xml, length, "domaincheckpoint", "checkpoint XML", error);
+    g_autoptr(VmpXmlDoc) doc =
+        vmp_xml_parse(xml, length, "domaincheckpoint", "checkpoint XML", error);
     if (!doc)
         return NULL;
 
@@ -321,7 +324,8 @@ write_domain(VmpMarkup *markup, const char *xml, VmpCheckpointFormatFlags flags)
 {
     if (!xml || flags & VMP_CHECKPOINT_FORMAT_NO_DOMAIN)
         return;
-    g_autofree char *masked = flags & VMP_CHECKPOINT_FORMAT_SECURE ? NULL : vmp_domain_mask(xml);
+    g_autofree char *masked =
+        flags & VMP_CHECKPOINT_FORMAT_SECURE ? NULL : vmp_domain_mask(xml);
 
     vmp_markup_verbatim(markup, masked ? masked : xml);
 }

@@ -14,8 +14,8 @@ vmp_domain_read_int(const xmlNode *node, const char *name, int *value, GError **
     gboolean is_hex = g_ascii_strncasecmp(text, "0x", 2) == 0;
     guint base = is_hex ? 16 : text[0] == '0' ? 8 : 10;
     const char *digits = is_hex ? text + 2 : text;
-    if (!g_ascii_isxdigit(*digits)
-        || !g_ascii_string_to_unsigned(digits, base, 0, G_MAXINT, &number, NULL))
+    if (!g_ascii_isxdigit(*digits) ||
+        !g_ascii_string_to_unsigned(digits, base, 0, G_MAXINT, &number, NULL))
         return vmp_xml_fail_value(node, name, text, "is not a number", error);
     *value = (int)number;
     return TRUE;
@@ -39,10 +39,10 @@ vmp_domain_read_pci_address(const xmlNode *device, char **address, gboolean *mul
 
     if (!node)
         return TRUE;
-    if (!vmp_domain_read_int(node, "domain", &domain, error)
-        || !vmp_domain_read_int(node, "bus", &bus, error)
-        || !vmp_domain_read_int(node, "slot", &slot, error)
-        || !vmp_domain_read_int(node, "function", &function, error))
+    if (!vmp_domain_read_int(node, "domain", &domain, error) ||
+        !vmp_domain_read_int(node, "bus", &bus, error) ||
+        !vmp_domain_read_int(node, "slot", &slot, error) ||
+        !vmp_domain_read_int(node, "function", &function, error))
         return FALSE;
     if (domain > 0xffff || bus > 0xff || slot > 0x1f || function > 7)
         return vmp_xml_fail(node, error, "no such PCI address");
@@ -62,10 +62,10 @@ vmp_domain_read_drive_address(const xmlNode *device, VmpDomainDisk *disk, GError
 {
     const xmlNode *node = find_address(device, "drive");
 
-    if (!vmp_domain_read_int(node, "controller", &disk->controller, error)
-        || !vmp_domain_read_int(node, "bus", &disk->address_bus, error)
-        || !vmp_domain_read_int(node, "target", &disk->target_id, error)
-        || !vmp_domain_read_int(node, "unit", &disk->unit, error))
+    if (!vmp_domain_read_int(node, "controller", &disk->controller, error) ||
+        !vmp_domain_read_int(node, "bus", &disk->address_bus, error) ||
+        !vmp_domain_read_int(node, "target", &disk->target_id, error) ||
+        !vmp_domain_read_int(node, "unit", &disk->unit, error))
         return FALSE;
     if (g_str_equal(disk->bus, "scsi"))
         disk->lun = disk->unit;

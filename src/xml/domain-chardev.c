@@ -33,8 +33,8 @@ read_source(VmpDomainChardev *chardev, const xmlNode *node, GError **error)
         return vmp_xml_fail_value(source, "mode", mode, "is not known", error);
 
     /* A channel without a path is one that the launcher listens at, as with libvirt. */
-    chardev->listen = mode ? g_str_equal(mode, "bind")
-                           : !source && g_str_equal(chardev->kind, "channel");
+    chardev->listen =
+        mode ? g_str_equal(mode, "bind") : !source && g_str_equal(chardev->kind, "channel");
     chardev->host = vmp_xml_attribute(source, "host");
     chardev->service = vmp_xml_attribute(source, "service");
     chardev->append = is_on(source, "append");
@@ -71,8 +71,8 @@ read_chardev(VmpDomainChardev *chardev, const xmlNode *node, GError **error)
     chardev->type = vmp_xml_attribute(node, "type");
     if (!chardev->type)
         chardev->type = g_strdup("pty"); /* libvirt's default */
-    return read_source(chardev, node, error) && check_source(chardev, node, error)
-           && read_target(chardev, node, error);
+    return read_source(chardev, node, error) && check_source(chardev, node, error) &&
+           read_target(chardev, node, error);
 }
 
 gboolean

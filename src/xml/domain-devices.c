@@ -40,25 +40,27 @@ read_controller(VmpDomainView *view, const xmlNode *node, GError **error)
     const xmlNode *target = vmp_xml_child(node, "target");
 
     g_ptr_array_add(view->controllers, controller);
-    controller->chassis = controller->port = controller->bus_number = controller->start_port = -1;
+    controller->chassis = controller->port = controller->bus_number = controller->start_port =
+        -1;
     controller->type = vmp_xml_attribute(node, "type");
     if (!controller->type)
         return vmp_xml_fail(node, error, "type is missing");
     controller->model = vmp_xml_attribute(node, "model");
-    return vmp_xml_attribute_uint_max(node, "index", G_MAXINT, &controller->index, error)
-           && vmp_xml_attribute_uint_max(node, "ports", G_MAXINT, &controller->ports, error)
-           && vmp_xml_attribute_uint_max(node, "vectors", G_MAXINT, &controller->vectors, error)
-           && vmp_xml_attribute_uint_max(vmp_xml_child(node, "driver"), "iothread", G_MAXINT,
-                                         &controller->iothread, error)
-           && vmp_domain_read_int(target, "chassis", &controller->chassis, error)
+    return vmp_xml_attribute_uint_max(node, "index", G_MAXINT, &controller->index, error) &&
+           vmp_xml_attribute_uint_max(node, "ports", G_MAXINT, &controller->ports, error) &&
+           vmp_xml_attribute_uint_max(node, "vectors", G_MAXINT, &controller->vectors,
+                                      error) &&
+           vmp_xml_attribute_uint_max(vmp_xml_child(node, "driver"), "iothread", G_MAXINT,
+                                      &controller->iothread, error) &&
+           vmp_domain_read_int(target, "chassis", &controller->chassis, error)
            /* the same, of a conventional bridge */
-           && vmp_domain_read_int(target, "chassisNr", &controller->chassis, error)
-           && vmp_domain_read_int(target, "port", &controller->port, error)
-           && vmp_domain_read_int(target, "busNr", &controller->bus_number, error)
-           && vmp_domain_read_int(vmp_xml_child(node, "master"), "startport",
-                                  &controller->start_port, error)
-           && vmp_domain_read_pci_address(node, &controller->pci_address,
-                                          &controller->multifunction, error);
+           && vmp_domain_read_int(target, "chassisNr", &controller->chassis, error) &&
+           vmp_domain_read_int(target, "port", &controller->port, error) &&
+           vmp_domain_read_int(target, "busNr", &controller->bus_number, error) &&
+           vmp_domain_read_int(vmp_xml_child(node, "master"), "startport",
+                               &controller->start_port, error) &&
+           vmp_domain_read_pci_address(node, &controller->pci_address,
+                                       &controller->multifunction, error);
 }
 
 /* "tcp:127.0.0.1:2222-:22" for each port of the range. */
@@ -70,9 +72,9 @@ read_range(VmpDomainView *view, GPtrArray *forwards, const xmlNode *forward,
     g_autofree char *address = vmp_xml_attribute(forward, "address");
     guint start = 0, end = 0, to = 0;
 
-    if (!vmp_xml_attribute_uint_max(range, "start", G_MAXUINT16, &start, error)
-        || !vmp_xml_attribute_uint_max(range, "end", G_MAXUINT16, &end, error)
-        || !vmp_xml_attribute_uint_max(range, "to", G_MAXUINT16, &to, error))
+    if (!vmp_xml_attribute_uint_max(range, "start", G_MAXUINT16, &start, error) ||
+        !vmp_xml_attribute_uint_max(range, "end", G_MAXUINT16, &end, error) ||
+        !vmp_xml_attribute_uint_max(range, "to", G_MAXUINT16, &to, error))
         return FALSE;
     if (start == 0)
         return vmp_xml_fail(range, error, "start is missing");
@@ -85,8 +87,9 @@ read_range(VmpDomainView *view, GPtrArray *forwards, const xmlNode *forward,
         return vmp_xml_fail(range, error, "more than %d ports in all", MAX_FORWARDS);
 
     for (guint port = start; port <= end; port++)
-        g_ptr_array_add(forwards, g_strdup_printf("%s:%s:%u-:%u", proto, address ? address : "",
-                                                  port, to + (port - start)));
+        g_ptr_array_add(forwards,
+                        g_strdup_printf("%s:%s:%u-:%u", proto, address ? address : "", port,
+                                        to + (port - start)));
     return TRUE;
 }
 
@@ -98,7 +101,8 @@ read_forward(VmpDomainView *view, GPtrArray *forwards, const xmlNode *node, GErr
 
     if (!proto || !g_strv_contains(protocols, proto))
         return vmp_xml_fail(node, error, "proto is neither 'tcp' nor 'udp'");
-    for (xmlNode *range = vmp_xml_child(node, "range"); range; range = vmp_xml_next(range, "range"))
+    for (xmlNode *range = vmp_xml_child(node, "range"); range;
+         range = vmp_xml_next(range, "range"))
         if (!read_range(view, forwards, node, range, error))
             return FALSE;
     return TRUE;
@@ -125,7 +129,8 @@ read_interface(VmpDomainView *view, const xmlNode *node, GError **error)
         return vmp_xml_fail(node, error, "type is missing");
     interface->mac = vmp_xml_attribute(mac, "address");
     if (interface->mac && !is_mac(interface->mac))
-        return vmp_xml_fail_value(mac, "address", interface->mac, "is not a MAC address", error);
+        return vmp_xml_fail_value(mac, "address", interface->mac, "is not a MAC address",
+                                  error);
     interface->model = vmp_xml_attribute(vmp_xml_child(node, "model"), "type");
 
     for (xmlNode *forward = vmp_xml_child(node, "portForward"); forward;
@@ -135,9 +140,9 @@ read_interface(VmpDomainView *view, const xmlNode *node, GError **error)
         if (!read_forward(view, interface->forwards, forward, error))
             return FALSE;
     }
-    return vmp_domain_read_boot_order(node, &interface->boot_order, error)
-           && vmp_domain_read_pci_address(node, &interface->pci_address,
-                                          &interface->multifunction, error);
+    return vmp_domain_read_boot_order(node, &interface->boot_order, error) &&
+           vmp_domain_read_pci_address(node, &interface->pci_address,
+                                       &interface->multifunction, error);
 }
 
 static gboolean
@@ -172,9 +177,9 @@ read_graphics(VmpDomainView *view, const xmlNode *node, GError **error)
     graphics->listen = vmp_xml_attribute(listen, "address");
     if (!graphics->listen)
         graphics->listen = vmp_xml_attribute(node, "listen");
-    return read_graphics_port(graphics, node, error)
-           && vmp_xml_attribute_path(node, "socket", &graphics->socket, error)
-           && vmp_xml_attribute_path(listen, "socket", &graphics->socket, error);
+    return read_graphics_port(graphics, node, error) &&
+           vmp_xml_attribute_path(node, "socket", &graphics->socket, error) &&
+           vmp_xml_attribute_path(listen, "socket", &graphics->socket, error);
 }
 
 static gboolean
@@ -242,10 +247,14 @@ vmp_domain_read_devices(VmpDomainView *view, const xmlNode *devices, GError **er
         const char *name;
         gboolean (*read)(VmpDomainView *view, const xmlNode *node, GError **error);
     } readers[] = {
-        { "controller", read_controller }, { "interface", read_interface },
-        { "graphics", read_graphics },     { "video", read_video },
-        { "rng", read_rng },               { "input", read_input },
-        { "memballoon", read_memballoon }, { "watchdog", read_watchdog },
+        { "controller", read_controller },
+        { "interface", read_interface },
+        { "graphics", read_graphics },
+        { "video", read_video },
+        { "rng", read_rng },
+        { "input", read_input },
+        { "memballoon", read_memballoon },
+        { "watchdog", read_watchdog },
     };
 
     view->controllers = g_ptr_array_new_with_free_func((GDestroyNotify)controller_free);

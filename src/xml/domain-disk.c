@@ -4,10 +4,11 @@
 static void
 disk_free(VmpDomainDisk *disk)
 {
-    char *owned[] = { disk->target,       disk->bus,           disk->device,  disk->source,
-                      disk->driver,       disk->cache,         disk->io,      disk->discard,
-                      disk->detect_zeroes, disk->error_policy, disk->rerror_policy,
-                      disk->serial,       disk->wwn,           disk->vendor,  disk->product,
+    char *owned[] = { disk->target,       disk->bus,           disk->device,
+                      disk->source,       disk->driver,        disk->cache,
+                      disk->io,           disk->discard,       disk->detect_zeroes,
+                      disk->error_policy, disk->rerror_policy, disk->serial,
+                      disk->wwn,          disk->vendor,        disk->product,
                       disk->alias,        disk->pci_address };
 
     for (guint i = 0; i < G_N_ELEMENTS(owned); i++)
@@ -33,8 +34,8 @@ bus_of_target(const char *target)
 {
     static const struct {
         const char *prefix, *bus;
-    } buses[] = { { "fd", "fdc" },     { "hd", "ide" }, { "sd", "scsi" },
-                  { "vd", "virtio" },  { "xvd", "xen" }, { "ubd", "uml" } };
+    } buses[] = { { "fd", "fdc" },    { "hd", "ide" },  { "sd", "scsi" },
+                  { "vd", "virtio" }, { "xvd", "xen" }, { "ubd", "uml" } };
 
     for (guint i = 0; i < G_N_ELEMENTS(buses); i++)
         if (g_str_has_prefix(target, buses[i].prefix))
@@ -90,8 +91,8 @@ read_source(VmpDomainDisk *disk, const xmlNode *node, GError **error)
         g_autofree char *path = vmp_xml_attribute(source, attribute);
 
         /* An empty path is a drive without a medium, as libvirt has it. */
-        if (path && path[0] != '\0'
-            && !vmp_xml_attribute_path(source, attribute, &disk->source, error))
+        if (path && path[0] != '\0' &&
+            !vmp_xml_attribute_path(source, attribute, &disk->source, error))
             return FALSE;
         if (!disk->source && !is_removable_medium(disk))
             return fail_no_source(disk, node, error);
@@ -117,8 +118,8 @@ read_driver(VmpDomainDisk *disk, const xmlNode *node, GError **error)
     disk->detect_zeroes = vmp_xml_attribute(driver, "detect_zeroes");
     disk->error_policy = vmp_xml_attribute(driver, "error_policy");
     disk->rerror_policy = vmp_xml_attribute(driver, "rerror_policy");
-    return vmp_xml_attribute_uint_max(driver, "iothread", G_MAXINT, &disk->iothread, error)
-           && vmp_xml_attribute_uint_max(driver, "queues", G_MAXUINT16, &disk->queues, error);
+    return vmp_xml_attribute_uint_max(driver, "iothread", G_MAXINT, &disk->iothread, error) &&
+           vmp_xml_attribute_uint_max(driver, "queues", G_MAXUINT16, &disk->queues, error);
 }
 
 static gboolean
@@ -132,9 +133,9 @@ read_identity(VmpDomainDisk *disk, const xmlNode *node, GError **error)
     disk->product = vmp_xml_text(vmp_xml_child(node, "product"));
     disk->alias = vmp_xml_attribute(vmp_xml_child(node, "alias"), "name");
     return vmp_xml_attribute_uint_max(blockio, "logical_block_size", G_MAXINT,
-                                      &disk->logical_block_size, error)
-           && vmp_xml_attribute_uint_max(blockio, "physical_block_size", G_MAXINT,
-                                         &disk->physical_block_size, error);
+                                      &disk->logical_block_size, error) &&
+           vmp_xml_attribute_uint_max(blockio, "physical_block_size", G_MAXINT,
+                                      &disk->physical_block_size, error);
 }
 
 static gboolean
@@ -155,18 +156,18 @@ static gboolean
 read_disk(VmpDomainDisk *disk, const xmlNode *node, GError **error)
 {
     disk->controller = disk->address_bus = disk->target_id = disk->unit = disk->lun = -1;
-    if (!read_kind(disk, node, error) || !read_target(disk, node, error)
-        || !read_source(disk, node, error) || !read_driver(disk, node, error)
-        || !read_identity(disk, node, error))
+    if (!read_kind(disk, node, error) || !read_target(disk, node, error) ||
+        !read_source(disk, node, error) || !read_driver(disk, node, error) ||
+        !read_identity(disk, node, error))
         return FALSE;
 
     disk->readonly = vmp_xml_child(node, "readonly") || g_str_equal(disk->device, "cdrom");
     disk->shareable = vmp_xml_child(node, "shareable") != NULL;
     disk->transient = vmp_xml_child(node, "transient") != NULL;
-    return read_snapshot_default(disk, node, error)
-           && vmp_domain_read_boot_order(node, &disk->boot_order, error)
-           && vmp_domain_read_drive_address(node, disk, error)
-           && vmp_domain_read_pci_address(node, &disk->pci_address, &disk->multifunction, error);
+    return read_snapshot_default(disk, node, error) &&
+           vmp_domain_read_boot_order(node, &disk->boot_order, error) &&
+           vmp_domain_read_drive_address(node, disk, error) &&
+           vmp_domain_read_pci_address(node, &disk->pci_address, &disk->multifunction, error);
 }
 
 gboolean
@@ -175,7 +176,8 @@ vmp_domain_read_disks(VmpDomainView *view, const xmlNode *devices, GError **erro
     g_autoptr(GHashTable) targets = g_hash_table_new(g_str_hash, g_str_equal);
 
     view->disks = g_ptr_array_new_with_free_func((GDestroyNotify)disk_free);
-    for (xmlNode *node = vmp_xml_child(devices, "disk"); node; node = vmp_xml_next(node, "disk")) {
+    for (xmlNode *node = vmp_xml_child(devices, "disk"); node;
+         node = vmp_xml_next(node, "disk")) {
         VmpDomainDisk *disk = g_new0(VmpDomainDisk, 1);
 
         g_ptr_array_add(view->disks, disk);

@@ -69,7 +69,8 @@ edit_driver(VmpXmlEdit *edit, const xmlNode *disk, const char *format)
     if (driver)
         vmp_xml_edit_set_attribute(edit, driver, "type", format);
     else
-        vmp_xml_edit_insert_before(edit, source ? source : vmp_xml_child(disk, "target"), fresh);
+        vmp_xml_edit_insert_before(edit, source ? source : vmp_xml_child(disk, "target"),
+                                   fresh);
 }
 
 gboolean

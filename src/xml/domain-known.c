@@ -28,14 +28,14 @@ typedef struct {
     Rule rule;
 } Known;
 
+#define MAX_UNKNOWN 1000 /* nobody reads more */
+
+/* clang-format off */
 #define ADDRESS "type domain bus slot function multifunction controller target unit port"
 #define DEVICE(path)                                                                          \
     { path "/alias", "name", ONCE }, { path "/address", ADDRESS, ONCE }
 #define ON_OFF "state=on|off"
 
-#define MAX_UNKNOWN 1000 /* nobody reads more */
-
-/* clang-format off */
 static const Known table[] = {
     { "", "type id", ONCE },
     { "/name", "", ONCE },
@@ -183,7 +183,8 @@ static const Known table[] = {
     { "/devices/video/model[vga]", "type vram=16384 heads=1 primary", ONCE },
     { "/devices/video/model[cirrus]", "type vram=16384 heads=1 primary", ONCE },
     { "/devices/video/model[bochs]", "type vram=16384 heads=1 primary", ONCE },
-    { "/devices/video/model[qxl]", "type ram=65536 vram=65536 vgamem=16384 heads=1 primary", ONCE },
+    { "/devices/video/model[qxl]", "type ram=65536 vram=65536 vgamem=16384 heads=1 primary",
+      ONCE },
     { "/devices/video/model[virtio]", "type heads=1 primary", ONCE },
     { "/devices/video/model[ramfb]", "type heads=1 primary", ONCE },
     { "/devices/video/model[none]", "type", ONCE },
@@ -272,8 +273,8 @@ report(Search *search, const xmlNode *node, const char *attribute, const char *v
         g_string_append_printf(text, " %.60s=%s", attribute, quoted);
     }
     g_string_append_c(text, '>');
-    if (parent->type == XML_ELEMENT_NODE && !vmp_xml_is(parent, NULL, "devices")
-        && parent->parent->type == XML_ELEMENT_NODE)
+    if (parent->type == XML_ELEMENT_NODE && !vmp_xml_is(parent, NULL, "devices") &&
+        parent->parent->type == XML_ELEMENT_NODE)
         g_string_append_printf(text, " in <%.60s>", (const char *)parent->name);
 
     g_ptr_array_add(search->unknown, g_utf8_make_valid(text->str, -1));
@@ -316,8 +317,7 @@ check_attributes(Search *search, const xmlNode *node, const Known *row)
     }
 }
 
-static void
-check_children(Search *search, const xmlNode *node, GString *path);
+static void check_children(Search *search, const xmlNode *node, GString *path);
 
 static void
 check_element(Search *search, const xmlNode *node, GString *path, GHashTable *seen)
@@ -376,7 +376,8 @@ mark_disks(Search *search, VmpDomainView *view, const xmlNode *devices)
     Search of_disks = { search->rows, unknown };
     guint index = 0;
 
-    for (xmlNode *node = vmp_xml_child(devices, "disk"); node; node = vmp_xml_next(node, "disk")) {
+    for (xmlNode *node = vmp_xml_child(devices, "disk"); node;
+         node = vmp_xml_next(node, "disk")) {
         g_autoptr(GString) path = g_string_new("/devices/disk");
         g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
         VmpDomainDisk *disk = g_ptr_array_index(view->disks, index++);

@@ -92,9 +92,9 @@ read_loader(VmpDomainOs *os, const xmlNode *node, GError **error)
     const xmlNode *nvram = vmp_xml_child(node, "nvram");
     const xmlNode *source = vmp_xml_child(nvram, "source");
 
-    if (!read_word(loader, "type", types, &os->loader_type, error)
-        || !vmp_xml_attribute_yes_no(loader, "readonly", &os->loader_readonly, error)
-        || !vmp_xml_attribute_yes_no(loader, "secure", &os->loader_secure, error))
+    if (!read_word(loader, "type", types, &os->loader_type, error) ||
+        !vmp_xml_attribute_yes_no(loader, "readonly", &os->loader_readonly, error) ||
+        !vmp_xml_attribute_yes_no(loader, "secure", &os->loader_secure, error))
         return FALSE;
     os->loader = vmp_xml_text(loader);
     os->loader_format = vmp_xml_attribute(loader, "format");
@@ -121,7 +121,8 @@ read_boot(VmpDomainOs *os, const xmlNode *node, GError **error)
     static const char *const devices[] = { "hd", "cdrom", "network", "fd", NULL };
 
     os->boot = g_ptr_array_new_with_free_func(g_free);
-    for (xmlNode *boot = vmp_xml_child(node, "boot"); boot; boot = vmp_xml_next(boot, "boot")) {
+    for (xmlNode *boot = vmp_xml_child(node, "boot"); boot;
+         boot = vmp_xml_next(boot, "boot")) {
         char *device = NULL;
 
         if (!read_word(boot, "dev", devices, &device, error))
@@ -171,25 +172,25 @@ read_topology(VmpDomainView *view, const xmlNode *node, GError **error)
     if (!node)
         return TRUE;
     cpu->dies = 1;
-    if (!vmp_xml_attribute_uint_max(node, "sockets", MAX_VCPUS, &cpu->sockets, error)
-        || !vmp_xml_attribute_uint_max(node, "dies", MAX_VCPUS, &cpu->dies, error)
-        || !vmp_xml_attribute_uint_max(node, "clusters", MAX_VCPUS, &clusters, error)
-        || !vmp_xml_attribute_uint_max(node, "cores", MAX_VCPUS, &cpu->cores, error)
-        || !vmp_xml_attribute_uint_max(node, "threads", MAX_VCPUS, &cpu->threads, error))
+    if (!vmp_xml_attribute_uint_max(node, "sockets", MAX_VCPUS, &cpu->sockets, error) ||
+        !vmp_xml_attribute_uint_max(node, "dies", MAX_VCPUS, &cpu->dies, error) ||
+        !vmp_xml_attribute_uint_max(node, "clusters", MAX_VCPUS, &clusters, error) ||
+        !vmp_xml_attribute_uint_max(node, "cores", MAX_VCPUS, &cpu->cores, error) ||
+        !vmp_xml_attribute_uint_max(node, "threads", MAX_VCPUS, &cpu->threads, error))
         return FALSE;
 
     guint64 all = (guint64)cpu->sockets * cpu->dies * clusters * cpu->cores * cpu->threads;
     if (all != view->vcpus)
-        return vmp_xml_fail(node, error, "is for %" G_GUINT64_FORMAT " CPUs, <vcpu> says %u", all,
-                            view->vcpus);
+        return vmp_xml_fail(node, error, "is for %" G_GUINT64_FORMAT " CPUs, <vcpu> says %u",
+                            all, view->vcpus);
     return TRUE;
 }
 
 static gboolean
 read_cpu_features(VmpDomainCpu *cpu, const xmlNode *node, GError **error)
 {
-    static const char *const policies[]
-        = { "force", "require", "optional", "disable", "forbid", NULL };
+    static const char *const policies[] = { "force",   "require", "optional",
+                                            "disable", "forbid",  NULL };
 
     cpu->features = g_ptr_array_new_with_free_func(g_free);
     for (xmlNode *feature = vmp_xml_child(node, "feature"); feature;
@@ -214,8 +215,8 @@ read_cpu_features(VmpDomainCpu *cpu, const xmlNode *node, GError **error)
 static gboolean
 read_cpu(VmpDomainView *view, const xmlNode *root, GError **error)
 {
-    static const char *const modes[]
-        = { "custom", "host-model", "host-passthrough", "maximum", NULL };
+    static const char *const modes[] = { "custom", "host-model", "host-passthrough", "maximum",
+                                         NULL };
     VmpDomainCpu *cpu = &view->cpu;
     const xmlNode *node = vmp_xml_child(root, "cpu");
 
@@ -226,15 +227,15 @@ read_cpu(VmpDomainView *view, const xmlNode *root, GError **error)
         g_clear_pointer(&cpu->model, g_free);
     if (cpu->model && !cpu->mode)
         cpu->mode = g_strdup("custom");
-    return read_topology(view, vmp_xml_child(node, "topology"), error)
-           && read_cpu_features(cpu, node, error);
+    return read_topology(view, vmp_xml_child(node, "topology"), error) &&
+           read_cpu_features(cpu, node, error);
 }
 
 static gboolean
 read_clock(VmpDomainView *view, const xmlNode *root, GError **error)
 {
-    static const char *const offsets[]
-        = { "utc", "localtime", "variable", "timezone", "absolute", NULL };
+    static const char *const offsets[] = { "utc",      "localtime", "variable",
+                                           "timezone", "absolute",  NULL };
     const xmlNode *clock = vmp_xml_child(root, "clock");
 
     view->timers = g_ptr_array_new_with_free_func((GDestroyNotify)timer_free);
@@ -243,7 +244,8 @@ read_clock(VmpDomainView *view, const xmlNode *root, GError **error)
     if (!view->clock_offset)
         view->clock_offset = g_strdup("utc");
 
-    for (xmlNode *node = vmp_xml_child(clock, "timer"); node; node = vmp_xml_next(node, "timer")) {
+    for (xmlNode *node = vmp_xml_child(clock, "timer"); node;
+         node = vmp_xml_next(node, "timer")) {
         VmpDomainTimer *timer = g_new0(VmpDomainTimer, 1);
 
         g_ptr_array_add(view->timers, timer);
@@ -266,7 +268,8 @@ read_features(VmpDomainView *view, const xmlNode *root, GError **error)
     const xmlNode *features = vmp_xml_child(root, "features");
 
     view->features = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    for (xmlNode *node = vmp_xml_child(features, NULL); node; node = vmp_xml_next(node, NULL)) {
+    for (xmlNode *node = vmp_xml_child(features, NULL); node;
+         node = vmp_xml_next(node, NULL)) {
         g_autofree char *state = NULL;
 
         if (!read_word(node, "state", states, &state, error))
@@ -282,9 +285,10 @@ static gboolean
 read_action(const xmlNode *root, const char *name, const char *fallback, char **action,
             GError **error)
 {
-    static const char *const actions[] = { "destroy",       "restart",          "preserve",
-                                           "rename-restart", "coredump-destroy",
-                                           "coredump-restart", NULL };
+    static const char *const actions[] = {
+        "destroy",          "restart",          "preserve", "rename-restart",
+        "coredump-destroy", "coredump-restart", NULL
+    };
     const xmlNode *node = vmp_xml_child(root, name);
     g_autofree char *text = vmp_xml_text(node);
 
@@ -303,38 +307,40 @@ read_pm(VmpDomainView *view, const xmlNode *root, GError **error)
 
     view->suspend_to_mem = view->suspend_to_disk = -1;
     return vmp_xml_attribute_yes_no(vmp_xml_child(pm, "suspend-to-mem"), "enabled",
-                                    &view->suspend_to_mem, error)
-           && vmp_xml_attribute_yes_no(vmp_xml_child(pm, "suspend-to-disk"), "enabled",
-                                       &view->suspend_to_disk, error);
+                                    &view->suspend_to_mem, error) &&
+           vmp_xml_attribute_yes_no(vmp_xml_child(pm, "suspend-to-disk"), "enabled",
+                                    &view->suspend_to_disk, error);
 }
 
 static gboolean
 read_life(VmpDomainView *view, const xmlNode *root, GError **error)
 {
     /* libvirt's defaults. */
-    return read_action(root, "on_poweroff", "destroy", &view->on_poweroff, error)
-           && read_action(root, "on_reboot", "restart", &view->on_reboot, error)
-           && read_action(root, "on_crash", "destroy", &view->on_crash, error);
+    return read_action(root, "on_poweroff", "destroy", &view->on_poweroff, error) &&
+           read_action(root, "on_reboot", "restart", &view->on_reboot, error) &&
+           read_action(root, "on_crash", "destroy", &view->on_crash, error);
 }
 
 gboolean
 vmp_domain_read_machine(VmpDomainView *view, const xmlNode *root, GError **error)
 {
-    return read_memory(view, root, error) && read_vcpus(view, root, error)
-           && read_os(view, root, error) && read_cpu(view, root, error)
-           && read_clock(view, root, error) && read_features(view, root, error)
-           && read_life(view, root, error) && read_pm(view, root, error);
+    return read_memory(view, root, error) && read_vcpus(view, root, error) &&
+           read_os(view, root, error) && read_cpu(view, root, error) &&
+           read_clock(view, root, error) && read_features(view, root, error) &&
+           read_life(view, root, error) && read_pm(view, root, error);
 }
 
 void
 vmp_domain_clear_machine(VmpDomainView *view)
 {
     VmpDomainOs *os = &view->os;
-    char *owned[] = { os->arch,           os->machine,      os->firmware, os->loader,
-                      os->loader_type,    os->loader_format, os->nvram,   os->nvram_template,
-                      os->nvram_format,   os->kernel,       os->initrd,   os->cmdline,
-                      os->dtb,            view->cpu.mode,   view->cpu.model,
-                      view->clock_offset, view->on_poweroff, view->on_reboot, view->on_crash };
+    char *owned[] = {
+        os->arch,          os->machine,       os->firmware,    os->loader,
+        os->loader_type,   os->loader_format, os->nvram,       os->nvram_template,
+        os->nvram_format,  os->kernel,        os->initrd,      os->cmdline,
+        os->dtb,           view->cpu.mode,    view->cpu.model, view->clock_offset,
+        view->on_poweroff, view->on_reboot,   view->on_crash
+    };
 
     for (guint i = 0; i < G_N_ELEMENTS(owned); i++)
         g_free(owned[i]);

@@ -23,6 +23,7 @@ vmp_domain_get_pci_address(const VmpDomain *domain, const char *element, guint n
     const xmlNode *device = doc ? find_device(doc, element, nth) : NULL;
     char *address = NULL;
 
+    *multifunction = FALSE;
     if (device)
         vmp_domain_read_pci_address(device, &address, multifunction, NULL);
     return address;
@@ -38,9 +39,9 @@ vmp_domain_get_serial_port(const VmpDomain *domain, const char *element, guint n
     g_autofree char *type = address ? vmp_xml_attribute(address, "type") : NULL;
     int found_controller = 0, found_port = -1;
 
-    if (g_strcmp0(type, "virtio-serial") != 0
-        || !vmp_domain_read_int(address, "controller", &found_controller, NULL)
-        || !vmp_domain_read_int(address, "port", &found_port, NULL) || found_port < 0)
+    if (g_strcmp0(type, "virtio-serial") != 0 ||
+        !vmp_domain_read_int(address, "controller", &found_controller, NULL) ||
+        !vmp_domain_read_int(address, "port", &found_port, NULL) || found_port < 0)
         return FALSE;
     *controller = (guint)found_controller;
     *port = (guint)found_port;

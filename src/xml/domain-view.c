@@ -12,16 +12,18 @@ vmp_domain_view_free(VmpDomainView *view)
     if (!view)
         return;
 
-    GPtrArray *arrays[]
-        = { view->disks,  view->controllers, view->interfaces, view->chardevs,  view->graphics,
-            view->videos, view->rngs,        view->inputs,     view->qemu_args, view->qemu_env,
-            view->unknown };
+    GPtrArray *arrays[] = { view->disks,    view->controllers, view->interfaces,
+                            view->chardevs, view->graphics,    view->videos,
+                            view->rngs,     view->inputs,      view->qemu_args,
+                            view->qemu_env, view->unknown };
     for (guint i = 0; i < G_N_ELEMENTS(arrays); i++)
         if (arrays[i])
             g_ptr_array_unref(arrays[i]);
 
-    char *owned[] = { view->type,     view->name,       view->uuid,     view->genid,
-                      view->emulator, view->memballoon, view->watchdog, view->watchdog_action };
+    char *owned[] = {
+        view->type,     view->name,       view->uuid,     view->genid,
+        view->emulator, view->memballoon, view->watchdog, view->watchdog_action
+    };
     for (guint i = 0; i < G_N_ELEMENTS(owned); i++)
         g_free(owned[i]);
     vmp_domain_clear_machine(view);
@@ -62,8 +64,8 @@ vmp_domain_read_uuid(const xmlNode *node, char **uuid, GError **error)
 gboolean
 vmp_domain_is_name(const char *name)
 {
-    return name[0] != '\0' && !strpbrk(name, "/\n") && vmp_markup_can_hold(name)
-           && !g_str_equal(name, ".") && !g_str_equal(name, "..");
+    return name[0] != '\0' && !strpbrk(name, "/\n") && vmp_markup_can_hold(name) &&
+           !g_str_equal(name, ".") && !g_str_equal(name, "..");
 }
 
 static gboolean
@@ -78,8 +80,8 @@ read_identity(VmpDomainView *view, const xmlNode *root, GError **error)
     if (!g_str_equal(view->type, "qemu") && !g_str_equal(view->type, "kvm")) {
         g_autofree char *quoted = vmp_name_quote(view->type);
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "line %u: <domain>: type=%s, only 'qemu' and 'kvm'", vmp_xml_line(root),
-                        quoted);
+                        "line %u: <domain>: type=%s, only 'qemu' and 'kvm'",
+                        vmp_xml_line(root), quoted);
     }
 
     view->name = vmp_xml_text(name);
@@ -114,7 +116,8 @@ read_qemu_commandline(VmpDomainView *view, const xmlNode *root)
         if (vmp_xml_is(node, VMP_QEMU_NAMESPACE, "arg") && value)
             g_ptr_array_add(view->qemu_args, g_steal_pointer(&value));
         else if (vmp_xml_is(node, VMP_QEMU_NAMESPACE, "env") && name)
-            g_ptr_array_add(view->qemu_env, g_strdup_printf("%s=%s", name, value ? value : ""));
+            g_ptr_array_add(view->qemu_env,
+                            g_strdup_printf("%s=%s", name, value ? value : ""));
     }
 }
 
@@ -147,7 +150,8 @@ count_iothreads(VmpDomainView *view, const xmlNode *root)
     const xmlNode *ids = vmp_xml_child(root, "iothreadids");
     guint count = 0;
 
-    for (xmlNode *node = vmp_xml_child(ids, "iothread"); node; node = vmp_xml_next(node, "iothread"))
+    for (xmlNode *node = vmp_xml_child(ids, "iothread"); node;
+         node = vmp_xml_next(node, "iothread"))
         count++;
     view->iothreads = MAX(view->iothreads, count);
 }
@@ -159,11 +163,11 @@ vmp_domain_view_new(const VmpXmlDoc *doc, GError **error)
     const xmlNode *root = vmp_xml_root(doc);
     const xmlNode *devices = vmp_xml_child(root, "devices");
 
-    if (!read_identity(view, root, error) || !vmp_domain_read_machine(view, root, error)
-        || !vmp_domain_read_disks(view, devices, error)
-        || !vmp_domain_read_chardevs(view, devices, error)
-        || !vmp_domain_read_devices(view, devices, error)
-        || !check_boot_orders(view, root, error))
+    if (!read_identity(view, root, error) || !vmp_domain_read_machine(view, root, error) ||
+        !vmp_domain_read_disks(view, devices, error) ||
+        !vmp_domain_read_chardevs(view, devices, error) ||
+        !vmp_domain_read_devices(view, devices, error) ||
+        !check_boot_orders(view, root, error))
         return NULL;
     count_iothreads(view, root);
     read_qemu_commandline(view, root);

@@ -9,7 +9,8 @@
 VmpXmlDoc *
 vmp_domain_read_document(const char *xml, gssize length, guint line, GError **error)
 {
-    g_autoptr(VmpXmlDoc) doc = vmp_xml_parse_part(xml, length, line, NULL, "domain XML", error);
+    g_autoptr(VmpXmlDoc) doc =
+        vmp_xml_parse_part(xml, length, line, NULL, "domain XML", error);
     if (!doc)
         return NULL;
 
@@ -142,11 +143,11 @@ vmp_domain_find_disk(const VmpDomain *domain, const char *name)
     return found;
 }
 
-#define GETTER(type, name, value)                                                             \
-    type vmp_domain_get_##name(const VmpDomain *domain)                                       \
-    {                                                                                         \
-        const VmpDomainView *view = domain->view;                                             \
-        return value;                                                                         \
+#define GETTER(type, name, value)                       \
+    type vmp_domain_get_##name(const VmpDomain *domain) \
+    {                                                   \
+        const VmpDomainView *view = domain->view;       \
+        return value;                                   \
     }
 
 GETTER(const char *, type, view->type)

@@ -129,7 +129,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpDomain, vmp_domain_free)
 
 typedef enum {
     VMP_DOMAIN_FORMAT_SECURE = 1 << 0,   /* passwords shown; otherwise left out */
-    VMP_DOMAIN_FORMAT_INACTIVE_ROOT = 1 << 1, /* root element <inactiveDomain>, else <domain> */
+    VMP_DOMAIN_FORMAT_INACTIVE_ROOT = 1 << 1, /* root <inactiveDomain>, else <domain> */
 } VmpDomainFormatFlags;
 
 /* Lossless: the root element as it was parsed, byte for byte, without what stood around

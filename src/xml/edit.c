@@ -97,8 +97,8 @@ find_attribute(const VmpXmlEdit *edit, const xmlNode *node, const char *name,
 
     *at = vmp_xml_skip_name(start_of(edit, node) + 1, end);
     for (const char *next = *at; vmp_xml_scan_attribute(&next, end, attribute); *at = next)
-        if (attribute->name_length == strlen(name)
-            && memcmp(attribute->name, name, attribute->name_length) == 0)
+        if (attribute->name_length == strlen(name) &&
+            memcmp(attribute->name, name, attribute->name_length) == 0)
             return TRUE;
     return FALSE;
 }
@@ -114,7 +114,8 @@ vmp_xml_edit_rename_attribute(VmpXmlEdit *edit, const xmlNode *node, const char 
         return;
     const char *value_end = attribute.value + attribute.value_length;
 
-    add_splice(edit, attribute.name, attribute.name + attribute.name_length, g_strdup(new_name));
+    add_splice(edit, attribute.name, attribute.name + attribute.name_length,
+               g_strdup(new_name));
     add_splice(edit, attribute.value, value_end, vmp_markup_escape_attribute(value));
 }
 

@@ -37,8 +37,9 @@ check_length(const char *name, const char *kind, GError **error)
         return TRUE;
 
     g_autofree char *quoted = vmp_name_quote(name);
-    return vmp_fail(error, VMP_ERROR_INVALID, "%s name %s has %zu bytes, at most %d are allowed",
-                    kind, quoted, length, VMP_NAME_MAX);
+    return vmp_fail(error, VMP_ERROR_INVALID,
+                    "%s name %s has %zu bytes, at most %d are allowed", kind, quoted, length,
+                    VMP_NAME_MAX);
 }
 
 static gboolean
@@ -64,8 +65,8 @@ vmp_snapshot_name_check(const char *name, GError **error)
     if (strchr(name, '/'))
         return vmp_fail(error, VMP_ERROR_INVALID, "snapshot name %s contains '/'", quoted);
     if (has_control(name))
-        return vmp_fail(error, VMP_ERROR_INVALID, "snapshot name %s contains a control character",
-                        quoted);
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "snapshot name %s contains a control character", quoted);
     return TRUE;
 }
 
@@ -83,11 +84,12 @@ vmp_checkpoint_name_check(const char *name, GError **error)
 
     g_autofree char *quoted = vmp_name_quote(name);
     if (name[0] == '.')
-        return vmp_fail(error, VMP_ERROR_INVALID, "checkpoint name %s begins with '.'", quoted);
+        return vmp_fail(error, VMP_ERROR_INVALID, "checkpoint name %s begins with '.'",
+                        quoted);
     for (const char *at = name; *at; at++)
         if (!is_checkpoint_character(*at))
-            return vmp_fail(error, VMP_ERROR_INVALID,
-                            "checkpoint name %s may have letters, digits, '_', '-' and '.' only",
-                            quoted);
+            return vmp_fail(
+                error, VMP_ERROR_INVALID,
+                "checkpoint name %s may have letters, digits, '_', '-' and '.' only", quoted);
     return TRUE;
 }

@@ -30,7 +30,8 @@ length_of(const char *xml, gssize length)
 static gboolean
 check_encoding(const char *xml, gsize length, GError **error)
 {
-    gboolean is_declared = length > 6 && memcmp(xml, "<?xml", 5) == 0 && g_ascii_isspace(xml[5]);
+    gboolean is_declared =
+        length > 6 && memcmp(xml, "<?xml", 5) == 0 && g_ascii_isspace(xml[5]);
     const char *end = is_declared ? g_strstr_len(xml, (gssize)length, "?>") : NULL;
     const char *found = end ? g_strstr_len(xml, end - xml, "encoding") : NULL;
 
@@ -38,7 +39,8 @@ check_encoding(const char *xml, gsize length, GError **error)
         return TRUE;
     for (found += strlen("encoding"); found < end && strchr(" \t\r\n='\"", *found);)
         found++;
-    if (end - found > 5 && g_ascii_strncasecmp(found, "UTF-8", 5) == 0 && strchr("'\"", found[5]))
+    if (end - found > 5 && g_ascii_strncasecmp(found, "UTF-8", 5) == 0 &&
+        strchr("'\"", found[5]))
         return TRUE;
     return vmp_fail(error, VMP_ERROR_INVALID, "line 1: the encoding must be UTF-8");
 }
@@ -185,7 +187,8 @@ vmp_xml_parse_part(const char *xml, gssize given_length, guint first_line, const
 }
 
 VmpXmlDoc *
-vmp_xml_parse(const char *xml, gssize length, const char *root, const char *what, GError **error)
+vmp_xml_parse(const char *xml, gssize length, const char *root, const char *what,
+              GError **error)
 {
     return vmp_xml_parse_part(xml, length, 1, root, what, error);
 }
@@ -212,8 +215,8 @@ vmp_xml_is(const xmlNode *node, const char *href, const char *name)
 {
     const char *own = node->ns ? (const char *)node->ns->href : NULL;
 
-    return node->type == XML_ELEMENT_NODE && g_strcmp0(own, href) == 0
-           && g_str_equal((const char *)node->name, name);
+    return node->type == XML_ELEMENT_NODE && g_strcmp0(own, href) == 0 &&
+           g_str_equal((const char *)node->name, name);
 }
 
 static xmlNode *
@@ -289,8 +292,8 @@ gboolean
 vmp_xml_parse_uint(const char *text, guint64 *value)
 {
     /* g_ascii_string_to_unsigned() accepts no sign, no blanks and no overflow. */
-    return g_ascii_isdigit(*text)
-           && g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, value, NULL);
+    return g_ascii_isdigit(*text) &&
+           g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, value, NULL);
 }
 
 gboolean
@@ -321,7 +324,8 @@ vmp_xml_attribute_uint_max(const xmlNode *node, const char *name, guint max, gui
 }
 
 gboolean
-vmp_xml_attribute_yes_no(const xmlNode *node, const char *name, gboolean *value, GError **error)
+vmp_xml_attribute_yes_no(const xmlNode *node, const char *name, gboolean *value,
+                         GError **error)
 {
     g_autofree char *text = vmp_xml_attribute(node, name);
 
@@ -355,8 +359,8 @@ scale_of_unit(const char *unit, guint64 *scale)
     const char *letter = *unit ? strchr(letters, g_ascii_tolower(*unit)) : NULL;
 
     *scale = 1;
-    if (g_ascii_strcasecmp(unit, "b") == 0 || g_ascii_strcasecmp(unit, "byte") == 0
-        || g_ascii_strcasecmp(unit, "bytes") == 0)
+    if (g_ascii_strcasecmp(unit, "b") == 0 || g_ascii_strcasecmp(unit, "byte") == 0 ||
+        g_ascii_strcasecmp(unit, "bytes") == 0)
         return TRUE;
     if (!letter)
         return FALSE;
@@ -370,7 +374,8 @@ scale_of_unit(const char *unit, guint64 *scale)
 }
 
 gboolean
-vmp_xml_text_size(const xmlNode *node, const char *default_unit, guint64 *bytes, GError **error)
+vmp_xml_text_size(const xmlNode *node, const char *default_unit, guint64 *bytes,
+                  GError **error)
 {
     if (!node)
         return TRUE;
@@ -384,8 +389,8 @@ vmp_xml_text_size(const xmlNode *node, const char *default_unit, guint64 *bytes,
         return vmp_xml_fail_value(node, "unit", unit, "is not a unit", error);
     if (!unit)
         scale_of_unit(default_unit, &scale);
-    if (!vmp_xml_parse_uint(g_strstrip(text), &value)
-        || !g_uint64_checked_mul(bytes, value, scale)) {
+    if (!vmp_xml_parse_uint(g_strstrip(text), &value) ||
+        !g_uint64_checked_mul(bytes, value, scale)) {
         g_autofree char *quoted = vmp_name_quote(text);
         return vmp_xml_fail(node, error, "%s is not a size", quoted);
     }
@@ -429,7 +434,8 @@ missing_declarations(const xmlNode *node)
         if (own || !inherited[i]->prefix)
             continue;
         g_autofree char *href = g_markup_escape_text((const char *)inherited[i]->href, -1);
-        g_string_append_printf(text, " xmlns:%s='%s'", (const char *)inherited[i]->prefix, href);
+        g_string_append_printf(text, " xmlns:%s='%s'", (const char *)inherited[i]->prefix,
+                               href);
     }
     xmlFree(inherited);
     return g_string_free(text, FALSE);
@@ -455,7 +461,8 @@ vmp_xml_serialize_children(const xmlNode *node, const char *separator)
 {
     GString *text = NULL;
 
-    for (xmlNode *child = vmp_xml_child(node, NULL); child; child = vmp_xml_next(child, NULL)) {
+    for (xmlNode *child = vmp_xml_child(node, NULL); child;
+         child = vmp_xml_next(child, NULL)) {
         g_autofree char *xml = vmp_xml_serialize(child);
 
         if (!text)

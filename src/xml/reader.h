@@ -25,7 +25,8 @@ typedef struct _VmpXmlDoc VmpXmlDoc;
  * ("domain XML").  The document must have the root element @root unless NULL.
  * Free with vmp_xml_doc_free(). */
 VmpXmlDoc *
-vmp_xml_parse(const char *xml, gssize length, const char *root, const char *what, GError **error);
+vmp_xml_parse(const char *xml, gssize length, const char *root, const char *what,
+              GError **error);
 
 /* The same for a part of a larger text that began at line @first_line there: lines are
  * counted from it. */
@@ -77,7 +78,8 @@ gboolean
 vmp_xml_attribute_uint_max(const xmlNode *node, const char *name, guint max, guint *value,
                            GError **error);
 gboolean
-vmp_xml_attribute_yes_no(const xmlNode *node, const char *name, gboolean *value, GError **error);
+vmp_xml_attribute_yes_no(const xmlNode *node, const char *name, gboolean *value,
+                         GError **error);
 /* An absolute path. */
 gboolean
 vmp_xml_attribute_path(const xmlNode *node, const char *name, char **value, GError **error);

@@ -92,7 +92,8 @@ vmp_xml_scan_attribute(const char **at, const char *end, VmpXmlAttributeSpan *at
     const char *quote = equals < end ? skip_blanks(equals + 1, end) : end;
 
     *at = NULL;
-    if (name_end == name || quote >= end || *equals != '=' || (*quote != '\'' && *quote != '"'))
+    if (name_end == name || quote >= end || *equals != '=' ||
+        (*quote != '\'' && *quote != '"'))
         return FALSE;
 
     const char *close = memchr(quote + 1, *quote, (gsize)(end - quote - 1));

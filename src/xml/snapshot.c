@@ -244,8 +244,8 @@ read_disk(const xmlNode *node, VmpSnapshotParseFlags flags, GError **error)
         vmp_xml_fail(node, error, "name is missing");
         return NULL;
     }
-    if (!read_source(disk, node, error) || !read_driver(disk, node, error)
-        || !read_disk_location(disk, node, error))
+    if (!read_source(disk, node, error) || !read_driver(disk, node, error) ||
+        !read_disk_location(disk, node, error))
         return NULL;
     if (flags & VMP_SNAPSHOT_PARSE_REDEFINE)
         disk->delete_in_progress = vmp_xml_child(node, "snapshotDeleteInProgress") != NULL;
@@ -257,7 +257,8 @@ read_disks(GPtrArray *disks, const xmlNode *list, VmpSnapshotParseFlags flags, G
 {
     g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
 
-    for (xmlNode *node = vmp_xml_child(list, "disk"); node; node = vmp_xml_next(node, "disk")) {
+    for (xmlNode *node = vmp_xml_child(list, "disk"); node;
+         node = vmp_xml_next(node, "disk")) {
         VmpSnapshotDisk *disk = read_disk(node, flags, error);
 
         if (!disk)
@@ -304,9 +305,10 @@ read_state(VmpSnapshot *snapshot, const xmlNode *root, GError **error)
     g_autofree char *state = vmp_xml_text(node);
 
     if (!state)
-        return vmp_xml_fail(root, error, "<state> is missing, a redefined snapshot must have one");
-    if (!vmp_state_from_name(g_strstrip(state), &snapshot->state)
-        || snapshot->state == VMP_STATE_NOSTATE)
+        return vmp_xml_fail(root, error,
+                            "<state> is missing, a redefined snapshot must have one");
+    if (!vmp_state_from_name(g_strstrip(state), &snapshot->state) ||
+        snapshot->state == VMP_STATE_NOSTATE)
         return fail_text(node, state, "is not a state that a snapshot can have", error);
     return TRUE;
 }
@@ -352,8 +354,8 @@ read_inactive_domain(VmpSnapshot *snapshot, const xmlNode *root, GError **error)
 {
     const xmlNode *node = vmp_xml_child(root, "inactiveDomain");
     g_autofree char *xml = node ? vmp_xml_serialize(node) : NULL;
-    g_autoptr(VmpDomain) domain
-        = node ? vmp_domain_parse_part(xml, vmp_xml_line(node), error) : NULL;
+    g_autoptr(VmpDomain) domain =
+        node ? vmp_domain_parse_part(xml, vmp_xml_line(node), error) : NULL;
 
     if (node && !domain)
         return FALSE;
@@ -366,8 +368,8 @@ read_captured(VmpSnapshot *snapshot, const xmlNode *root, GError **error)
 {
     const xmlNode *cookie = vmp_xml_child(root, "cookie");
 
-    if (!read_state(snapshot, root, error) || !read_creation_time(snapshot, root, error)
-        || !read_domain(snapshot, root, error) || !read_inactive_domain(snapshot, root, error))
+    if (!read_state(snapshot, root, error) || !read_creation_time(snapshot, root, error) ||
+        !read_domain(snapshot, root, error) || !read_inactive_domain(snapshot, root, error))
         return FALSE;
     snapshot->parent = vmp_xml_text_or_null(vmp_xml_find(root, "parent/name"));
     if (cookie && !is_off(snapshot))
@@ -410,20 +412,22 @@ read_snapshot(VmpSnapshot *snapshot, const xmlNode *root, VmpSnapshotParseFlags 
     snapshot->description = vmp_xml_text_or_null(vmp_xml_child(root, "description"));
     if (flags & VMP_SNAPSHOT_PARSE_REDEFINE) {
         if (!snapshot->name)
-            return vmp_xml_fail(root, error, "<name> is missing, a redefined snapshot must have one");
+            return vmp_xml_fail(root, error,
+                                "<name> is missing, a redefined snapshot must have one");
         if (!read_captured(snapshot, root, error))
             return FALSE;
     }
-    return read_memory(snapshot, root, flags, error)
-           && read_disks(snapshot->disks, vmp_xml_child(root, "disks"), flags, error)
-           && read_revert_disks(snapshot, root, flags, error)
-           && read_active(snapshot, root, flags, error);
+    return read_memory(snapshot, root, flags, error) &&
+           read_disks(snapshot->disks, vmp_xml_child(root, "disks"), flags, error) &&
+           read_revert_disks(snapshot, root, flags, error) &&
+           read_active(snapshot, root, flags, error);
 }
 
 VmpSnapshot *
 vmp_snapshot_parse(const char *xml, gssize length, VmpSnapshotParseFlags flags, GError **error)
 {
-    g_autoptr(VmpXmlDoc) doc = vmp_xml_parse(xml, length, "domainsnapshot", "snapshot XML", error);
+    g_autoptr(VmpXmlDoc) doc =
+        vmp_xml_parse(xml, length, "domainsnapshot", "snapshot XML", error);
     if (!doc)
         return NULL;
 
@@ -444,9 +448,9 @@ write_driver(VmpMarkup *markup, const VmpSnapshotDisk *disk)
     vmp_markup_open(markup, "driver");
     vmp_markup_attribute(markup, "type", disk->driver);
     if (disk->metadata_cache_size) {
-        g_autofree char *size = g_strdup_printf("<max_size unit='bytes'>%" G_GUINT64_FORMAT
-                                                "</max_size>",
-                                                disk->metadata_cache_size);
+        g_autofree char *size =
+            g_strdup_printf("<max_size unit='bytes'>%" G_GUINT64_FORMAT "</max_size>",
+                            disk->metadata_cache_size);
         vmp_markup_open(markup, "metadata_cache");
         vmp_markup_verbatim(markup, size);
         vmp_markup_close(markup, "metadata_cache");
@@ -458,8 +462,8 @@ write_driver(VmpMarkup *markup, const VmpSnapshotDisk *disk)
 static void
 write_foreign(VmpMarkup *markup, const char *xml, VmpSnapshotFormatFlags flags)
 {
-    g_autofree char *masked
-        = xml && !(flags & VMP_SNAPSHOT_FORMAT_SECURE) ? vmp_domain_mask(xml) : NULL;
+    g_autofree char *masked =
+        xml && !(flags & VMP_SNAPSHOT_FORMAT_SECURE) ? vmp_domain_mask(xml) : NULL;
 
     vmp_markup_verbatim(markup, masked ? masked : xml);
 }
@@ -471,7 +475,8 @@ write_source(VmpMarkup *markup, const VmpSnapshotDisk *disk, VmpSnapshotFormatFl
     if (!disk->source && !disk->source_extra_xml)
         return;
     vmp_markup_open(markup, "source");
-    vmp_markup_attribute(markup, disk->type == VMP_STORAGE_BLOCK ? "dev" : "file", disk->source);
+    vmp_markup_attribute(markup, disk->type == VMP_STORAGE_BLOCK ? "dev" : "file",
+                         disk->source);
     vmp_markup_verbatim(markup, disk->source_extra_xml);
     vmp_markup_close(markup, "source");
 }
@@ -479,9 +484,9 @@ write_source(VmpMarkup *markup, const VmpSnapshotDisk *disk, VmpSnapshotFormatFl
 static void
 write_disk(VmpMarkup *markup, const VmpSnapshotDisk *disk, VmpSnapshotFormatFlags flags)
 {
-    gboolean is_detailed = disk->source || disk->source_xml || disk->source_extra_xml
-                           || disk->driver || disk->metadata_cache_size
-                           || disk->type != VMP_STORAGE_FILE;
+    gboolean is_detailed = disk->source || disk->source_xml || disk->source_extra_xml ||
+                           disk->driver || disk->metadata_cache_size ||
+                           disk->type != VMP_STORAGE_FILE;
 
     vmp_markup_open(markup, "disk");
     vmp_markup_attribute(markup, "name", disk->name);

@@ -67,7 +67,8 @@ is_blank(const char *text)
 }
 
 gboolean
-vmp_xml_closed(const xmlNode *node, const char *attributes, const char *children, GError **error)
+vmp_xml_closed(const xmlNode *node, const char *attributes, const char *children,
+               GError **error)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
 
@@ -75,8 +76,9 @@ vmp_xml_closed(const xmlNode *node, const char *attributes, const char *children
         if (child->type == XML_ELEMENT_NODE) {
             if (!check_child(child, children ? children : "", seen, error))
                 return FALSE;
-        } else if (children && (child->type == XML_TEXT_NODE || child->type == XML_CDATA_SECTION_NODE)
-                   && !is_blank((const char *)child->content)) {
+        } else if (children &&
+                   (child->type == XML_TEXT_NODE || child->type == XML_CDATA_SECTION_NODE) &&
+                   !is_blank((const char *)child->content)) {
             return vmp_xml_fail(node, error, "text is not allowed here");
         }
     }
@@ -103,8 +105,8 @@ vmp_xml_is_disk_target(const char *name)
     for (guint i = 0; i < G_N_ELEMENTS(prefixes); i++) {
         const char *rest = at + strlen(prefixes[i]);
 
-        if (g_str_has_prefix(at, prefixes[i]) && *rest
-            && strspn(rest, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_") == strlen(rest))
+        if (g_str_has_prefix(at, prefixes[i]) && *rest &&
+            strspn(rest, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_") == strlen(rest))
             return TRUE;
     }
     return FALSE;

@@ -13,7 +13,8 @@
  * times, other children once.  Text other than blanks is refused unless @children is
  * NULL, which stands for an element of text without children. */
 gboolean
-vmp_xml_closed(const xmlNode *node, const char *attributes, const char *children, GError **error);
+vmp_xml_closed(const xmlNode *node, const char *attributes, const char *children,
+               GError **error);
 
 /* The attribute is one of the words of @words, or absent. */
 gboolean

@@ -14,23 +14,17 @@ static const char *const state_names[] = {
 };
 
 static const char *const location_names[] = {
-    [VMP_LOCATION_UNSET] = NULL,
-    [VMP_LOCATION_NO] = "no",
-    [VMP_LOCATION_INTERNAL] = "internal",
-    [VMP_LOCATION_EXTERNAL] = "external",
+    [VMP_LOCATION_UNSET] = NULL,          [VMP_LOCATION_NO] = "no",
+    [VMP_LOCATION_INTERNAL] = "internal", [VMP_LOCATION_EXTERNAL] = "external",
     [VMP_LOCATION_MANUAL] = "manual",
 };
 
 /* NONE is the absence of a medium: it has a name to be shown, but nobody can ask for it. */
 static const char *const storage_names[] = {
-    [VMP_STORAGE_NONE] = NULL,
-    [VMP_STORAGE_FILE] = "file",
-    [VMP_STORAGE_BLOCK] = "block",
-    [VMP_STORAGE_DIR] = "dir",
-    [VMP_STORAGE_NETWORK] = "network",
-    [VMP_STORAGE_VOLUME] = "volume",
-    [VMP_STORAGE_NVME] = "nvme",
-    [VMP_STORAGE_VHOSTUSER] = "vhostuser",
+    [VMP_STORAGE_NONE] = NULL,         [VMP_STORAGE_FILE] = "file",
+    [VMP_STORAGE_BLOCK] = "block",     [VMP_STORAGE_DIR] = "dir",
+    [VMP_STORAGE_NETWORK] = "network", [VMP_STORAGE_VOLUME] = "volume",
+    [VMP_STORAGE_NVME] = "nvme",       [VMP_STORAGE_VHOSTUSER] = "vhostuser",
 };
 
 static const char *

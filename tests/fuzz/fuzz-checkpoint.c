@@ -15,11 +15,11 @@ const char *const fuzz_seeds[] = {
 static void
 check(const uint8_t *data, size_t size, VmpCheckpointParseFlags flags)
 {
-    static const VmpCheckpointFormatFlags all
-        = VMP_CHECKPOINT_FORMAT_SECURE | VMP_CHECKPOINT_FORMAT_SIZE;
+    static const VmpCheckpointFormatFlags all =
+        VMP_CHECKPOINT_FORMAT_SECURE | VMP_CHECKPOINT_FORMAT_SIZE;
     g_autoptr(GError) error = NULL;
-    g_autoptr(VmpCheckpoint) checkpoint
-        = vmp_checkpoint_parse((const char *)data, (gssize)size, flags, &error);
+    g_autoptr(VmpCheckpoint) checkpoint =
+        vmp_checkpoint_parse((const char *)data, (gssize)size, flags, &error);
 
     g_assert(!checkpoint == !!error);
     if (!checkpoint) {

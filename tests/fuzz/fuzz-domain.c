@@ -41,7 +41,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const GPtrArray *disks = vmp_domain_get_disks(domain);
     for (guint i = 0; i < MIN(disks->len, 3); i++) {
         const VmpDomainDisk *disk = g_ptr_array_index(disks, i);
-        g_assert(vmp_domain_set_disk_source(domain, disk->target, "/new <&'\">", "qcow2", NULL));
+        g_assert(
+            vmp_domain_set_disk_source(domain, disk->target, "/new <&'\">", "qcow2", NULL));
     }
     g_assert(vmp_domain_set_name(domain, "other", NULL));
     check_reads_again(domain, 0);

@@ -15,11 +15,11 @@ const char *const fuzz_seeds[] = {
 static void
 check(const uint8_t *data, size_t size, VmpSnapshotParseFlags flags)
 {
-    static const VmpSnapshotFormatFlags all
-        = VMP_SNAPSHOT_FORMAT_SECURE | VMP_SNAPSHOT_FORMAT_INTERNAL;
+    static const VmpSnapshotFormatFlags all =
+        VMP_SNAPSHOT_FORMAT_SECURE | VMP_SNAPSHOT_FORMAT_INTERNAL;
     g_autoptr(GError) error = NULL;
-    g_autoptr(VmpSnapshot) snapshot
-        = vmp_snapshot_parse((const char *)data, (gssize)size, flags, &error);
+    g_autoptr(VmpSnapshot) snapshot =
+        vmp_snapshot_parse((const char *)data, (gssize)size, flags, &error);
 
     g_assert(!snapshot == !!error);
     if (!snapshot) {

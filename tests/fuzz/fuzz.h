@@ -5,8 +5,9 @@
  *
  * A target defines LLVMFuzzerTestOneInput() and fuzz_seeds.  Built by clang with
  * -fsanitize=fuzzer -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION it is a fuzzer.  Built by
- * any compiler without, it is a test: main() is here then, and runs the seeds, and every file of the files and folders given as
- * arguments, each as it is and in some mutants that are the same in every run.
+ * any compiler without, it is a test: main() is here then, and runs the seeds, and every
+ * file of the files and folders given as arguments, each as it is and in some mutants that
+ * are the same in every run.
  *
  * Each input gets memory of exactly its size, so that a sanitizer or valgrind sees a read
  * behind its end.

@@ -6,13 +6,16 @@
 
 #define PUSH(disks) "<domainbackup><disks>" disks "</disks></domainbackup>"
 #define SERVER "<server transport='unix' socket='/s'/>"
-#define PULL(disks) "<domainbackup mode='pull'>" SERVER "<disks>" disks "</disks></domainbackup>"
+#define PULL(disks) \
+    "<domainbackup mode='pull'>" SERVER "<disks>" disks "</disks></domainbackup>"
 #define PULL_WITH(server) "<domainbackup mode='pull'>" server "</domainbackup>"
 
-#define PUSH_OUT(disks) "<domainbackup mode='push'>\n  <disks>\n" disks "  </disks>\n</domainbackup>\n"
+#define PUSH_OUT(disks) \
+    "<domainbackup mode='push'>\n  <disks>\n" disks "  </disks>\n</domainbackup>\n"
 #define SERVER_OUT "  <server transport='unix' socket='/s'/>\n"
-#define PULL_OUT(disks)                                                                       \
-    "<domainbackup mode='pull'>\n" SERVER_OUT "  <disks>\n" disks "  </disks>\n</domainbackup>\n"
+#define PULL_OUT(disks)                                           \
+    "<domainbackup mode='pull'>\n" SERVER_OUT "  <disks>\n" disks \
+    "  </disks>\n</domainbackup>\n"
 #define PULL_WITH_OUT(server) "<domainbackup mode='pull'>\n  " server "\n</domainbackup>\n"
 
 static VmpBackup *
@@ -33,8 +36,8 @@ typedef struct {
 static const Reading readings[] = {
     { "mode-defaults-to-push", "<domainbackup/>", "<domainbackup mode='push'/>\n" },
     { "mode-push", "<domainbackup mode='push'/>", "<domainbackup mode='push'/>\n" },
-    { "mode-pull-with-a-server", PULL_WITH(SERVER), PULL_WITH_OUT(
-        "<server transport='unix' socket='/s'/>") },
+    { "mode-pull-with-a-server", PULL_WITH(SERVER),
+      PULL_WITH_OUT("<server transport='unix' socket='/s'/>") },
     { "incremental-names-a-checkpoint",
       "<domainbackup><incremental>c1</incremental></domainbackup>",
       "<domainbackup mode='push'>\n  <incremental>c1</incremental>\n</domainbackup>\n" },
@@ -64,16 +67,16 @@ static const Reading readings[] = {
       PUSH_OUT("    <disk name='vda' backup='yes' type='block'>\n      <driver type='raw'/>\n"
                "      <target dev='/dev/x'/>\n    </disk>\n") },
     { "labels-and-encryption-of-a-target-are-kept",
-      PUSH("<disk name='vda' type='file'><target file='/b'><seclabel model='dac' relabel='no'/>"
-           "<encryption format='luks' engine='qemu'><secret type='passphrase' usage='x'/>"
-           "</encryption></target></disk>"),
+      PUSH(
+          "<disk name='vda' type='file'><target file='/b'><seclabel model='dac' relabel='no'/>"
+          "<encryption format='luks' engine='qemu'><secret type='passphrase' usage='x'/>"
+          "</encryption></target></disk>"),
       PUSH_OUT("    <disk name='vda' backup='yes' type='file'>\n      <target file='/b'>\n"
                "        <seclabel model='dac' relabel='no'/>\n"
                "        <encryption format='luks' engine='qemu'>"
                "<secret type='passphrase' usage='x'/></encryption>\n"
                "      </target>\n    </disk>\n") },
-    { "backup-no-keeps-nothing-else",
-      PUSH("<disk name='vda' backup='no' backupmode='full'/>"),
+    { "backup-no-keeps-nothing-else", PUSH("<disk name='vda' backup='no' backupmode='full'/>"),
       PUSH_OUT("    <disk name='vda' backup='no'/>\n") },
     { "backupmode-full", PUSH("<disk name='vda' type='file' backupmode='full'/>"),
       PUSH_OUT("    <disk name='vda' backup='yes' type='file' backupmode='full'/>\n") },
@@ -81,7 +84,8 @@ static const Reading readings[] = {
       PUSH("<disk name='vda' type='file' backupmode='incremental' incremental='c'/>"),
       PUSH_OUT("    <disk name='vda' backup='yes' type='file' backupmode='incremental' "
                "incremental='c'/>\n") },
-    { "a-checkpoint-without-backupmode", PUSH("<disk name='vda' type='file' incremental='c'/>"),
+    { "a-checkpoint-without-backupmode",
+      PUSH("<disk name='vda' type='file' incremental='c'/>"),
       PUSH_OUT("    <disk name='vda' backup='yes' type='file' incremental='c'/>\n") },
 
     { "pull-without-type-and-backup", PULL("<disk name='vda'/>"),
@@ -94,7 +98,8 @@ static const Reading readings[] = {
            "<scratch file='/s1'/></disk>"),
       PULL_OUT("    <disk name='vda' backup='yes' type='file'>\n      <driver type='qcow2'/>\n"
                "      <scratch file='/s1'/>\n    </disk>\n") },
-    { "pull-with-a-block-scratch", PULL("<disk name='vda' type='block'><scratch dev='/d'/></disk>"),
+    { "pull-with-a-block-scratch",
+      PULL("<disk name='vda' type='block'><scratch dev='/d'/></disk>"),
       PULL_OUT("    <disk name='vda' backup='yes' type='block'>\n      <scratch dev='/d'/>\n"
                "    </disk>\n") },
     { "export-names", PULL("<disk name='vda' type='file' exportname='a b' exportbitmap='c'/>"),
@@ -123,7 +128,8 @@ typedef struct {
 
 static const Refusal refusals[] = {
     { "another-document", "<domaincheckpoint/>", "the root element is" },
-    { "another-mode", "<domainbackup mode='throw'/>", "mode='throw' is not one of: push pull" },
+    { "another-mode", "<domainbackup mode='throw'/>",
+      "mode='throw' is not one of: push pull" },
     { "attributes-of-status-files", "<domainbackup state='x'/>", "attribute 'state'" },
     { "elements-of-status-files", "<domainbackup><privateData/></domainbackup>",
       "<privateData>: is not allowed" },
@@ -153,21 +159,25 @@ static const Refusal refusals[] = {
     { "a-disk-without-a-name", PUSH("<disk type='file'/>"), "name is missing" },
     { "a-disk-named-by-path", PUSH("<disk name='/images/a' type='file'/>"),
       "a path cannot be used here" },
-    { "a-disk-given-twice", PUSH("<disk name='vda' type='file'/>\n<disk name='vda' type='file'/>"),
+    { "a-disk-given-twice",
+      PUSH("<disk name='vda' type='file'/>\n<disk name='vda' type='file'/>"),
       "line 2: <disk>: name='vda' is given twice" },
     { "backup-words", PUSH("<disk name='vda' backup='maybe'/>"), "backup='maybe' is neither" },
     { "backup-no-with-a-type", PUSH("<disk name='vda' backup='no' type='file'/>"),
       "attribute 'type' is not allowed" },
-    { "backup-no-with-a-target", PUSH("<disk name='vda' backup='no'><target file='/a'/></disk>"),
+    { "backup-no-with-a-target",
+      PUSH("<disk name='vda' backup='no'><target file='/a'/></disk>"),
       "<target>: is not allowed" },
     { "push-without-a-type", PUSH("<disk name='vda'><target file='/a'/></disk>"),
       "type= is missing: 'file' or 'block' (libvirt's schema demands it" },
     { "push-with-backup-yes-without-a-type", PUSH("<disk name='vda' backup='yes'/>"),
       "type= is missing" },
-    { "push-to-network", PUSH("<disk name='vda' type='network'/>"), "is not one of: file block" },
+    { "push-to-network", PUSH("<disk name='vda' type='network'/>"),
+      "is not one of: file block" },
     { "push-with-a-scratch", PUSH("<disk name='vda' type='file'><scratch file='/a'/></disk>"),
       "<scratch>: is not allowed in <disk>" },
-    { "push-to-a-relative-file", PUSH("<disk name='vda' type='file'><target file='a'/></disk>"),
+    { "push-to-a-relative-file",
+      PUSH("<disk name='vda' type='file'><target file='a'/></disk>"),
       "file='a' is not an absolute path" },
     { "push-to-the-root", PUSH("<disk name='vda' type='file'><target file='/'/></disk>"),
       "file= with a path is missing" },
@@ -179,8 +189,9 @@ static const Refusal refusals[] = {
       PUSH("<disk name='vda' type='file'><target file='/a'><slices/></target></disk>"),
       "<slices>: is not allowed in <target>" },
     { "encryption-that-is-not-luks",
-      PUSH("<disk name='vda' type='file'><target file='/a'><encryption format='qcow'/></target>"
-           "</disk>"),
+      PUSH(
+          "<disk name='vda' type='file'><target file='/a'><encryption format='qcow'/></target>"
+          "</disk>"),
       "format='qcow' is not one of: luks" },
     { "encryption-by-another-engine",
       PUSH("<disk name='vda' type='file'><target file='/a'><encryption format='luks' "
@@ -197,7 +208,8 @@ static const Refusal refusals[] = {
       "allows no incremental=" },
     { "export-names-for-push", PUSH("<disk name='vda' type='file' exportname='e'/>"),
       "are for pull backups" },
-    { "index-on-input", PULL("<disk name='vda' type='file' index='1'/>"), "attribute 'index'" },
+    { "index-on-input", PULL("<disk name='vda' type='file' index='1'/>"),
+      "attribute 'index'" },
     { "pull-with-backup-yes-without-a-type", PULL("<disk name='vda' backup='yes'/>"),
       "give both or none" },
     { "pull-with-a-target", PULL("<disk name='vda' type='file'><target file='/a'/></disk>"),
@@ -206,7 +218,8 @@ static const Refusal refusals[] = {
       PULL("<disk name='vda' type='file'><driver type='raw'/><scratch file='/a'/></disk>"),
       "type='raw' is not one of: qcow2" },
     { "pull-with-a-driver-and-no-scratch",
-      PULL("<disk name='vda' type='file'><driver type='qcow2'/></disk>"), "next to <scratch> only" },
+      PULL("<disk name='vda' type='file'><driver type='qcow2'/></disk>"),
+      "next to <scratch> only" },
     { "pull-with-a-block-type-and-no-scratch", PULL("<disk name='vda' type='block'/>"),
       "requires <scratch dev=...>" },
 };
@@ -226,11 +239,11 @@ test_refusal(gconstpointer data)
 static void
 test_fields(void)
 {
-    g_autoptr(VmpBackup) backup
-        = parse("<domainbackup mode='pull'><incremental>c1</incremental>"
-                "<server name='localhost' port='10809' tls='yes'/><disks>"
-                "<disk name='vda' type='file' exportname='e' exportbitmap='b'>"
-                "<scratch file='/s'/></disk><disk name='vdb' backup='no'/></disks></domainbackup>");
+    g_autoptr(VmpBackup) backup = parse(
+        "<domainbackup mode='pull'><incremental>c1</incremental>"
+        "<server name='localhost' port='10809' tls='yes'/><disks>"
+        "<disk name='vda' type='file' exportname='e' exportbitmap='b'>"
+        "<scratch file='/s'/></disk><disk name='vdb' backup='no'/></disks></domainbackup>");
     const VmpBackupDisk *vda = vmp_backup_find_disk(backup, "vda");
     const VmpBackupDisk *vdb = vmp_backup_find_disk(backup, "vdb");
 

@@ -13,8 +13,8 @@
 #define TIME_OUT "  <creationTime>5</creationTime>\n"
 #define DISKS(inner) CHECKPOINT("<disks>" inner "</disks>")
 #define DISKS_OUT(inner) "  <disks>\n" inner "  </disks>\n"
-#define DOMAIN                                                                                \
-    "<domain type='kvm'><name>d</name><uuid>c797a770-a2ce-4364-b2a3-1c450ad69915</uuid>"      \
+#define DOMAIN                                                                           \
+    "<domain type='kvm'><name>d</name><uuid>c797a770-a2ce-4364-b2a3-1c450ad69915</uuid>" \
     "<memory>1</memory><os><type>hvm</type></os></domain>"
 
 static VmpCheckpoint *
@@ -43,7 +43,8 @@ static const Reading readings[] = {
       "  <description>a\n&lt;b&gt;</description>\n" },
     { "creation-time-is-ignored-on-create", CREATE,
       CHECKPOINT("<creationTime>5</creationTime>"), "" },
-    { "parent-is-ignored-on-create", CREATE, CHECKPOINT("<parent><name>p</name></parent>"), "" },
+    { "parent-is-ignored-on-create", CREATE, CHECKPOINT("<parent><name>p</name></parent>"),
+      "" },
     { "domain-is-ignored-on-create", CREATE, CHECKPOINT(DOMAIN), "" },
     { "creation-time-zero-is-a-time", REDEFINE,
       CHECKPOINT("<name>c</name><creationTime>0</creationTime>"),
@@ -51,7 +52,8 @@ static const Reading readings[] = {
     { "the-largest-creation-time", REDEFINE,
       CHECKPOINT("<name>c</name><creationTime>9223372036854775807</creationTime>"),
       "  <name>c</name>\n  <creationTime>9223372036854775807</creationTime>\n" },
-    { "parent-is-read-on-redefine", REDEFINE, CHECKPOINT(PAST "<parent><name>p</name></parent>"),
+    { "parent-is-read-on-redefine", REDEFINE,
+      CHECKPOINT(PAST "<parent><name>p</name></parent>"),
       PAST_OUT "  <parent>\n    <name>p</name>\n  </parent>\n" TIME_OUT },
     { "domain-is-optional-on-redefine", REDEFINE, CHECKPOINT(PAST), PAST_OUT TIME_OUT },
     { "domain-is-read-on-redefine", REDEFINE, CHECKPOINT(PAST DOMAIN),
@@ -79,10 +81,10 @@ static void
 test_reading(gconstpointer data)
 {
     const Reading *reading = data;
-    g_autofree char *expected
-        = reading->output[0] == '\0'
-              ? g_strdup("<domaincheckpoint/>\n")
-              : g_strdup_printf("<domaincheckpoint>\n%s</domaincheckpoint>\n", reading->output);
+    g_autofree char *expected =
+        reading->output[0] == '\0'
+            ? g_strdup("<domaincheckpoint/>\n")
+            : g_strdup_printf("<domaincheckpoint>\n%s</domaincheckpoint>\n", reading->output);
     g_autoptr(VmpCheckpoint) checkpoint = parse(reading->xml, reading->flags);
     g_autofree char *text = vmp_checkpoint_format(checkpoint, VMP_CHECKPOINT_FORMAT_SIZE);
     g_assert_cmpstr(text, ==, expected);
@@ -103,18 +105,21 @@ static const Refusal refusals[] = {
     { "another-document", CREATE, "<domainsnapshot/>", "the root element is" },
     { "unknown-elements", CREATE, CHECKPOINT("\n<frob/>"),
       "line 2: <frob>: is not allowed in <domaincheckpoint>" },
-    { "state", REDEFINE, CHECKPOINT(PAST "<state>running</state>"), "<state>: is not allowed" },
+    { "state", REDEFINE, CHECKPOINT(PAST "<state>running</state>"),
+      "<state>: is not allowed" },
     { "active", REDEFINE, CHECKPOINT(PAST "<active>1</active>"), "<active>: is not allowed" },
     { "memory", CREATE, CHECKPOINT("<memory snapshot='no'/>"), "<memory>: is not allowed" },
     { "attributes-of-the-root", CREATE, "<domaincheckpoint mode='x'/>", "attribute 'mode'" },
     { "text-between-elements", CREATE, CHECKPOINT("text"), "text is not allowed here" },
-    { "a-name-given-twice", CREATE, CHECKPOINT("<name>a</name><name>b</name>"), "is given twice" },
+    { "a-name-given-twice", CREATE, CHECKPOINT("<name>a</name><name>b</name>"),
+      "is given twice" },
     { "an-empty-name", CREATE, CHECKPOINT("<name/>"), "name is empty" },
     { "a-name-with-a-blank", CREATE, CHECKPOINT("<name>a b</name>"), "letters, digits" },
     { "a-name-with-a-colon", CREATE, CHECKPOINT("<name>a:b</name>"), "letters, digits" },
     { "a-name-with-a-slash", CREATE, CHECKPOINT("<name>a/b</name>"), "letters, digits" },
     { "a-name-with-a-leading-dot", CREATE, CHECKPOINT("<name>.a</name>"), "begins with '.'" },
-    { "a-name-with-elements", CREATE, CHECKPOINT("<name>a<b/></name>"), "<b>: is not allowed" },
+    { "a-name-with-elements", CREATE, CHECKPOINT("<name>a<b/></name>"),
+      "<b>: is not allowed" },
     { "name-is-required-on-redefine", REDEFINE, CHECKPOINT("<creationTime>5</creationTime>"),
       "<name> is missing" },
     { "creation-time-is-required-on-redefine", REDEFINE, CHECKPOINT("<name>c</name>"),
@@ -122,10 +127,13 @@ static const Refusal refusals[] = {
     { "a-negative-creation-time", CREATE, CHECKPOINT("<creationTime>-5</creationTime>"),
       "'-5' is not a number of seconds" },
     { "a-creation-time-too-large", CREATE,
-      CHECKPOINT("<creationTime>9223372036854775808</creationTime>"), "is not a number of seconds" },
-    { "a-parent-without-a-name", CREATE, CHECKPOINT("<parent/>"), "<parent>: <name> is missing" },
+      CHECKPOINT("<creationTime>9223372036854775808</creationTime>"),
+      "is not a number of seconds" },
+    { "a-parent-without-a-name", CREATE, CHECKPOINT("<parent/>"),
+      "<parent>: <name> is missing" },
     { "a-parent-with-more-than-a-name", CREATE,
-      CHECKPOINT("<parent><name>p</name><uuid/></parent>"), "<uuid>: is not allowed in <parent>" },
+      CHECKPOINT("<parent><name>p</name><uuid/></parent>"),
+      "<uuid>: is not allowed in <parent>" },
     { "a-parent-with-a-bad-name", CREATE, CHECKPOINT("<parent><name>a b</name></parent>"),
       "letters, digits" },
     { "an-empty-disk-list", CREATE, CHECKPOINT("<disks/>"), "an empty list" },
@@ -153,7 +161,8 @@ static const Refusal refusals[] = {
       CHECKPOINT(PAST "<domain><uuid>c797a770-a2ce-4364-b2a3-1c450ad69915</uuid></domain>"),
       "must be a complete domain" },
     { "a-domain-that-is-none-even-on-create", CREATE,
-      CHECKPOINT("\n<domain type='kvm'><name>d</name></domain>"), "line 2: <domain>: <memory>" },
+      CHECKPOINT("\n<domain type='kvm'><name>d</name></domain>"),
+      "line 2: <domain>: <memory>" },
     { "an-inactive-domain", REDEFINE, CHECKPOINT(PAST "<inactiveDomain/>"), "is not allowed" },
 };
 
@@ -162,8 +171,8 @@ test_refusal(gconstpointer data)
 {
     const Refusal *refusal = data;
     g_autoptr(GError) error = NULL;
-    g_autoptr(VmpCheckpoint) checkpoint
-        = vmp_checkpoint_parse(refusal->xml, -1, refusal->flags, &error);
+    g_autoptr(VmpCheckpoint) checkpoint =
+        vmp_checkpoint_parse(refusal->xml, -1, refusal->flags, &error);
 
     g_assert_null(checkpoint);
     assert_invalid(error, refusal->part);
@@ -174,10 +183,10 @@ static void
 test_disks(void)
 {
     g_autoptr(VmpCheckpoint) none = parse(CHECKPOINT(""), CREATE);
-    g_autoptr(VmpCheckpoint) some
-        = parse(DISKS("<disk name='vda'/><disk name='vdb' checkpoint='no'/>"
-                      "<disk name='vdc' checkpoint='bitmap' bitmap='b'/>"),
-                CREATE);
+    g_autoptr(VmpCheckpoint) some =
+        parse(DISKS("<disk name='vda'/><disk name='vdb' checkpoint='no'/>"
+                    "<disk name='vdc' checkpoint='bitmap' bitmap='b'/>"),
+              CREATE);
     const VmpCheckpointDisk *vda = vmp_checkpoint_find_disk(some, "vda");
     const VmpCheckpointDisk *vdb = vmp_checkpoint_find_disk(some, "vdb");
     const VmpCheckpointDisk *vdc = vmp_checkpoint_find_disk(some, "vdc");
@@ -203,7 +212,8 @@ test_size(void)
 
     vmp_checkpoint_find_disk(checkpoint, "vda")->size = 65536;
     g_autofree char *with = vmp_checkpoint_format(checkpoint, VMP_CHECKPOINT_FORMAT_SIZE);
-    g_autofree char *without = vmp_checkpoint_format(checkpoint, VMP_CHECKPOINT_FORMAT_DEFAULT);
+    g_autofree char *without =
+        vmp_checkpoint_format(checkpoint, VMP_CHECKPOINT_FORMAT_DEFAULT);
     g_assert_nonnull(strstr(with, "<disk name='vda' size='65536'/>"));
     g_assert_nonnull(strstr(without, "<disk name='vda'/>"));
 }
@@ -250,7 +260,12 @@ format(const char *xml)
 
 /* Rows that are newer than the schema, and rows that the schema would let pass. */
 static const char *const newer[] = { NULL };
-static const char *const ours[] = { "name-is-required-on-redefine", "creation-time-is-required-on-redefine", "a-creation-time-too-large", "a-disk-given-twice", "a-domain-that-is-none-even-on-create", NULL };
+static const char *const ours[] = { "name-is-required-on-redefine",
+                                    "creation-time-is-required-on-redefine",
+                                    "a-creation-time-too-large",
+                                    "a-disk-given-twice",
+                                    "a-domain-that-is-none-even-on-create",
+                                    NULL };
 
 /* What we read the schema accepts, before and after; what we refuse it refuses. */
 static void
@@ -299,6 +314,7 @@ main(int argc, char **argv)
     g_test_add_func("/xml/checkpoint/a-whole-document-comes-back-to-the-byte",
                     test_whole_document);
     g_test_add_func("/xml/checkpoint/the-schema-agrees", test_schema_agrees);
-    g_test_add_func("/xml/checkpoint/a-name-of-10000-bytes-is-refused-cleanly", test_long_names);
+    g_test_add_func("/xml/checkpoint/a-name-of-10000-bytes-is-refused-cleanly",
+                    test_long_names);
     return g_test_run();
 }

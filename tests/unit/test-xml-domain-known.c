@@ -27,8 +27,8 @@ unknown_of(const char *xml)
 static void
 test_plain_domains(void)
 {
-    static const char *const files[]
-        = { "domain-minimal.xml", "domain-q35-live.xml", "domain-pc.xml" };
+    static const char *const files[] = { "domain-minimal.xml", "domain-q35-live.xml",
+                                         "domain-pc.xml" };
 
     for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
         g_autofree char *xml = read_data(files[i]);
@@ -63,21 +63,22 @@ typedef struct {
     const char *name, *xml, *unknown;
 } Case;
 
-#define DOMAIN(rest)                                                                          \
-    "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>"            \
+#define DOMAIN(rest)                                                               \
+    "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>" \
     "<name>n</name><memory>1024</memory><os><type>hvm</type></os>" rest "</domain>"
 #define DEVICES(rest) DOMAIN("<devices>" rest "</devices>")
 
 static const Case cases[] = {
     { "a-comment-and-metadata-are-nothing",
       DOMAIN("<!-- <hostdev/> --><metadata><x xmlns='urn:x'><hostdev/></x></metadata>"), "" },
-    { "an-attribute-of-the-root", "<domain type='qemu' mood='x'><name>n</name><memory>1</memory>"
-                                  "<os><type>hvm</type></os></domain>",
+    { "an-attribute-of-the-root",
+      "<domain type='qemu' mood='x'><name>n</name><memory>1</memory>"
+      "<os><type>hvm</type></os></domain>",
       "line 1: <domain mood='x'>\n" },
     { "an-element-of-another-namespace", DOMAIN("<x:a xmlns:x='urn:x'/>"),
       "line 1: <{urn:x}a>\n" },
-    { "a-known-name-in-another-namespace",
-      DEVICES("<disk xmlns='urn:x'/>"), "line 1: <{urn:x}disk>\n" },
+    { "a-known-name-in-another-namespace", DEVICES("<disk xmlns='urn:x'/>"),
+      "line 1: <{urn:x}disk>\n" },
     { "a-qemu-element-that-is-new", DOMAIN("<qemu:future/>"), "line 1: <qemu:future>\n" },
     { "an-attribute-with-a-namespace", DOMAIN("<vcpu qemu:x='1'>1</vcpu>"),
       "line 1: <vcpu x=''>\n" },
@@ -132,8 +133,10 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/xml/domain-known/nothing-is-unknown-in-plain-domains", test_plain_domains);
-    g_test_add_func("/xml/domain-known/everything-else-is-named-with-its-line", test_rich_domain);
+    g_test_add_func("/xml/domain-known/nothing-is-unknown-in-plain-domains",
+                    test_plain_domains);
+    g_test_add_func("/xml/domain-known/everything-else-is-named-with-its-line",
+                    test_rich_domain);
     g_test_add_func("/xml/domain-known/disks-are-marked", test_disks_are_marked);
     g_test_add_func("/xml/domain-known/a-crowd-is-cut", test_crowd);
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {

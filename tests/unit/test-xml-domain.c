@@ -57,7 +57,8 @@ static const Refusal refusals[] = {
       "target='vda' has no source" },
     { "a-disk-of-an-unknown-type", "", "<disk type='tape'><target dev='vda'/></disk>",
       "type='tape' is not known" },
-    { "a-disk-of-type-none", "", "<disk type='none'><target dev='vda'/></disk>", "type='none'" },
+    { "a-disk-of-type-none", "", "<disk type='none'><target dev='vda'/></disk>",
+      "type='none'" },
     { "an-unknown-disk-device", "", "<disk device='tape'><target dev='vda'/></disk>",
       "device='tape' is not known" },
     { "a-relative-source", "", "<disk><source file='a.img'/><target dev='vda'/></disk>",
@@ -66,7 +67,8 @@ static const Refusal refusals[] = {
       "<disk type='block'><source dev='sda'/><target dev='vda'/></disk>",
       "dev='sda' is not an absolute path" },
     { "an-unknown-snapshot-default", "",
-      "<disk snapshot='maybe'><source file='/a'/><target dev='vda'/></disk>", "snapshot='maybe'" },
+      "<disk snapshot='maybe'><source file='/a'/><target dev='vda'/></disk>",
+      "snapshot='maybe'" },
     { "a-boot-order-of-zero", "",
       "<disk><source file='/a'/><target dev='vda'/><boot order='0'/></disk>", "above zero" },
     { "a-boot-order-given-twice", "",
@@ -86,18 +88,21 @@ static const Refusal refusals[] = {
       "no such PCI address" },
     { "a-negative-number-of-cpus", "<vcpu>-1</vcpu>", "", "'-1' is not a number" },
     { "no-cpus", "<vcpu>0</vcpu>", "", "without CPUs" },
-    { "more-current-cpus-than-cpus", "<vcpu current='3'>2</vcpu>", "", "current='3' is too large" },
+    { "more-current-cpus-than-cpus", "<vcpu current='3'>2</vcpu>", "",
+      "current='3' is too large" },
     { "a-topology-for-another-number-of-cpus",
       "<vcpu>4</vcpu><cpu><topology sockets='1' cores='2' threads='1'/></cpu>", "",
       "is for 2 CPUs, <vcpu> says 4" },
     { "an-unknown-cpu-mode", "<cpu mode='best'/>", "", "mode='best' is not known" },
     { "a-cpu-feature-without-a-name", "<cpu><feature policy='require'/></cpu>", "",
       "<feature>: name is missing" },
-    { "an-unknown-feature-policy", "<cpu><feature policy='x' name='y'/></cpu>", "", "policy='x'" },
+    { "an-unknown-feature-policy", "<cpu><feature policy='x' name='y'/></cpu>", "",
+      "policy='x'" },
     { "more-current-memory-than-memory", "<currentMemory>2048</currentMemory>", "",
       "more than <memory>" },
     { "an-unknown-clock-offset", "<clock offset='moon'/>", "", "offset='moon' is not known" },
-    { "a-timer-without-a-name", "<clock><timer present='no'/></clock>", "", "name is missing" },
+    { "a-timer-without-a-name", "<clock><timer present='no'/></clock>", "",
+      "name is missing" },
     { "an-unknown-action", "<on_crash>burn</on_crash>", "", "'burn' is not known" },
     { "a-feature-state-that-is-none", "<features><smm state='maybe'/></features>", "",
       "state='maybe' is not known" },
@@ -107,20 +112,21 @@ static const Refusal refusals[] = {
       "<interface type='user'><mac address='52:54:00:12:34'/></interface>",
       "is not a MAC address" },
     { "a-port-range-that-is-none", "",
-      "<interface type='user'><portForward proto='tcp'><range start='90' end='80'/></portForward>"
+      "<interface type='user'><portForward proto='tcp'><range start='90' "
+      "end='80'/></portForward>"
       "</interface>",
       "no such range of ports" },
     { "more-forwarded-ports-than-anybody-needs", "",
       "<interface type='user'><portForward proto='tcp'><range start='1' end='65535'/>"
       "</portForward></interface>",
       "more than 1024 ports" },
-    { "a-forward-without-a-protocol", "",
-      "<interface type='user'><portForward/></interface>", "proto is neither" },
+    { "a-forward-without-a-protocol", "", "<interface type='user'><portForward/></interface>",
+      "proto is neither" },
     { "an-interface-without-a-type", "", "<interface/>", "<interface>: type is missing" },
     { "a-controller-without-a-type", "", "<controller index='0'/>", "type is missing" },
     { "a-file-channel-without-a-path", "", "<serial type='file'/>", "<source path=...>" },
-    { "a-tcp-channel-without-a-port", "",
-      "<serial type='tcp'><source host='h'/></serial>", "<source host=... service=...>" },
+    { "a-tcp-channel-without-a-port", "", "<serial type='tcp'><source host='h'/></serial>",
+      "<source host=... service=...>" },
     { "a-relative-socket", "", "<serial type='unix'><source path='s'/></serial>",
       "path='s' is not an absolute path" },
     { "a-memballoon-without-a-model", "", "<memballoon/>", "model is missing" },
@@ -154,13 +160,16 @@ static const Refusal whole[] = {
     { "a-domain-without-a-type", "<domain><name>a</name></domain>", NULL, "type is missing" },
     { "a-domain-without-a-name", "<domain type='kvm'><memory>1</memory></domain>", NULL,
       "<name> is missing" },
-    { "an-empty-name", "<domain type='kvm'><name/></domain>", NULL, "cannot be a domain's name" },
-    { "a-name-with-a-slash", "<domain type='kvm'><name>a/b</name></domain>", NULL, "'a/b' cannot" },
+    { "an-empty-name", "<domain type='kvm'><name/></domain>", NULL,
+      "cannot be a domain's name" },
+    { "a-name-with-a-slash", "<domain type='kvm'><name>a/b</name></domain>", NULL,
+      "'a/b' cannot" },
     { "a-name-that-is-a-folder", "<domain type='kvm'><name>..</name></domain>", NULL, "'..'" },
     { "a-domain-without-memory",
-      "<domain type='kvm'><name>a</name><os><type>hvm</type></os></domain>", NULL, "<memory>" },
-    { "a-domain-without-an-os",
-      "<domain type='kvm'><name>a</name><memory>1</memory></domain>", NULL, "<os><type>" },
+      "<domain type='kvm'><name>a</name><os><type>hvm</type></os></domain>", NULL,
+      "<memory>" },
+    { "a-domain-without-an-os", "<domain type='kvm'><name>a</name><memory>1</memory></domain>",
+      NULL, "<os><type>" },
 };
 
 static void
@@ -179,7 +188,8 @@ test_other_hypervisors(void)
 {
     static const char *const documents[] = {
         "<domain type='xen'><name>a</name></domain>",
-        "<domain type='kvm'><name>a</name><memory>1</memory><os><type>exe</type></os></domain>",
+        "<domain "
+        "type='kvm'><name>a</name><memory>1</memory><os><type>exe</type></os></domain>",
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(documents); i++) {
@@ -352,11 +362,12 @@ static void
 test_disk_flags(void)
 {
     g_autofree char *xml = domain_with(
-        "", "<disk snapshot='manual'><source file='/a'/><target dev='vda' removable='on'/>"
-            "<readonly/><transient/><vendor>v</vendor><product>p</product></disk>"
-            "<disk device='cdrom'><source file=''/><target dev='hdc'/></disk>"
-            "<disk device='lun' type='block'><source dev='/dev/sg0'/><target dev='sda'/></disk>"
-            "<disk type='network'><source protocol='nbd'/><target dev='vdb'/></disk>");
+        "",
+        "<disk snapshot='manual'><source file='/a'/><target dev='vda' removable='on'/>"
+        "<readonly/><transient/><vendor>v</vendor><product>p</product></disk>"
+        "<disk device='cdrom'><source file=''/><target dev='hdc'/></disk>"
+        "<disk device='lun' type='block'><source dev='/dev/sg0'/><target dev='sda'/></disk>"
+        "<disk type='network'><source protocol='nbd'/><target dev='vdb'/></disk>");
     g_autoptr(VmpDomain) domain = parse(xml);
 
     g_assert_true(disk_at(domain, 0)->readonly);
@@ -409,7 +420,8 @@ test_devices(void)
     g_assert_cmpstr(g_ptr_array_index(vmp_domain_get_inputs(domain), 1), ==, "ps2:mouse");
     g_assert_cmpuint(vmp_domain_get_qemu_args(domain)->len, ==, 2);
     g_assert_cmpstr(g_ptr_array_index(vmp_domain_get_qemu_args(domain), 0), ==, "-global");
-    g_assert_cmpstr(g_ptr_array_index(vmp_domain_get_qemu_env(domain), 0), ==, "TMPDIR=/var/tmp");
+    g_assert_cmpstr(g_ptr_array_index(vmp_domain_get_qemu_env(domain), 0), ==,
+                    "TMPDIR=/var/tmp");
 }
 
 static void
@@ -451,7 +463,8 @@ test_old_pc(void)
     const VmpDomainOs *os = vmp_domain_get_os(domain);
     const VmpDomainDisk *hda = disk_at(domain, 0);
     const VmpDomainInterface *net = g_ptr_array_index(vmp_domain_get_interfaces(domain), 0);
-    const VmpDomainController *companion = g_ptr_array_index(vmp_domain_get_controllers(domain), 1);
+    const VmpDomainController *companion =
+        g_ptr_array_index(vmp_domain_get_controllers(domain), 1);
     const VmpDomainGraphics *vnc = g_ptr_array_index(vmp_domain_get_graphics(domain), 0);
 
     g_assert_cmpstr(vmp_domain_get_uuid(domain), ==, "c797a770-a2ce-4364-b2a3-1c450ad69915");
@@ -485,11 +498,11 @@ test_old_pc(void)
 static void
 test_find_disk(void)
 {
-    g_autofree char *xml = domain_with(
-        "", "<disk><source file='/a'/><target dev='vda'/></disk>"
-            "<disk><source file='/b'/><target dev='vdb'/></disk>"
-            "<disk><source file='/b'/><target dev='vdc'/></disk>"
-            "<disk device='cdrom'><target dev='sda'/></disk>");
+    g_autofree char *xml =
+        domain_with("", "<disk><source file='/a'/><target dev='vda'/></disk>"
+                        "<disk><source file='/b'/><target dev='vdb'/></disk>"
+                        "<disk><source file='/b'/><target dev='vdc'/></disk>"
+                        "<disk device='cdrom'><target dev='sda'/></disk>");
     g_autoptr(VmpDomain) domain = parse(xml);
 
     g_assert_true(vmp_domain_find_disk(domain, "vda") == disk_at(domain, 0));
@@ -588,8 +601,8 @@ test_root_name(void)
 {
     g_autoptr(VmpDomain) domain = parse_file("domain-pc.xml");
     g_autofree char *text = vmp_domain_format(domain, VMP_DOMAIN_FORMAT_SECURE);
-    g_autofree char *inactive = vmp_domain_format(
-        domain, VMP_DOMAIN_FORMAT_SECURE | VMP_DOMAIN_FORMAT_INACTIVE_ROOT);
+    g_autofree char *inactive =
+        vmp_domain_format(domain, VMP_DOMAIN_FORMAT_SECURE | VMP_DOMAIN_FORMAT_INACTIVE_ROOT);
 
     g_assert_true(g_str_has_prefix(inactive, "<inactiveDomain type='qemu'>\n"));
     g_assert_true(g_str_has_suffix(inactive, "</inactiveDomain>"));
@@ -607,9 +620,11 @@ test_lines_of_a_part(void)
     g_autoptr(VmpDomain) domain = vmp_domain_parse_part(xml, 100, &error);
 
     g_assert_no_error(error);
-    g_assert_cmpstr(g_ptr_array_index(vmp_domain_get_unknown(domain), 0), ==, "line 105: <frob>");
+    g_assert_cmpstr(g_ptr_array_index(vmp_domain_get_unknown(domain), 0), ==,
+                    "line 105: <frob>");
     g_assert_true(vmp_domain_set_name(domain, "other", &error));
-    g_assert_cmpstr(g_ptr_array_index(vmp_domain_get_unknown(domain), 0), ==, "line 105: <frob>");
+    g_assert_cmpstr(g_ptr_array_index(vmp_domain_get_unknown(domain), 0), ==,
+                    "line 105: <frob>");
 }
 
 /* Edits. */
@@ -619,35 +634,44 @@ typedef struct {
 } SourceEdit;
 
 static const SourceEdit source_edits[] = {
-    { "a-file", "<disk type='file'>\n<driver name='qemu' type=\"raw\"/>\n<source file=\"/a\"/>\n"
-                "<target dev='vda'/>\n</disk>",
-      "<disk type='file'>\n<driver name='qemu' type=\"qcow2\"/>\n<source file=\"/n&apos;w\"/>\n"
+    { "a-file",
+      "<disk type='file'>\n<driver name='qemu' type=\"raw\"/>\n<source file=\"/a\"/>\n"
+      "<target dev='vda'/>\n</disk>",
+      "<disk type='file'>\n<driver name='qemu' type=\"qcow2\"/>\n<source "
+      "file=\"/n&apos;w\"/>\n"
       "<target dev='vda'/>\n</disk>" },
-    { "a-block-device", "<disk type='block'><driver type='raw' cache='none'/>"
-                        "<source dev='/dev/x' index='1'/><target dev='vda'/></disk>",
+    { "a-block-device",
+      "<disk type='block'><driver type='raw' cache='none'/>"
+      "<source dev='/dev/x' index='1'/><target dev='vda'/></disk>",
       "<disk type='file'><driver type='qcow2' cache='none'/>"
       "<source file='/n&apos;w' index='1'/><target dev='vda'/></disk>" },
-    { "a-disk-without-a-driver", "<disk>\n  <source file='/a'/>\n  <target dev='vda'/>\n</disk>",
+    { "a-disk-without-a-driver",
+      "<disk>\n  <source file='/a'/>\n  <target dev='vda'/>\n</disk>",
       "<disk>\n  <driver name='qemu' type='qcow2'/>\n  <source file='/n&apos;w'/>\n"
       "  <target dev='vda'/>\n</disk>" },
-    { "a-driver-without-a-type", "<disk><driver name='qemu'/><source file='/a'/>"
-                                 "<target dev='vda'/></disk>",
+    { "a-driver-without-a-type",
+      "<disk><driver name='qemu'/><source file='/a'/>"
+      "<target dev='vda'/></disk>",
       "<disk><driver name='qemu' type='qcow2'/><source file='/n&apos;w'/>"
       "<target dev='vda'/></disk>" },
     { "an-empty-drive", "<disk device='cdrom'>\n  <target dev='vda'/>\n</disk>",
-      "<disk device='cdrom'>\n  <driver name='qemu' type='qcow2'/>\n  <source file='/n&apos;w'/>\n"
+      "<disk device='cdrom'>\n  <driver name='qemu' type='qcow2'/>\n  <source "
+      "file='/n&apos;w'/>\n"
       "  <target dev='vda'/>\n</disk>" },
-    { "an-empty-drive-with-a-source", "<disk device='cdrom'><driver type='raw'/>"
-                                      "<source startupPolicy='optional'/><target dev='vda'/></disk>",
+    { "an-empty-drive-with-a-source",
+      "<disk device='cdrom'><driver type='raw'/>"
+      "<source startupPolicy='optional'/><target dev='vda'/></disk>",
       "<disk device='cdrom'><driver type='qcow2'/>"
       "<source startupPolicy='optional' file='/n&apos;w'/><target dev='vda'/></disk>" },
-    { "a-network-disk", "<disk type='network'><driver type='raw'/><source protocol='nbd'>"
-                        "<host name='h'/></source><target dev='vda'/></disk>",
+    { "a-network-disk",
+      "<disk type='network'><driver type='raw'/><source protocol='nbd'>"
+      "<host name='h'/></source><target dev='vda'/></disk>",
       "<disk type='file'><driver type='qcow2'/><source file='/n&apos;w'/>"
       "<target dev='vda'/></disk>" },
-    { "a-backing-store", "<disk><driver type='qcow2'/><source file='/a'><seclabel model='dac' "
-                         "relabel='no'/></source>\n  <backingStore type='file'><source file='/z'/>"
-                         "<backingStore/></backingStore>\n  <target dev='vda'/></disk>",
+    { "a-backing-store",
+      "<disk><driver type='qcow2'/><source file='/a'><seclabel model='dac' "
+      "relabel='no'/></source>\n  <backingStore type='file'><source file='/z'/>"
+      "<backingStore/></backingStore>\n  <target dev='vda'/></disk>",
       "<disk><driver type='qcow2'/><source file='/n&apos;w'><seclabel model='dac' "
       "relabel='no'/></source>\n  <target dev='vda'/></disk>" },
 };
@@ -733,9 +757,9 @@ test_identity_edits(void)
     g_assert_cmpstr(vmp_domain_get_name(domain), ==, "R&D");
     g_assert_cmpstr(vmp_domain_get_uuid(domain), ==, "00000000-0000-0000-0000-000000000001");
 
-    g_autofree char *expected = replace(
-        xml, "<name>n</name>",
-        "<name>R&amp;D</name>\n<uuid>00000000-0000-0000-0000-000000000001</uuid>");
+    g_autofree char *expected =
+        replace(xml, "<name>n</name>",
+                "<name>R&amp;D</name>\n<uuid>00000000-0000-0000-0000-000000000001</uuid>");
     g_autofree char *text = vmp_domain_format(domain, VMP_DOMAIN_FORMAT_SECURE);
     g_assert_cmpstr(text, ==, expected);
 }
@@ -754,8 +778,8 @@ main(int argc, char **argv)
         g_test_add_data_func(path, &whole[i], test_whole);
     }
     for (guint i = 0; i < G_N_ELEMENTS(source_edits); i++) {
-        g_autofree char *path
-            = g_strconcat("/xml/domain/sets-the-source-of/", source_edits[i].name, NULL);
+        g_autofree char *path =
+            g_strconcat("/xml/domain/sets-the-source-of/", source_edits[i].name, NULL);
         g_test_add_data_func(path, &source_edits[i], test_source_edit);
     }
     g_test_add_func("/xml/domain/other-hypervisors-are-unsupported", test_other_hypervisors);
@@ -770,14 +794,16 @@ main(int argc, char **argv)
     g_test_add_func("/xml/domain/view/an-older-pc", test_old_pc);
     g_test_add_func("/xml/domain/view/a-disk-is-found-by-target-or-source-if-only-one-fits",
                     test_find_disk);
-    g_test_add_func("/xml/domain/text/an-unchanged-domain-comes-back-to-the-byte", test_identity);
+    g_test_add_func("/xml/domain/text/an-unchanged-domain-comes-back-to-the-byte",
+                    test_identity);
     g_test_add_func("/xml/domain/text/a-copy-is-the-same", test_copy);
     g_test_add_func("/xml/domain/text/a-password-is-left-out-unless-asked-for", test_secrets);
     g_test_add_func("/xml/domain/text/cookies-are-left-out-unless-asked-for", test_cookies);
     g_test_add_func("/xml/domain/text/secrets-hide-wherever-they-stand",
                     test_secrets_in_odd_places);
     g_test_add_func("/xml/domain/text/the-root-may-be-inactive-domain", test_root_name);
-    g_test_add_func("/xml/domain/text/lines-of-a-part-count-from-its-place", test_lines_of_a_part);
+    g_test_add_func("/xml/domain/text/lines-of-a-part-count-from-its-place",
+                    test_lines_of_a_part);
     g_test_add_func("/xml/domain/edits/a-refused-edit-changes-nothing", test_refused_edits);
     g_test_add_func("/xml/domain/edits/what-was-borrowed-stays-valid", test_borrowed_stays);
     g_test_add_func("/xml/domain/edits/name-and-uuid", test_identity_edits);

@@ -54,7 +54,8 @@ test_nothing(Fixture *fixture, G_GNUC_UNUSED gconstpointer data)
 static void
 test_set_attribute(Fixture *fixture, G_GNUC_UNUSED gconstpointer data)
 {
-    vmp_xml_edit_set_attribute(fixture->edit, vmp_xml_child(fixture->root, "a"), "yy", "it's <2>");
+    vmp_xml_edit_set_attribute(fixture->edit, vmp_xml_child(fixture->root, "a"), "yy",
+                               "it's <2>");
     assert_result(fixture, "yy='2'", "yy='it&apos;s &lt;2&gt;'");
 }
 

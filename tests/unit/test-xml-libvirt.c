@@ -10,19 +10,20 @@
 
 #include "test-xml-fixture.h"
 
-static const char domain[]
-    = "<domain type='test'>\n"
-      "  <name>judge</name>\n"
-      "  <uuid>c797a770-a2ce-4364-b2a3-1c450ad69915</uuid>\n"
-      "  <memory>65536</memory>\n"
-      "  <os><type>hvm</type></os>\n"
-      "  <devices>\n"
-      "    <disk type='file'><driver type='qcow2'/><source file='/a'/><target dev='vda'/></disk>\n"
-      "    <disk type='block'><source dev='/dev/b'/><target dev='vdb'/></disk>\n"
-      "    <disk type='file'><source file='/c'/><target dev='vdc'/></disk>\n"
-      "    <disk type='file' device='cdrom'><target dev='sda' bus='sata'/></disk>\n"
-      "  </devices>\n"
-      "</domain>";
+static const char domain[] =
+    "<domain type='test'>\n"
+    "  <name>judge</name>\n"
+    "  <uuid>c797a770-a2ce-4364-b2a3-1c450ad69915</uuid>\n"
+    "  <memory>65536</memory>\n"
+    "  <os><type>hvm</type></os>\n"
+    "  <devices>\n"
+    "    <disk type='file'><driver type='qcow2'/><source file='/a'/><target "
+    "dev='vda'/></disk>\n"
+    "    <disk type='block'><source dev='/dev/b'/><target dev='vdb'/></disk>\n"
+    "    <disk type='file'><source file='/c'/><target dev='vdc'/></disk>\n"
+    "    <disk type='file' device='cdrom'><target dev='sda' bus='sata'/></disk>\n"
+    "  </devices>\n"
+    "</domain>";
 
 static gboolean
 have_virsh(void)
@@ -55,9 +56,10 @@ run_virsh(const char *document, const char *create, const char *dump)
     g_assert_no_error(error);
     g_autofree char *domain_path = write_file(dir, "domain.xml", domain);
     g_autofree char *document_path = write_file(dir, "document.xml", document);
-    g_autofree char *script = g_strdup_printf("define %s; start judge; %s judge %s --redefine; "
-                                              "%s judge one",
-                                              domain_path, create, document_path, dump);
+    g_autofree char *script =
+        g_strdup_printf("define %s; start judge; %s judge %s --redefine; "
+                        "%s judge one",
+                        domain_path, create, document_path, dump);
     const char *arguments[] = { "virsh", "-q", "-c", "test:///default", script, NULL };
     g_autofree char *complaints = NULL;
     char *output = NULL;
@@ -169,7 +171,8 @@ test_checkpoint(void)
     checkpoint->description = g_strdup("it's <one> & \"all\"\nof it");
     checkpoint->creation_time = 1795446411;
     checkpoint->domain_xml = g_strdup(domain);
-    checkpoint->disks = g_ptr_array_new_with_free_func((GDestroyNotify)vmp_checkpoint_disk_free);
+    checkpoint->disks =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_checkpoint_disk_free);
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         VmpCheckpointDisk *disk = vmp_checkpoint_disk_new(names[i]);
 
@@ -188,8 +191,10 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/xml/libvirt/dumps-our-external-snapshot-as-we-do", test_external_snapshot);
-    g_test_add_func("/xml/libvirt/dumps-our-internal-snapshot-as-we-do", test_internal_snapshot);
+    g_test_add_func("/xml/libvirt/dumps-our-external-snapshot-as-we-do",
+                    test_external_snapshot);
+    g_test_add_func("/xml/libvirt/dumps-our-internal-snapshot-as-we-do",
+                    test_internal_snapshot);
     g_test_add_func("/xml/libvirt/dumps-our-checkpoint-as-we-do", test_checkpoint);
     return g_test_run();
 }

@@ -51,7 +51,8 @@ test_escape(void)
 static void
 test_what_xml_cannot_hold(void)
 {
-    g_autofree char *text = vmp_markup_escape_text("a\x01\x08\x1f\xef\xbf\xbe" "b\x7f\xc2\x80");
+    g_autofree char *text = vmp_markup_escape_text("a\x01\x08\x1f\xef\xbf\xbe"
+                                                   "b\x7f\xc2\x80");
     g_autofree char *broken = vmp_markup_escape_text("a\xff");
 
     g_assert_cmpstr(text, ==, "ab\x7f\xc2\x80");

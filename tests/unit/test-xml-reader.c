@@ -44,18 +44,21 @@ typedef struct {
 
 static const Refusal refusals[] = {
     { "an-entity-bomb",
-      "<?xml version='1.0'?>\n<!DOCTYPE a [<!ENTITY b 'bbbbbbbb'><!ENTITY c '&b;&b;&b;&b;&b;'>\n"
+      "<?xml version='1.0'?>\n<!DOCTYPE a [<!ENTITY b 'bbbbbbbb'><!ENTITY c "
+      "'&b;&b;&b;&b;&b;'>\n"
       "<!ENTITY d '&c;&c;&c;&c;'>]><a>&d;</a>",
       "line 2: a document type" },
-    { "an-external-entity",
-      "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>", "line 1: a document type" },
+    { "an-external-entity", "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>",
+      "line 1: a document type" },
     { "a-parameter-entity",
       "<!DOCTYPE a [<!ENTITY % x SYSTEM 'http://localhost/x.dtd'>%x;]><a/>", "document type" },
     { "a-doctype-alone", "\n\n<!DOCTYPE a><a/>", "line 3: a document type" },
     { "a-doctype-in-lower-case", "<!doctype a><a/>", "document type" },
-    { "an-element-declaration-inside", "<a>\n<!ELEMENT b ANY></a>", "line 2: a document type" },
+    { "an-element-declaration-inside", "<a>\n<!ELEMENT b ANY></a>",
+      "line 2: a document type" },
     { "an-undeclared-entity", "<a>\n&x;</a>", "line 2: Entity 'x' not defined" },
-    { "an-undeclared-prefix", "<a>\n<qemu:commandline/></a>", "line 2: Namespace prefix qemu" },
+    { "an-undeclared-prefix", "<a>\n<qemu:commandline/></a>",
+      "line 2: Namespace prefix qemu" },
     { "xinclude",
       "<a>\n<i:include xmlns:i='http://www.w3.org/2001/XInclude' href='/etc/passwd'/></a>",
       "line 2: XInclude" },
@@ -110,7 +113,8 @@ static void
 test_one_gibibyte(void)
 {
     const gsize size = (gsize)1 << 30;
-    char *huge = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *huge =
+        mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     glong before = peak_memory_kib();
 
     g_assert_true(huge != MAP_FAILED);
@@ -233,8 +237,8 @@ test_lines_beyond_65535(void)
     guint64 value = 7;
 
     g_assert_cmpuint(vmp_xml_line(vmp_xml_child(vmp_xml_root(doc), "c")), ==, 100002);
-    g_assert_false(vmp_xml_attribute_uint(vmp_xml_child(vmp_xml_root(doc), "b"), "x", &value,
-                                          &error));
+    g_assert_false(
+        vmp_xml_attribute_uint(vmp_xml_child(vmp_xml_root(doc), "b"), "x", &value, &error));
     assert_invalid(error, "line 100001: <b>: x='-1' is not a number");
     g_assert_cmpuint(value, ==, 7);
 }
@@ -243,8 +247,8 @@ static void
 test_lines_of_a_part(void)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(VmpXmlDoc) doc
-        = vmp_xml_parse_part("<a>\n<b/></a>", -1, 40, "a", "test XML", &error);
+    g_autoptr(VmpXmlDoc) doc =
+        vmp_xml_parse_part("<a>\n<b/></a>", -1, 40, "a", "test XML", &error);
 
     g_assert_no_error(error);
     g_assert_cmpuint(vmp_xml_line(vmp_xml_child(vmp_xml_root(doc), "b")), ==, 41);
@@ -253,7 +257,8 @@ test_lines_of_a_part(void)
 static void
 test_byte_order_mark(void)
 {
-    g_autoptr(VmpXmlDoc) doc = parse("\xef\xbb\xbf<?xml version='1.0' encoding='utf-8'?><a> x</a>");
+    g_autoptr(VmpXmlDoc) doc =
+        parse("\xef\xbb\xbf<?xml version='1.0' encoding='utf-8'?><a> x</a>");
     g_autofree char *text = vmp_xml_serialize(vmp_xml_root(doc));
 
     g_assert_cmpstr(text, ==, "<a> x</a>");
@@ -280,7 +285,8 @@ test_root(void)
     assert_invalid(error, "test XML: line 2: the root element is 'b', not 'a'");
 
     g_clear_error(&error);
-    g_autoptr(VmpXmlDoc) other = vmp_xml_parse("<a xmlns='urn:x'/>", -1, "a", "test XML", &error);
+    g_autoptr(VmpXmlDoc) other =
+        vmp_xml_parse("<a xmlns='urn:x'/>", -1, "a", "test XML", &error);
     g_assert_null(other);
     assert_invalid(error, "the root element is");
 }
@@ -288,8 +294,8 @@ test_root(void)
 static void
 test_walk(void)
 {
-    g_autoptr(VmpXmlDoc) doc
-        = parse("<a>t<x/>u<b n='1'/><!-- b --><q:b xmlns:q='urn:q'/><b n='2'><c>deep</c></b></a>");
+    g_autoptr(VmpXmlDoc) doc = parse(
+        "<a>t<x/>u<b n='1'/><!-- b --><q:b xmlns:q='urn:q'/><b n='2'><c>deep</c></b></a>");
     const xmlNode *root = vmp_xml_root(doc);
     const xmlNode *first = vmp_xml_child(root, "b");
     const xmlNode *second = vmp_xml_next(first, "b");
@@ -310,8 +316,8 @@ test_walk(void)
 static void
 test_text(void)
 {
-    g_autoptr(VmpXmlDoc) doc
-        = parse("<a><b>&lt;&amp;&#x41;<![CDATA[<raw>]]></b><c/><d> </d></a>");
+    g_autoptr(VmpXmlDoc) doc =
+        parse("<a><b>&lt;&amp;&#x41;<![CDATA[<raw>]]></b><c/><d> </d></a>");
     const xmlNode *root = vmp_xml_root(doc);
     g_autofree char *b = vmp_xml_text(vmp_xml_child(root, "b"));
     g_autofree char *c = vmp_xml_text(vmp_xml_child(root, "c"));
@@ -331,12 +337,12 @@ test_numbers(void)
         gboolean ok;
         guint64 value;
     } cases[] = {
-        { "0", TRUE, 0 },     { "18446744073709551615", TRUE, G_MAXUINT64 },
-        { "007", TRUE, 7 },   { "18446744073709551616", FALSE, 0 },
-        { "", FALSE, 0 },     { "-1", FALSE, 0 },
-        { "+1", FALSE, 0 },   { " 1", FALSE, 0 },
-        { "1 ", FALSE, 0 },   { "0x10", FALSE, 0 },
-        { "1e3", FALSE, 0 },  { "\xd9\xa1", FALSE, 0 },
+        { "0", TRUE, 0 },    { "18446744073709551615", TRUE, G_MAXUINT64 },
+        { "007", TRUE, 7 },  { "18446744073709551616", FALSE, 0 },
+        { "", FALSE, 0 },    { "-1", FALSE, 0 },
+        { "+1", FALSE, 0 },  { " 1", FALSE, 0 },
+        { "1 ", FALSE, 0 },  { "0x10", FALSE, 0 },
+        { "1e3", FALSE, 0 }, { "\xd9\xa1", FALSE, 0 },
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -426,7 +432,8 @@ static void
 test_serialize(void)
 {
     const char *inner = "<b  x=\"1\"\n y='2' >&#x41;<!-- c --><c/><![CDATA[>]]>\t</b >";
-    g_autofree char *xml = g_strconcat("<?xml version='1.0'?><a>text ", inner, " more</a>\n", NULL);
+    g_autofree char *xml =
+        g_strconcat("<?xml version='1.0'?><a>text ", inner, " more</a>\n", NULL);
     g_autoptr(VmpXmlDoc) doc = parse(xml);
     g_autofree char *text = vmp_xml_serialize(vmp_xml_child(vmp_xml_root(doc), "b"));
 
@@ -436,8 +443,8 @@ test_serialize(void)
 static void
 test_serialize_inherited_prefix(void)
 {
-    g_autoptr(VmpXmlDoc) doc
-        = parse("<a xmlns:p='urn:p' xmlns:q='urn:&amp;q'><b xmlns:q='urn:other' n='1'><p:c/></b></a>");
+    g_autoptr(VmpXmlDoc) doc = parse(
+        "<a xmlns:p='urn:p' xmlns:q='urn:&amp;q'><b xmlns:q='urn:other' n='1'><p:c/></b></a>");
     g_autofree char *text = vmp_xml_serialize(vmp_xml_child(vmp_xml_root(doc), "b"));
 
     g_assert_cmpstr(text, ==, "<b xmlns:p='urn:p' xmlns:q='urn:other' n='1'><p:c/></b>");
@@ -478,14 +485,16 @@ main(int argc, char **argv)
     g_test_add_func("/xml/reader/accepts/a-text-of-one-mebibyte", test_large_text);
     g_test_add_func("/xml/reader/accepts/a-long-name-and-cuts-it-in-errors", test_long_name);
     g_test_add_func("/xml/reader/counts-lines-beyond-65535", test_lines_beyond_65535);
-    g_test_add_func("/xml/reader/counts-the-lines-of-a-part-from-its-place", test_lines_of_a_part);
+    g_test_add_func("/xml/reader/counts-the-lines-of-a-part-from-its-place",
+                    test_lines_of_a_part);
     g_test_add_func("/xml/reader/accepts/a-byte-order-mark", test_byte_order_mark);
     g_test_add_func("/xml/reader/reads-no-further-than-the-length", test_length_is_obeyed);
     g_test_add_func("/xml/reader/refuses/another-root", test_root);
     g_test_add_func("/xml/reader/walks-elements-and-passes-over-the-rest", test_walk);
     g_test_add_func("/xml/reader/gives-text-with-references-resolved", test_text);
     g_test_add_func("/xml/reader/numbers-are-digits-only", test_numbers);
-    g_test_add_func("/xml/reader/attribute-values-name-line-and-element", test_attribute_values);
+    g_test_add_func("/xml/reader/attribute-values-name-line-and-element",
+                    test_attribute_values);
     g_test_add_func("/xml/reader/sizes-have-libvirts-units", test_sizes);
     g_test_add_func("/xml/reader/serializes-byte-for-byte", test_serialize);
     g_test_add_func("/xml/reader/serializes-with-inherited-prefixes",

@@ -29,10 +29,10 @@ below(guint limit)
 static char *
 random_text(void)
 {
-    static const char *const pieces[] = { "a",  "Z", " ",    "<",        ">",        "&",
-                                          "'",  "\"", "\n",  "\t",       "\r",       "]]>",
-                                          "&lt;", "%s", "--", "\xc3\xa9", "\xe2\x82\xac",
-                                          "\xf0\x9f\x90\xa7" };
+    static const char *const pieces[] = {
+        "a",  "Z",  " ",   "<",    ">",  "&",  "'",        "\"",           "\n",
+        "\t", "\r", "]]>", "&lt;", "%s", "--", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\xa7"
+    };
     GString *text = g_string_new("x");
 
     for (guint length = below(12); length > 0; length--)
@@ -125,8 +125,8 @@ test_snapshots(void)
         g_autoptr(VmpSnapshot) snapshot = random_snapshot();
         g_autofree char *text = vmp_snapshot_format(snapshot, VMP_SNAPSHOT_FORMAT_SECURE);
         g_autoptr(GError) error = NULL;
-        g_autoptr(VmpSnapshot) again
-            = vmp_snapshot_parse(text, -1, VMP_SNAPSHOT_PARSE_REDEFINE, &error);
+        g_autoptr(VmpSnapshot) again =
+            vmp_snapshot_parse(text, -1, VMP_SNAPSHOT_PARSE_REDEFINE, &error);
         g_assert_no_error(error);
 
         g_assert_cmpstr(again->name, ==, snapshot->name);
@@ -189,8 +189,8 @@ random_checkpoint(void)
     checkpoint->parent = chance(50) ? random_name() : NULL;
     checkpoint->creation_time = (gint64)below(G_MAXINT32) * below(1000);
     if (chance(70)) {
-        checkpoint->disks
-            = g_ptr_array_new_with_free_func((GDestroyNotify)vmp_checkpoint_disk_free);
+        checkpoint->disks =
+            g_ptr_array_new_with_free_func((GDestroyNotify)vmp_checkpoint_disk_free);
         for (guint i = 1 + below(5); i > 0; i--)
             g_ptr_array_add(checkpoint->disks, random_checkpoint_disk(i));
     }
@@ -205,10 +205,11 @@ test_checkpoints(void)
 
     for (guint i = 0; i < ROUNDS; i++) {
         g_autoptr(VmpCheckpoint) checkpoint = random_checkpoint();
-        g_autofree char *text = vmp_checkpoint_format(checkpoint, VMP_CHECKPOINT_FORMAT_SECURE);
+        g_autofree char *text =
+            vmp_checkpoint_format(checkpoint, VMP_CHECKPOINT_FORMAT_SECURE);
         g_autoptr(GError) error = NULL;
-        g_autoptr(VmpCheckpoint) again
-            = vmp_checkpoint_parse(text, -1, VMP_CHECKPOINT_PARSE_REDEFINE, &error);
+        g_autoptr(VmpCheckpoint) again =
+            vmp_checkpoint_parse(text, -1, VMP_CHECKPOINT_PARSE_REDEFINE, &error);
         g_assert_no_error(error);
 
         g_assert_cmpstr(again->name, ==, checkpoint->name);

@@ -29,7 +29,8 @@ assert_span(const char *text, const GArray *spans, guint index, const char *star
 static void
 test_spans(void)
 {
-    const char *text = "<?xml version='1.0'?>\n<a>\n <b/>\n<c\n x='1'>t</c >\n</a>\n<!-- end -->";
+    const char *text =
+        "<?xml version='1.0'?>\n<a>\n <b/>\n<c\n x='1'>t</c >\n</a>\n<!-- end -->";
     g_autoptr(GArray) spans = scan(text);
 
     g_assert_cmpuint(spans->len, ==, 3);
@@ -71,7 +72,9 @@ test_attributes(void)
 static void
 test_malformed_attributes(void)
 {
-    static const char *const tags[] = { " a", " a=", " a=1>", " a='1", " ='1'>", " \"a\"='1'>" };
+    static const char *const tags[] = {
+        " a", " a=", " a=1>", " a='1", " ='1'>", " \"a\"='1'>"
+    };
 
     for (guint i = 0; i < G_N_ELEMENTS(tags); i++) {
         const char *at = tags[i];
@@ -112,7 +115,8 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/xml/scan/gives-the-bytes-and-line-of-each-element", test_spans);
-    g_test_add_func("/xml/scan/passes-over-what-only-looks-like-a-tag", test_what_looks_like_tags);
+    g_test_add_func("/xml/scan/passes-over-what-only-looks-like-a-tag",
+                    test_what_looks_like_tags);
     g_test_add_func("/xml/scan/walks-the-attributes-of-a-tag", test_attributes);
     g_test_add_func("/xml/scan/stops-at-malformed-attributes", test_malformed_attributes);
     g_test_add_func("/xml/scan/stays-inside-a-text-cut-anywhere", test_every_cut);

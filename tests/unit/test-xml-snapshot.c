@@ -9,8 +9,8 @@
 #define SNAPSHOT(inner) "<domainsnapshot>" inner "</domainsnapshot>"
 #define PAST(state) "<name>s</name><state>" state "</state><creationTime>5</creationTime>"
 #define DISKS(inner) SNAPSHOT("<disks>" inner "</disks>")
-#define DOMAIN                                                                                \
-    "<domain type='kvm'><name>d</name><uuid>c797a770-a2ce-4364-b2a3-1c450ad69915</uuid>"      \
+#define DOMAIN                                                                           \
+    "<domain type='kvm'><name>d</name><uuid>c797a770-a2ce-4364-b2a3-1c450ad69915</uuid>" \
     "<memory>1</memory><os><type>hvm</type></os></domain>"
 
 static VmpSnapshot *
@@ -41,8 +41,8 @@ static const Reading readings[] = {
     { "name-may-be-any-text", CREATE, SNAPSHOT("<name>a/&lt;b&gt; c</name>"),
       "  <name>a/&lt;b&gt; c</name>\n" },
     { "state-is-ignored-on-create", CREATE, SNAPSHOT("<state>on-fire</state>"), "" },
-    { "creation-time-is-ignored-on-create", CREATE, SNAPSHOT("<creationTime>soon</creationTime>"),
-      "" },
+    { "creation-time-is-ignored-on-create", CREATE,
+      SNAPSHOT("<creationTime>soon</creationTime>"), "" },
     { "parent-is-ignored-on-create", CREATE, SNAPSHOT("<parent><name>p</name></parent>"), "" },
     { "domain-is-ignored-on-create", CREATE, SNAPSHOT("<domain type='nonsense'/>"), "" },
     { "inactive-domain-is-ignored-on-create", CREATE, SNAPSHOT("<inactiveDomain/>"), "" },
@@ -56,7 +56,8 @@ static const Reading readings[] = {
     { "unknown-elements-are-ignored", CREATE,
       SNAPSHOT("<frob x='1'><name>no</name></frob><name>n</name>"), "  <name>n</name>\n" },
 
-    { "every-state-word-but-nostate-is-read-on-redefine", REDEFINE, SNAPSHOT(PAST("pmsuspended")),
+    { "every-state-word-but-nostate-is-read-on-redefine", REDEFINE,
+      SNAPSHOT(PAST("pmsuspended")),
       "  <name>s</name>\n  <state>pmsuspended</state>\n  <creationTime>5</creationTime>\n"
       "  <memory snapshot='internal'/>\n" },
     { "memory-defaults-to-internal-on-redefine", REDEFINE, SNAPSHOT(PAST("paused")),
@@ -79,14 +80,16 @@ static const Reading readings[] = {
       "  <memory snapshot='no'/>\n" },
     { "parent-is-read-on-redefine", REDEFINE,
       SNAPSHOT("<parent><name>p</name></parent>" PAST("shutoff")),
-      "  <name>s</name>\n  <state>shutoff</state>\n  <parent>\n    <name>p</name>\n  </parent>\n"
+      "  <name>s</name>\n  <state>shutoff</state>\n  <parent>\n    <name>p</name>\n  "
+      "</parent>\n"
       "  <creationTime>5</creationTime>\n  <memory snapshot='no'/>\n" },
     { "an-empty-parent-is-a-root", REDEFINE,
       SNAPSHOT("<parent><name/></parent>" PAST("shutoff")),
       "  <name>s</name>\n  <state>shutoff</state>\n  <creationTime>5</creationTime>\n"
       "  <memory snapshot='no'/>\n" },
     { "a-domain-of-a-uuid-alone-is-kept-as-that", REDEFINE,
-      SNAPSHOT(PAST("shutoff") "<domain><uuid>C797A770A2CE4364B2A31C450AD69915</uuid></domain>"),
+      SNAPSHOT(
+          PAST("shutoff") "<domain><uuid>C797A770A2CE4364B2A31C450AD69915</uuid></domain>"),
       "  <name>s</name>\n  <state>shutoff</state>\n  <creationTime>5</creationTime>\n"
       "  <memory snapshot='no'/>\n  <domain>\n"
       "    <uuid>c797a770-a2ce-4364-b2a3-1c450ad69915</uuid>\n  </domain>\n" },
@@ -105,7 +108,8 @@ static const Reading readings[] = {
 
     { "a-memory-file-alone-implies-external", CREATE, SNAPSHOT("<memory file='/m'/>"),
       "  <memory snapshot='external' file='/m'/>\n" },
-    { "memory-no", CREATE, SNAPSHOT("<memory snapshot='no'/>"), "  <memory snapshot='no'/>\n" },
+    { "memory-no", CREATE, SNAPSHOT("<memory snapshot='no'/>"),
+      "  <memory snapshot='no'/>\n" },
     { "memory-internal", CREATE, SNAPSHOT("<memory snapshot='internal'/>"),
       "  <memory snapshot='internal'/>\n" },
 
@@ -114,7 +118,8 @@ static const Reading readings[] = {
     { "disk-snapshot-words", CREATE,
       DISKS("<disk name='vda' snapshot='no'/><disk name='vdb' snapshot='internal'/>"
             "<disk name='vdc' snapshot='external'/><disk name='vdd' snapshot='manual'/>"),
-      "  <disks>\n    <disk name='vda' snapshot='no'/>\n    <disk name='vdb' snapshot='internal'/>\n"
+      "  <disks>\n    <disk name='vda' snapshot='no'/>\n    <disk name='vdb' "
+      "snapshot='internal'/>\n"
       "    <disk name='vdc' snapshot='external'/>\n    <disk name='vdd' snapshot='manual'/>\n"
       "  </disks>\n" },
     { "a-source-path-implies-external", CREATE,
@@ -126,9 +131,11 @@ static const Reading readings[] = {
       "  <disks>\n    <disk name='vda' snapshot='external' type='file'>\n"
       "      <driver type='qcow2'/>\n    </disk>\n  </disks>\n" },
     { "a-block-device-has-its-path-in-dev", CREATE,
-      DISKS("<disk name='vda' type='block'><source dev='/dev/x'/><driver type='qcow2'/></disk>"),
+      DISKS(
+          "<disk name='vda' type='block'><source dev='/dev/x'/><driver type='qcow2'/></disk>"),
       "  <disks>\n    <disk name='vda' snapshot='external' type='block'>\n"
-      "      <driver type='qcow2'/>\n      <source dev='/dev/x'/>\n    </disk>\n  </disks>\n" },
+      "      <driver type='qcow2'/>\n      <source dev='/dev/x'/>\n    </disk>\n  "
+      "</disks>\n" },
     { "a-network-source-is-kept-verbatim", CREATE,
       DISKS("<disk name='vda' snapshot='external' type='network'>"
             "<source protocol=\"nbd\"><host name='h'/></source></disk>"),
@@ -156,8 +163,9 @@ static const Reading readings[] = {
       "          <max_size unit='bytes'>7</max_size>\n        </metadata_cache>\n"
       "      </driver>\n    </disk>\n  </disks>\n" },
     { "delete-in-progress-is-read-on-redefine", REDEFINE,
-      SNAPSHOT(PAST("shutoff") "<disks><disk name='vda' snapshot='external'><source file='/n'/>"
-                               "<snapshotDeleteInProgress/></disk></disks>"),
+      SNAPSHOT(
+          PAST("shutoff") "<disks><disk name='vda' snapshot='external'><source file='/n'/>"
+                          "<snapshotDeleteInProgress/></disk></disks>"),
       "  <name>s</name>\n  <state>shutoff</state>\n  <creationTime>5</creationTime>\n"
       "  <memory snapshot='no'/>\n  <disks>\n"
       "    <disk name='vda' snapshot='external' type='file'>\n      <source file='/n'/>\n"
@@ -176,10 +184,10 @@ static void
 test_reading(gconstpointer data)
 {
     const Reading *reading = data;
-    g_autofree char *expected
-        = reading->output[0] == '\0'
-              ? g_strdup("<domainsnapshot/>\n")
-              : g_strdup_printf("<domainsnapshot>\n%s</domainsnapshot>\n", reading->output);
+    g_autofree char *expected =
+        reading->output[0] == '\0'
+            ? g_strdup("<domainsnapshot/>\n")
+            : g_strdup_printf("<domainsnapshot>\n%s</domainsnapshot>\n", reading->output);
     g_autoptr(VmpSnapshot) snapshot = parse(reading->xml, reading->flags);
     g_autofree char *text = vmp_snapshot_format(snapshot, VMP_SNAPSHOT_FORMAT_DEFAULT);
     g_assert_cmpstr(text, ==, expected);
@@ -212,14 +220,16 @@ static const Refusal refusals[] = {
     { "creation-time-must-parse-as-integer", REDEFINE,
       SNAPSHOT("<name>s</name><state>shutoff</state><creationTime>1e3</creationTime>"),
       "'1e3' is not a number of seconds" },
-    { "memory-manual-is-rejected", CREATE, SNAPSHOT("<memory snapshot='manual'/>"), "by hand" },
-    { "memory-words", CREATE, SNAPSHOT("<memory snapshot='yes'/>"), "snapshot='yes' is not known" },
-    { "external-memory-without-file-is-rejected", CREATE, SNAPSHOT("<memory snapshot='external'/>"),
-      "requires file=" },
+    { "memory-manual-is-rejected", CREATE, SNAPSHOT("<memory snapshot='manual'/>"),
+      "by hand" },
+    { "memory-words", CREATE, SNAPSHOT("<memory snapshot='yes'/>"),
+      "snapshot='yes' is not known" },
+    { "external-memory-without-file-is-rejected", CREATE,
+      SNAPSHOT("<memory snapshot='external'/>"), "requires file=" },
     { "a-memory-file-with-internal-is-rejected", CREATE,
       SNAPSHOT("<memory snapshot='internal' file='/m'/>"), "file='/m' requires an external" },
-    { "a-memory-file-with-no-is-rejected", CREATE, SNAPSHOT("<memory snapshot='no' file='/m'/>"),
-      "file='/m' requires an external" },
+    { "a-memory-file-with-no-is-rejected", CREATE,
+      SNAPSHOT("<memory snapshot='no' file='/m'/>"), "file='/m' requires an external" },
     { "a-relative-memory-file-is-rejected", CREATE, SNAPSHOT("\n<memory file='m'/>"),
       "line 2: <memory>: file='m' is not an absolute path" },
     { "a-disk-needs-a-name", CREATE, DISKS("<disk/>"), "<disk>: name is missing" },
@@ -227,11 +237,14 @@ static const Refusal refusals[] = {
       "line 2: <disk>: name='vda' is given twice" },
     { "disk-snapshot-words", CREATE, DISKS("<disk name='vda' snapshot='maybe'/>"),
       "snapshot='maybe' is not known" },
-    { "dir-is-rejected", CREATE, DISKS("<disk name='vda' type='dir'/>"), "type='dir' cannot hold" },
-    { "volume-is-rejected", CREATE, DISKS("<disk name='vda' type='volume'/>"), "type='volume'" },
+    { "dir-is-rejected", CREATE, DISKS("<disk name='vda' type='dir'/>"),
+      "type='dir' cannot hold" },
+    { "volume-is-rejected", CREATE, DISKS("<disk name='vda' type='volume'/>"),
+      "type='volume'" },
     { "unknown-storage-is-rejected", CREATE, DISKS("<disk name='vda' type='tape'/>"),
       "type='tape' is not known" },
-    { "a-relative-source-is-rejected", CREATE, DISKS("<disk name='vda'><source file='n'/></disk>"),
+    { "a-relative-source-is-rejected", CREATE,
+      DISKS("<disk name='vda'><source file='n'/></disk>"),
       "file='n' is not an absolute path" },
     { "a-source-with-internal-is-rejected", CREATE,
       DISKS("<disk name='vda' snapshot='internal'><source file='/n'/></disk>"),
@@ -239,19 +252,22 @@ static const Refusal refusals[] = {
     { "a-source-with-no-is-rejected", CREATE,
       DISKS("<disk name='vda' snapshot='no'><source file='/n'/></disk>"), "only external" },
     { "a-source-with-manual-is-rejected", CREATE,
-      DISKS("<disk name='vda' snapshot='manual'><source file='/n'/></disk>"), "only external" },
+      DISKS("<disk name='vda' snapshot='manual'><source file='/n'/></disk>"),
+      "only external" },
     { "raw-is-rejected-as-an-overlay", CREATE,
       DISKS("<disk name='vda'><driver type='raw'/></disk>"),
       "type='raw' is not a format that can have a backing file" },
     { "a-cache-size-is-a-number", CREATE,
-      DISKS("<disk name='vda'><driver><metadata_cache><max_size>big</max_size></metadata_cache>"
-            "</driver></disk>"),
+      DISKS(
+          "<disk name='vda'><driver><metadata_cache><max_size>big</max_size></metadata_cache>"
+          "</driver></disk>"),
       "'big' is not a size" },
     { "an-embedded-domain-must-be-one", REDEFINE,
       SNAPSHOT(PAST("shutoff") "\n\n<domain type='kvm'>\n<name>d</name></domain>"),
       "line 3: <domain>: <memory> is missing" },
     { "an-embedded-inactive-domain-must-be-one", REDEFINE,
-      SNAPSHOT(PAST("shutoff") "\n<inactiveDomain/>"), "line 2: <inactiveDomain>: type is missing" },
+      SNAPSHOT(PAST("shutoff") "\n<inactiveDomain/>"),
+      "line 2: <inactiveDomain>: type is missing" },
     { "a-uuid-alone-must-be-one", REDEFINE,
       SNAPSHOT(PAST("shutoff") "<domain><uuid>x</uuid></domain>"), "'x' is not a UUID" },
     { "active-is-0-or-1", REDEFINE | VMP_SNAPSHOT_PARSE_INTERNAL,
@@ -263,8 +279,8 @@ test_refusal(gconstpointer data)
 {
     const Refusal *refusal = data;
     g_autoptr(GError) error = NULL;
-    g_autoptr(VmpSnapshot) snapshot
-        = vmp_snapshot_parse(refusal->xml, -1, refusal->flags, &error);
+    g_autoptr(VmpSnapshot) snapshot =
+        vmp_snapshot_parse(refusal->xml, -1, refusal->flags, &error);
 
     g_assert_null(snapshot);
     assert_invalid(error, refusal->part);
@@ -331,10 +347,10 @@ test_secrets(void)
 static void
 test_secrets_of_a_source(void)
 {
-    g_autoptr(VmpSnapshot) snapshot = parse(
-        DISKS("<disk name='vda' type='network'><source protocol='https' name='n'>\n"
-              "<cookies><cookie name='c'>secret</cookie></cookies></source></disk>"),
-        CREATE);
+    g_autoptr(VmpSnapshot) snapshot =
+        parse(DISKS("<disk name='vda' type='network'><source protocol='https' name='n'>\n"
+                    "<cookies><cookie name='c'>secret</cookie></cookies></source></disk>"),
+              CREATE);
     g_autofree char *hidden = vmp_snapshot_format(snapshot, VMP_SNAPSHOT_FORMAT_DEFAULT);
     g_autofree char *shown = vmp_snapshot_format(snapshot, VMP_SNAPSHOT_FORMAT_SECURE);
 
@@ -346,8 +362,8 @@ test_secrets_of_a_source(void)
 static void
 test_embedded_verbatim(void)
 {
-    static const char *const files[]
-        = { "domain-minimal.xml", "domain-q35-live.xml", "domain-unknown.xml" };
+    static const char *const files[] = { "domain-minimal.xml", "domain-q35-live.xml",
+                                         "domain-unknown.xml" };
 
     for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
         g_autofree char *domain = read_data(files[i]);
@@ -367,9 +383,11 @@ static void
 test_inherited_prefix(void)
 {
     g_autofree char *xml = g_strdup(
-        "<domainsnapshot xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>" PAST("shutoff")
-        "<domain type='kvm'><name>d</name><memory>1</memory><os><type>hvm</type></os>"
-        "<qemu:commandline><qemu:arg value='-x'/></qemu:commandline></domain></domainsnapshot>");
+        "<domainsnapshot xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>" PAST(
+            "shutoff") "<domain "
+                       "type='kvm'><name>d</name><memory>1</memory><os><type>hvm</type></os>"
+                       "<qemu:commandline><qemu:arg "
+                       "value='-x'/></qemu:commandline></domain></domainsnapshot>");
     g_autoptr(VmpSnapshot) snapshot = parse(xml, REDEFINE);
     g_autofree char *dump = vmp_snapshot_format(snapshot, VMP_SNAPSHOT_FORMAT_DEFAULT);
 
@@ -398,14 +416,15 @@ static void
 test_internal_file(void)
 {
     static const VmpSnapshotParseFlags flags = REDEFINE | VMP_SNAPSHOT_PARSE_INTERNAL;
-    g_autoptr(VmpSnapshot) snapshot
-        = parse(SNAPSHOT(PAST("shutoff") "<active>1</active>" DOMAIN), flags);
+    g_autoptr(VmpSnapshot) snapshot =
+        parse(SNAPSHOT(PAST("shutoff") "<active>1</active>" DOMAIN), flags);
     g_autofree char *shown = vmp_snapshot_format(snapshot, VMP_SNAPSHOT_FORMAT_DEFAULT);
     g_autofree char *kept = vmp_snapshot_format(snapshot, VMP_SNAPSHOT_FORMAT_INTERNAL);
 
     g_assert_cmpint(snapshot->active, ==, 1);
     g_assert_null(strstr(shown, "<active>"));
-    g_assert_true(g_str_has_suffix(kept, "</domain>\n  <active>1</active>\n</domainsnapshot>\n"));
+    g_assert_true(
+        g_str_has_suffix(kept, "</domain>\n  <active>1</active>\n</domainsnapshot>\n"));
 }
 
 static void
@@ -419,7 +438,8 @@ test_location(void)
         { VMP_LOCATION_INTERNAL, VMP_LOCATION_NO, VMP_LOCATION_NO, VMP_LOCATION_INTERNAL },
         { VMP_LOCATION_NO, VMP_LOCATION_NO, VMP_LOCATION_INTERNAL, VMP_LOCATION_INTERNAL },
         { VMP_LOCATION_EXTERNAL, VMP_LOCATION_NO, VMP_LOCATION_NO, VMP_LOCATION_EXTERNAL },
-        { VMP_LOCATION_INTERNAL, VMP_LOCATION_NO, VMP_LOCATION_EXTERNAL, VMP_LOCATION_EXTERNAL },
+        { VMP_LOCATION_INTERNAL, VMP_LOCATION_NO, VMP_LOCATION_EXTERNAL,
+          VMP_LOCATION_EXTERNAL },
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -442,8 +462,8 @@ static void
 test_long_names(void)
 {
     g_autofree char *name = repeat("n", 10000);
-    g_autofree char *xml = replace(SNAPSHOT("<name>@</name><disks><disk name='vda'/></disks>"),
-                                   "@", name);
+    g_autofree char *xml =
+        replace(SNAPSHOT("<name>@</name><disks><disk name='vda'/></disks>"), "@", name);
     g_autoptr(VmpSnapshot) snapshot = parse(xml, CREATE);
     g_autofree char *state = replace(SNAPSHOT("<name>s</name><state>@</state>"), "@", name);
     g_autoptr(GError) error = NULL;
@@ -467,13 +487,15 @@ main(int argc, char **argv)
         g_test_add_data_func(path, &refusals[i], test_refusal);
     }
     g_test_add_func("/xml/snapshot/every-state-is-read", test_every_state);
-    g_test_add_func("/xml/snapshot/a-whole-document-comes-back-to-the-byte", test_whole_document);
+    g_test_add_func("/xml/snapshot/a-whole-document-comes-back-to-the-byte",
+                    test_whole_document);
     g_test_add_func("/xml/snapshot/a-copy-is-the-same", test_copy);
     g_test_add_func("/xml/snapshot/passwords-are-left-out-unless-asked-for", test_secrets);
     g_test_add_func("/xml/snapshot/cookies-are-left-out-unless-asked-for",
                     test_secrets_of_a_source);
     g_test_add_func("/xml/snapshot/the-domain-is-kept-verbatim", test_embedded_verbatim);
-    g_test_add_func("/xml/snapshot/a-prefix-from-outside-is-declared-again", test_inherited_prefix);
+    g_test_add_func("/xml/snapshot/a-prefix-from-outside-is-declared-again",
+                    test_inherited_prefix);
     g_test_add_func("/xml/snapshot/without-domain-there-is-no-trace-of-it", test_no_domain);
     g_test_add_func("/xml/snapshot/active-is-for-files", test_internal_file);
     g_test_add_func("/xml/snapshot/external-wins-over-internal-over-no", test_location);

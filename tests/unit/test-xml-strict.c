@@ -67,10 +67,10 @@ test_words(void)
 static void
 test_disk_targets(void)
 {
-    static const char *const good[] = { "vda", "sdaa", "hdc", "fda", "xvda1", "ubd0", "vd_",
-                                        "ioemu:hda" };
-    static const char *const bad[] = { "", "vd", "/dev/vda", "vd-a", "nvme0", "vda ", "VDA",
-                                       "ioemu:", "vd\xc3\xa9" };
+    static const char *const good[] = { "vda",   "sdaa", "hdc", "fda",
+                                        "xvda1", "ubd0", "vd_", "ioemu:hda" };
+    static const char *const bad[] = { "",     "vd",  "/dev/vda", "vd-a",      "nvme0",
+                                       "vda ", "VDA", "ioemu:",   "vd\xc3\xa9" };
 
     for (guint i = 0; i < G_N_ELEMENTS(good); i++)
         g_assert_true(vmp_xml_is_disk_target(good[i]));

@@ -6,9 +6,9 @@
 static void
 test_states(void)
 {
-    static const char *const names[]
-        = { "nostate",  "running", "blocked",     "paused",       "shutdown",
-            "shutoff",  "crashed", "pmsuspended", "disk-snapshot" };
+    static const char *const names[] = { "nostate", "running",     "blocked",
+                                         "paused",  "shutdown",    "shutoff",
+                                         "crashed", "pmsuspended", "disk-snapshot" };
 
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         VmpState state = VMP_STATE_NOSTATE;
@@ -36,14 +36,15 @@ test_locations(void)
 static void
 test_storage(void)
 {
-    static const char *const names[]
-        = { "none", "file", "block", "dir", "network", "volume", "nvme", "vhostuser" };
+    static const char *const names[] = { "none",    "file",   "block", "dir",
+                                         "network", "volume", "nvme",  "vhostuser" };
 
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         VmpStorageType type = VMP_STORAGE_NONE;
 
         g_assert_cmpstr(vmp_storage_type_name((VmpStorageType)i), ==, names[i]);
-        g_assert_cmpint(vmp_storage_type_from_name(names[i], &type), ==, i != VMP_STORAGE_NONE);
+        g_assert_cmpint(vmp_storage_type_from_name(names[i], &type), ==,
+                        i != VMP_STORAGE_NONE);
         g_assert_cmpuint(type, ==, i);
     }
 }
