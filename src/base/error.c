@@ -46,7 +46,7 @@ vmp_error_code_name(int code)
     return "failed";
 }
 
-static void
+static void G_GNUC_PRINTF(3, 0)
 set_error_valist(GError **error, int code, const char *format, va_list args)
 {
     if (error)

@@ -201,6 +201,22 @@ test_nobody_there(void)
     g_unlink(file);
 }
 
+static void
+test_another_kind_of_socket(void)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    g_autofree char *folder = g_dir_make_tmp("vmpoint-qmp-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(folder, "s", NULL);
+    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    g_assert_no_errno(bind(fd, (const struct sockaddr *)&address, sizeof(address)));
+    assert_connect_fails(path, 1000, VMP_ERROR_IO, "Protocol wrong type for socket");
+    close(fd);
+    g_unlink(path);
+    g_rmdir(folder);
+}
+
 /* With a backlog of 0 Linux takes one connection that nobody accepts. */
 static void
 test_full_backlog(void)
@@ -1005,6 +1021,26 @@ test_answers_before_a_broken_pipe(void)
     qmp_peer_finish(peer);
 }
 
+/* Linux says "connection reset" where the peer had not read all when it hung up. */
+static void
+test_reset(void)
+{
+    QmpPeer *peer = qmp_peer_new();
+    g_autoptr(VmpQmpClient) client = qmp_peer_connect(peer);
+    g_auto(Outcome) outcome = { 0 };
+
+    qmp_peer_hold(peer);
+    qmp_peer_hang_up(peer);
+    qmp_peer_await_hold(peer);
+    start(client, "stop", 0, NULL, &outcome);
+    qmp_peer_release(peer);
+    iterate_until(is_settled, &outcome);
+    g_assert_error(outcome.error, VMP_ERROR, VMP_ERROR_DISCONNECTED);
+    g_assert_cmpstr(outcome.error->message, ==,
+                    "domain vm1: no answer to stop: QEMU closed the connection");
+    qmp_peer_finish(peer);
+}
+
 /* ---- lies ---- */
 
 static void
@@ -1423,6 +1459,7 @@ main(int argc, char **argv)
     TEST("greeting-and-negotiation-make-it-ready", test_ready);
     TEST("connecting-may-have-no-time-limit", test_without_limit);
     TEST("nobody-listening-is-disconnected", test_nobody_there);
+    TEST("a-socket-of-another-kind-is-an-io-error", test_another_kind_of_socket);
     TEST("a-backlog-that-stays-full-is-busy", test_full_backlog);
     TEST("a-full-backlog-is-waited-for", test_backlog_gets_room);
     TEST("a-monitor-that-another-client-holds-is-busy", test_held_by_another);
@@ -1460,6 +1497,7 @@ main(int argc, char **argv)
     TEST("dead-stays-dead", test_dead_stays_dead);
     TEST("last-words-count", test_last_words_count);
     TEST("answers-before-a-broken-pipe-count", test_answers_before_a_broken_pipe);
+    TEST("a-connection-reset-is-a-hangup", test_reset);
 
     TEST("a-lie-is-the-end", test_lies);
     TEST("a-second-answer-is-a-lie", test_answered_twice);
