@@ -1,0 +1,120 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Rules of the house that a compiler or a linker can check, as TAP.
+
+    house.py SOURCE_DIR BUILD_DIR COMPILER...
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ORDER = ["base", "qmp", "xml", "store", "storage", "machine", "plan", "point", "backup", "api", "cli"]
+# These three do not know each other.
+STRANGERS = {"qmp", "xml", "store"}
+
+source, build = Path(sys.argv[1]), Path(sys.argv[2])
+compiler = sys.argv[3:]
+flags = subprocess.run(["pkg-config", "--cflags", "gio-unix-2.0", "json-c", "libxml-2.0", "sqlite3"],
+                       capture_output=True, text=True, check=True).stdout.split()
+
+
+def compiles(text, *arguments):
+    done = subprocess.run([*compiler, "-x", "c", "-fsyntax-only", "-D_GNU_SOURCE", *arguments, *flags, "-"],
+                          input=text, capture_output=True, text=True, check=False)
+    return done.returncode == 0
+
+
+def includes(layer, other):
+    """Whether a file of @layer may include the first header of @other."""
+    header = sorted((source / "src" / other).glob("*.h"))[0]
+    return compiles(f'#include "{other}/{header.name}"\n', f"-I{build}/src/{layer}/see",
+                    f"-I{source}/include")
+
+
+def sees_what_is_below_and_nothing_above():
+    wrong = []
+    for at, layer in enumerate(ORDER):
+        for other in ORDER:
+            if not list((source / "src" / other).glob("*.h")):
+                continue
+            below = ORDER.index(other) <= at and not ({layer, other} <= STRANGERS and layer != other)
+            if layer == "cli":
+                below = other == "cli"
+            if includes(layer, other) != below:
+                wrong.append(f"{layer} {'does not see' if below else 'sees'} {other}")
+    return wrong
+
+
+def declared():
+    names = set()
+    for header in (source / "include" / "vmpoint").glob("*.h"):
+        text = header.read_text(encoding="utf-8")
+        names |= set(re.findall(r"^VMP_PUBLIC[^;]*?\b(vmp_\w+)\(", text, re.MULTILINE | re.DOTALL))
+    return names
+
+
+def mapped():
+    text = (source / "src" / "libvmpoint.map").read_text(encoding="utf-8")
+    return set(re.findall(r"^\s+(vmp_\w+);", text, re.MULTILINE))
+
+
+def exported():
+    library = (build / "src" / "libvmpoint.so").resolve()
+    lines = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True,
+                           check=True).stdout.splitlines()
+    return {line.split()[2].split("@")[0] for line in lines if line.split()[1] in "TDBR"}
+
+
+def difference(one, other, what):
+    return [f"{name}: {what[0]}" for name in sorted(one - other)] + \
+           [f"{name}: {what[1]}" for name in sorted(other - one)]
+
+
+def symbols_are_those_of_the_headers():
+    return difference(declared(), mapped(), ("declared public, not in the map", "in the map, not declared"))
+
+
+def library_exports_the_map_and_nothing_else():
+    return difference(mapped(), exported(), ("in the map, not exported", "exported, not in the map"))
+
+
+def public_headers_stand_alone():
+    return [header.name for header in sorted((source / "include" / "vmpoint").glob("*.h"))
+            if not compiles(f"#include <vmpoint/{header.name}>\nint x;\n", f"-I{source}/include",
+                            "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wpedantic")]
+
+
+def public_headers_are_all_installed():
+    listed = set(re.findall(r"vmpoint/([\w-]+\.h)", (source / "include" / "meson.build").read_text()))
+    there = {header.name for header in (source / "include" / "vmpoint").glob("*.h")}
+    return sorted(listed ^ there)
+
+
+def project_speaks_of_itself_only():
+    """No path of the machine on which it was written."""
+    files = subprocess.run(["git", "-C", source, "ls-files"], capture_output=True, text=True, check=False)
+    wrong = []
+    for name in files.stdout.splitlines():
+        path = source / name
+        if path.is_file() and path != Path(__file__).resolve() and b"/work/" in path.read_bytes():
+            wrong.append(name)
+    return wrong
+
+
+RULES = [
+    sees_what_is_below_and_nothing_above,
+    symbols_are_those_of_the_headers,
+    library_exports_the_map_and_nothing_else,
+    public_headers_stand_alone,
+    public_headers_are_all_installed,
+    project_speaks_of_itself_only,
+]
+
+print(f"1..{len(RULES)}")
+for number, rule in enumerate(RULES, 1):
+    found = rule()
+    for line in found:
+        print(f"# {line}")
+    print(f"{'not ok' if found else 'ok'} {number} {rule.__name__.replace('_', ' ')}")
