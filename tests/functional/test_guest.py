@@ -2,6 +2,7 @@
 """The fixture itself, without vmpoint: what the other tests lean on must hold,
 and each witness must also be able to say no."""
 
+import json
 import os
 import subprocess
 import sys
@@ -381,18 +382,21 @@ def test_a_process_that_is_left_behind_is_found_ended_and_reported(work):
     own.finish()
 
 
-def test_a_machine_with_a_pid_file_is_ended_without_a_word(work):
+def test_a_machine_that_vmpoint_has_a_record_of_is_ended_without_a_word(work):
     own = Processes(work)
-    (work / "run").mkdir()
     daemon = ["-machine", "none", "-display", "none", "-nodefaults", "-no-user-config", "-daemonize"]
+    pids = {}
     for name in ("known", "forgotten"):
-        images.tool("qemu-system-x86_64", *daemon, "-pidfile", work / "run" / f"{name}.pid")
-    known = int((work / "run" / "known.pid").read_text(encoding="utf-8"))
-    assert {process.pid for process in own.alive()} == own.machines()
+        images.tool("qemu-system-x86_64", *daemon, "-pidfile", work / f"{name}.qemu")
+        pids[name] = int((work / f"{name}.qemu").read_text(encoding="utf-8"))
+    record = work / "run" / str(uuid.uuid4()) / "pid"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"pid": pids["known"]}), encoding="utf-8")
+    assert {process.pid for process in own.alive()} == set(pids.values())
+    assert own.machines() == {pids["known"]}
 
-    (work / "run" / "forgotten.pid").unlink()
     with pytest.raises(LeftBehind) as left:
         own.finish()
-    assert "forgotten.pid" in str(left.value)
-    assert f"{known}:" not in str(left.value)
+    assert f"{pids['forgotten']}:" in str(left.value)
+    assert f"{pids['known']}:" not in str(left.value)
     assert not own.alive()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # What the host can ask of the test guest, as functions of its shell.
 #
 # Offsets and lengths are in bytes and multiples of 512; a device is a path
