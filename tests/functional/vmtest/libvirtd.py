@@ -83,7 +83,7 @@ class Libvirtd:
     def why_not():
         """Why there can be none on this machine; None if there can."""
         if not daemon() or not shutil.which("virsh"):
-            return f"libvirt is not installed: apt-get install {' '.join(PACKAGES)}"
+            return f"no libvirt here ({', '.join(PACKAGES)}): scripts/setup installs it"
         if is_root() and not may_mount():
             return "root may not make a mount namespace here, so libvirtd would not be private"
         return None
