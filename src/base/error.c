@@ -158,7 +158,11 @@ vmp_error_context(GError **error, const char *format, ...)
 void
 vmp_error_context_clear(VmpErrorContext *context)
 {
-    if (context->error && *context->error)
-        g_prefix_error(context->error, "%s: ", context->prefix);
+    g_autofree char *prefix = g_strconcat(context->prefix, ": ", NULL);
+
+    /* A layer below may have named the same domain already. */
+    if (context->error && *context->error &&
+        !g_str_has_prefix((*context->error)->message, prefix))
+        g_prefix_error_literal(context->error, prefix);
     g_free(context->prefix);
 }

@@ -12,6 +12,7 @@ typedef enum {
     FAULT_NONE,
     FAULT_KILL,
     FAULT_FAIL,
+    FAULT_STOP,
     FAULT_COUNT,
 } FaultMode;
 
@@ -36,9 +37,10 @@ read_mode(void)
         atexit(print_count);
         return FAULT_COUNT;
     }
-    if (g_str_has_prefix(value, "kill@") || g_str_has_prefix(value, "fail@")) {
+    if (g_str_has_prefix(value, "kill@") || g_str_has_prefix(value, "fail@") ||
+        g_str_has_prefix(value, "stop@")) {
         wanted = g_ascii_strtoull(value + 5, NULL, 10);
-        return value[0] == 'k' ? FAULT_KILL : FAULT_FAIL;
+        return value[0] == 'k' ? FAULT_KILL : value[0] == 's' ? FAULT_STOP : FAULT_FAIL;
     }
     return FAULT_NONE;
 }
@@ -56,5 +58,7 @@ vmp_fault(const char *where, GError **error)
         return TRUE;
     if (mode == FAULT_KILL)
         raise(SIGKILL);
+    if (mode == FAULT_STOP)
+        return raise(SIGSTOP) == 0;
     return vmp_fail(error, VMP_ERROR_IO, "fault injected at '%s'", where);
 }

@@ -72,9 +72,12 @@ vmp_tool_check(const char *const *argv, int code, char **out, GCancellable *canc
 
     if (!vmp_tool_run(argv, &result, cancellable, error))
         return FALSE;
-    if (result.exit_status != 0)
+    if (result.exit_status != 0) {
+        /* The first line is the cause; a tool that goes on has only more of the same. */
+        result.err[strcspn(result.err, "\n")] = '\0';
         return vmp_fail(error, code, "%s",
                         *result.err ? result.err : "the tool failed without a word");
+    }
     if (out)
         *out = g_steal_pointer(&result.out);
     return TRUE;

@@ -35,6 +35,23 @@ a_context_prefixes_what_leaves_its_function(void)
     g_assert_cmpstr(error->message, ==, "disk 'vda': QEMU says no");
 }
 
+static gboolean
+outermost(const char *disk, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "disk '%s'", disk);
+
+    return outer(disk, error);
+}
+
+static void
+a_context_that_is_there_already_is_not_said_again(void)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(outermost("vda", &error));
+    g_assert_cmpstr(error->message, ==, "disk 'vda': QEMU says no");
+}
+
 static void
 a_context_leaves_success_and_a_null_error_alone(void)
 {
@@ -93,6 +110,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/base/error/a-context-prefixes-what-leaves-its-function",
                     a_context_prefixes_what_leaves_its_function);
+    g_test_add_func("/base/error/a-context-that-is-there-already-is-not-said-again",
+                    a_context_that_is_there_already_is_not_said_again);
     g_test_add_func("/base/error/a-context-leaves-success-and-a-null-error-alone",
                     a_context_leaves_success_and_a_null_error_alone);
     g_test_add_func("/base/error/errno-gives-a-code-that-says-what-to-do-next",
