@@ -47,6 +47,7 @@ struct _VmpQmpClient {
     GQueue inbox;       /* messages that are read and not delivered */
     GError *send_error; /* the peer reads no more; what it has sent still counts */
     GError *end;        /* why there will be no more messages, or why it is DEAD */
+    gboolean greeted_again;
     char *buffer;       /* READ_SIZE bytes */
 
     VmpQmpCalls *calls;
@@ -284,6 +285,25 @@ handle_greeting(VmpQmpClient *client, VmpJson *message)
     vmp_qmp_client_submit(client, capabilities, -1, 0, NULL, on_negotiated, client);
 }
 
+/* That negotiation was complete already is as good. */
+static void
+on_negotiated_again(VmpJson *reply, GError *error, gpointer data G_GNUC_UNUSED)
+{
+    json_object_put(reply);
+    g_clear_error(&error);
+}
+
+/* A connection that is accepted while QEMU still sets its monitor up in another thread can be
+ * greeted twice.  The second greeting starts negotiation anew, on QEMU's side too. */
+static void
+handle_repeated_greeting(VmpQmpClient *client)
+{
+    g_autoptr(VmpQmpCommand) capabilities = vmp_qmp_command_new("qmp_capabilities", NULL);
+
+    client->greeted_again = TRUE;
+    vmp_qmp_client_submit(client, capabilities, -1, 0, NULL, on_negotiated_again, client);
+}
+
 static void
 handle_message(VmpQmpClient *client, VmpJson *message)
 {
@@ -291,6 +311,9 @@ handle_message(VmpQmpClient *client, VmpJson *message)
 
     if (client->state == VMP_QMP_GREETING) {
         handle_greeting(client, message);
+    } else if (client->state == VMP_QMP_NEGOTIATING && !client->greeted_again &&
+               vmp_json_get_object(message, "QMP")) {
+        handle_repeated_greeting(client);
     } else if (vmp_json_get_string(message, "event")) {
         vmp_qmp_events_begin(client->events, message);
         vmp_qmp_events_serve(client->events, client);
@@ -548,6 +571,17 @@ const char *
 vmp_qmp_client_get_version(VmpQmpClient *client)
 {
     return client->version;
+}
+
+GPid
+vmp_qmp_client_get_peer(VmpQmpClient *client)
+{
+    struct ucred peer = { 0 };
+    socklen_t length = sizeof peer;
+
+    if (getsockopt(client->socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+        return 0;
+    return peer.pid;
 }
 
 void

@@ -77,6 +77,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpQmpClient, vmp_qmp_client_unref)
 VmpQmpState vmp_qmp_client_get_state(VmpQmpClient *client);
 /* Version triple from the greeting, for messages only: capabilities come from the schema. */
 const char *vmp_qmp_client_get_version(VmpQmpClient *client);
+/* The process that made the monitor's socket listen: QEMU, unless it was given the socket.
+ * 0 if it cannot be told. */
+GPid vmp_qmp_client_get_peer(VmpQmpClient *client);
 /* Name used in error messages ("domain vm1"); copied. */
 void vmp_qmp_client_set_label(VmpQmpClient *client, const char *label);
 void vmp_qmp_client_set_trace(VmpQmpClient *client, VmpQmpTraceFunc func, gpointer data);

@@ -183,6 +183,16 @@ vmp_qmp_block_resize(const char *node, guint64 size)
 }
 
 VmpJson *
+vmp_qmp_options_unnamed(const char *format, const char *storage, const char *path,
+                        gboolean read_only, VmpJson *backing)
+{
+    VmpJson *file = vmp_json_build("s:driver", storage, "s:filename", path, NULL);
+
+    return vmp_json_build("s:driver", format, "b:read-only", read_only, "o:file", file,
+                          "O:backing", backing, NULL);
+}
+
+VmpJson *
 vmp_qmp_options_file(const char *node, const char *path, gboolean host_device,
                      gboolean read_only)
 {
@@ -334,6 +344,18 @@ VmpQmpCommand *
 vmp_qmp_migrate(const char *uri)
 {
     return COMMAND("migrate", "s:uri", uri);
+}
+
+VmpQmpCommand *
+vmp_qmp_migrate_cancel(void)
+{
+    return vmp_qmp_command_new("migrate_cancel", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_query_migrate_parameters(void)
+{
+    return vmp_qmp_command_new("query-migrate-parameters", NULL);
 }
 
 VmpQmpCommand *

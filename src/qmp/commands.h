@@ -55,6 +55,10 @@ VmpJson *vmp_qmp_options_file(const char *node, const char *path, gboolean host_
  * "" = none (JSON null), else a node name */
 VmpJson *vmp_qmp_options_format(const char *node, const char *format, const char *file,
                                 const char *backing, gboolean read_only);
+/* The same without names, for what a node is laid over: an image at @path, over @backing
+ * (consumed; NULL = none is said). */
+VmpJson *vmp_qmp_options_unnamed(const char *format, const char *storage, const char *path,
+                                 gboolean read_only, VmpJson *backing);
 
 /* Jobs */
 VmpQmpCommand *vmp_qmp_job_dismiss(const char *id);
@@ -101,6 +105,8 @@ VmpQmpCommand *vmp_qmp_snapshot_load(const char *job_id, const char *tag, const 
 VmpQmpCommand *vmp_qmp_snapshot_delete(const char *job_id, const char *tag,
                                        const char *const *devices);
 VmpQmpCommand *vmp_qmp_migrate(const char *uri);
+VmpQmpCommand *vmp_qmp_migrate_cancel(void);
+VmpQmpCommand *vmp_qmp_query_migrate_parameters(void);
 VmpQmpCommand *vmp_qmp_migrate_incoming(const char *uri);
 VmpQmpCommand *vmp_qmp_migrate_set_capability(const char *capability, gboolean state);
 VmpQmpCommand *vmp_qmp_migrate_set_max_bandwidth(guint64 bytes_per_second);

@@ -326,6 +326,31 @@ test_not_qmp(void)
     }
 }
 
+/* QEMU does so when a client is accepted while the monitor is still being set up. */
+static void
+test_second_greeting(void)
+{
+    QmpPeer *peer = qmp_peer_new_raw();
+    g_autoptr(GError) error = NULL;
+
+    qmp_peer_raw(peer, GREETING, -1);
+    qmp_peer_raw(peer, GREETING, -1);
+    qmp_peer_serve(peer, "qmp_capabilities", "{}", "{}");
+    qmp_peer_expect(peer, "qmp_capabilities", "{}");
+    qmp_peer_refuse(peer, "Capabilities negotiation is already complete, command ignored");
+    qmp_peer_serve(peer, "query-status", "{}", "{}");
+
+    g_autoptr(VmpQmpClient) client =
+        vmp_qmp_client_connect(qmp_peer_get_path(peer), 10000, NULL, &error);
+    g_assert_no_error(error);
+    g_autoptr(VmpQmpCommand) command = vmp_qmp_command_new("query-status", NULL);
+    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(reply);
+    g_clear_pointer(&client, vmp_qmp_client_unref);
+    qmp_peer_finish(peer);
+}
+
 static void
 test_hangup_before_greeting(void)
 {
@@ -1464,6 +1489,7 @@ main(int argc, char **argv)
     TEST("a-full-backlog-is-waited-for", test_backlog_gets_room);
     TEST("a-monitor-that-another-client-holds-is-busy", test_held_by_another);
     TEST("whoever-speaks-something-else-is-invalid", test_not_qmp);
+    TEST("a-second-greeting-negotiates-again", test_second_greeting);
     TEST("hanging-up-before-the-greeting-is-disconnected", test_hangup_before_greeting);
     TEST("hanging-up-inside-the-greeting-is-disconnected", test_hangup_inside_greeting);
     TEST("half-a-greeting-is-busy", test_half_a_greeting);

@@ -70,6 +70,8 @@ test_queries(void)
     check(BOTH, vmp_qmp_query_jobs(), "query-jobs", NULL);
     check(BOTH, vmp_qmp_query_block_jobs(), "query-block-jobs", NULL);
     check(QEMU, vmp_qmp_query_migrate(), "query-migrate", NULL);
+    check(QEMU, vmp_qmp_query_migrate_parameters(), "query-migrate-parameters", NULL);
+    check(QEMU, vmp_qmp_migrate_cancel(), "migrate_cancel", NULL);
     check(BOTH, vmp_qmp_query_block_exports(), "query-block-exports", NULL);
     check(BOTH, vmp_qmp_query_qmp_schema(), "query-qmp-schema", NULL);
     check(QEMU, vmp_qmp_query_blockstats(), "query-blockstats", NULL);
@@ -122,6 +124,14 @@ test_nodes(void)
     check(BOTH, vmp_qmp_blockdev_reopen(vmp_qmp_options_format("n", "qcow2", "f", "b", FALSE)),
           "blockdev-reopen",
           "{'options': [{'driver': 'qcow2', 'node-name': 'n', 'file': 'f', 'backing': 'b'}]}");
+    VmpJson *options = vmp_qmp_options_format("n", "qcow2", "f", NULL, FALSE);
+    VmpJson *below = vmp_qmp_options_unnamed("raw", "file", "/b", TRUE, NULL);
+    vmp_json_add(options, "o:backing", vmp_qmp_options_unnamed("qcow2", "file", "/a", FALSE, below), NULL);
+    check(BOTH, vmp_qmp_blockdev_reopen(options), "blockdev-reopen",
+          "{'options': [{'driver': 'qcow2', 'node-name': 'n', 'file': 'f', 'backing':"
+          " {'driver': 'qcow2', 'read-only': false, 'file': {'driver': 'file', 'filename': '/a'},"
+          "  'backing': {'driver': 'raw', 'read-only': true,"
+          "   'file': {'driver': 'file', 'filename': '/b'}}}}]}");
     check(BOTH, vmp_qmp_change_backing_file("top", "n", "/base"), "change-backing-file",
           "{'device': 'top', 'image-node-name': 'n', 'backing-file': '/base'}");
     check(BOTH, vmp_qmp_block_resize("n", G_GUINT64_CONSTANT(5) << 40), "block_resize",
