@@ -23,13 +23,14 @@ static VmpSql *
 prepare_put(VmpStore *store, gboolean known, GError **error)
 {
     if (!known)
-        return vmp_sql_prepare(store,
-                               "INSERT INTO backups (domain, state, started, ended, body, detail)"
-                               " VALUES (?, ?, ?, ?, ?, ?)",
-                               error);
+        return vmp_sql_prepare(
+            store,
+            "INSERT INTO backups (domain, state, started, ended, body, detail, seal)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            error);
     return vmp_sql_prepare(store,
                            "UPDATE backups SET domain = ?, state = ?, started = ?, ended = ?,"
-                           " body = ?, detail = ? WHERE id = ?",
+                           " body = ?, detail = ?, seal = ? WHERE id = ?",
                            error);
 }
 
@@ -38,8 +39,8 @@ check_changed(VmpStore *store, gint64 id, GError **error)
 {
     if (sqlite3_changes(store->db) > 0)
         return TRUE;
-    return vmp_fail(error, VMP_ERROR_NOT_FOUND, "there is no backup job number %" G_GINT64_FORMAT,
-                    id);
+    return vmp_fail(error, VMP_ERROR_NOT_FOUND,
+                    "there is no backup job number %" G_GINT64_FORMAT, id);
 }
 
 gboolean
@@ -55,8 +56,9 @@ vmp_store_put_backup(VmpStore *store, VmpStoreBackup *backup, GError **error)
     vmp_sql_bind_int(sql, 4, backup->ended);
     vmp_sql_bind_text(sql, 5, backup->body);
     vmp_sql_bind_text(sql, 6, backup->detail);
+    vmp_sql_bind_seal(sql, 7, 1, 6);
     if (backup->id != 0)
-        vmp_sql_bind_int(sql, 7, backup->id);
+        vmp_sql_bind_int(sql, 8, backup->id);
     if (!vmp_sql_run(sql, error) || !check_changed(store, backup->id, error))
         return FALSE;
 
@@ -66,8 +68,11 @@ vmp_store_put_backup(VmpStore *store, VmpStoreBackup *backup, GError **error)
 }
 
 static VmpStoreBackup *
-read_row(VmpSql *sql)
+read_row(VmpSql *sql, GError **error)
 {
+    if (!vmp_sql_check_seal(sql, "backup job", 7, 1, 6, error))
+        return NULL;
+
     VmpStoreBackup *backup = g_new0(VmpStoreBackup, 1);
 
     backup->id = vmp_sql_int(sql, 0);
@@ -85,7 +90,7 @@ vmp_store_find_backup(VmpStore *store, gint64 domain, const char *state, GError 
 {
     g_autoptr(VmpSql) sql = vmp_sql_prepare(
         store,
-        "SELECT id, domain, state, started, ended, body, detail FROM backups"
+        "SELECT id, domain, state, started, ended, body, detail, seal FROM backups"
         " WHERE domain = ?1 AND (state = ?2 OR (?2 IS NULL AND ended <> 0))"
         " ORDER BY id DESC LIMIT 1",
         error);
@@ -93,7 +98,7 @@ vmp_store_find_backup(VmpStore *store, gint64 domain, const char *state, GError 
         return NULL;
     vmp_sql_bind_int(sql, 1, domain);
     vmp_sql_bind_text(sql, 2, state);
-    return vmp_sql_step(sql, error) == VMP_SQL_ROW ? read_row(sql) : NULL;
+    return vmp_sql_step(sql, error) == VMP_SQL_ROW ? read_row(sql, error) : NULL;
 }
 
 gboolean

@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "store/handle.h"
 #include "store/schema.h"
-#include "store/seal.h"
 #include "store/sql.h"
 
 /* A lock on the directory itself: nothing is left over when its holder dies. */
@@ -74,7 +73,7 @@ fill_database(const char *path, GError **error)
     g_autofree char *header = g_strdup_printf("PRAGMA page_size = %d;"
                                               "PRAGMA journal_mode = WAL;"
                                               "PRAGMA application_id = %d;",
-                                              VMP_SEAL_PAGE_SIZE, VMP_STORE_APPLICATION_ID);
+                                              VMP_STORE_PAGE_SIZE, VMP_STORE_APPLICATION_ID);
     return vmp_sql_exec(store, header, error) &&
            vmp_schema_migrate(store, vmp_schema_steps, error);
 }
@@ -100,9 +99,12 @@ ensure_directory(const char *dir, GError **error)
         return TRUE;
 
     g_autofree char *above = g_path_get_dirname(dir);
-    if (!ensure_directory(above, error))
+    if (!ensure_directory(above, error) || !vmp_dir_ensure(dir, 0700, error))
         return FALSE;
-    return vmp_dir_ensure(dir, 0700, error) && vmp_dir_sync(above, error);
+    /* The umask has no say. */
+    if (chmod(dir, 0700) < 0)
+        return vmp_fail_errno(error, errno, "cannot make state directory %s", dir);
+    return vmp_dir_sync(above, error);
 }
 
 gboolean

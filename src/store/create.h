@@ -10,5 +10,4 @@
  * The database appears under its name complete and durable, or not at all; of several
  * processes that try at once, one makes it.  VMP_ERROR_DAMAGED if the log of a database is
  * there and the database is not. */
-gboolean
-vmp_store_ensure_database(const char *dir, const char *path, GError **error);
+gboolean vmp_store_ensure_database(const char *dir, const char *path, GError **error);

@@ -7,8 +7,11 @@
  * put with a delta as its like is told by that one's keyframe.  When the difference has
  * grown so far that a delta saves little, the text becomes a keyframe of its own.
  *
- * A text is found by XXH3 (128 bits) and then compared byte by byte, so two texts that
- * share a hash are merely two rows.  The same hash is checked whenever a text is read.
+ * The id of a definition follows from its text: a hash, XXH3, cut to 53 bits (so that any
+ * JSON reader takes it for a whole number).  That finds a text again, and it makes damage
+ * show: neither another text under this id nor another id in a reference goes unnoticed.
+ * XXH3 is no cryptographic hash, so texts are compared byte by byte before they are taken
+ * for the same; one whose id is taken by another has one of the next SLOTS - 1 ids.
  */
 
 #include "store/store.h"
@@ -20,18 +23,28 @@
 #include "store/handle.h"
 #include "store/sql.h"
 
-typedef XXH128_canonical_t Hash;
+#define SLOTS 16
 
 /* A delta of at most so many bytes is always worth it. */
 #define DELTA_SMALL 256
 
-static Hash
-hash_of(const char *text, gsize length)
+/* The first of the ids that a text with @hash can have. */
+static gint64
+slot_of(XXH64_hash_t hash)
 {
-    Hash hash;
+    return (gint64)(hash % (((guint64)1 << 53) - SLOTS)) + 1;
+}
 
-    XXH128_canonicalFromHash(&hash, XXH3_128bits(text, length));
-    return hash;
+static gint64
+first_slot(const char *text, gsize length)
+{
+    return slot_of(XXH3_64bits(text, length));
+}
+
+static gboolean
+is_in_slots(gint64 id, gint64 first)
+{
+    return id >= first && id < first + SLOTS;
 }
 
 static VmpDeltaCodec *
@@ -63,34 +76,32 @@ remember_keyframe(VmpStore *store, gint64 id, char *text, gsize length)
 
 /* ---- reading ---- */
 
-#define COLUMNS "hash, length, base, prefix, suffix, data"
+#define COLUMNS "id, length, base, prefix, suffix, data"
 
 /* Decodes the row that @sql stands at. */
 static char *
 decode_row(VmpStore *store, VmpSql *sql, const char *base, gsize base_length, gsize *length)
 {
-    gsize hash_size, size;
-    gconstpointer expected = vmp_sql_blob(sql, 0, &hash_size);
+    gsize size;
     gconstpointer data = vmp_sql_blob(sql, 5, &size);
     /* Numbers that are negative by damage become huge and are refused as such. */
     VmpDelta delta = { (gsize)vmp_sql_int(sql, 3), (gsize)vmp_sql_int(sql, 4), (char *)data,
                        size };
 
     *length = (gsize)vmp_sql_int(sql, 1);
-    g_autofree char *text = vmp_delta_decode(codec_of(store), base, base_length, &delta, *length);
-    if (!text || hash_size != sizeof(Hash))
+    g_autofree char *text =
+        vmp_delta_decode(codec_of(store), base, base_length, &delta, *length);
+    if (!text || !is_in_slots(vmp_sql_int(sql, 0), first_slot(text, *length)))
         return NULL;
-
-    Hash actual = hash_of(text, *length);
-    return memcmp(&actual, expected, sizeof actual) == 0 ? g_steal_pointer(&text) : NULL;
+    return g_steal_pointer(&text);
 }
 
 static gboolean
 fail_damaged(VmpStore *store, gint64 id, GError **error)
 {
     return vmp_fail(error, VMP_ERROR_DAMAGED,
-                    "store %s: definition %" G_GINT64_FORMAT " is not what was put", store->path,
-                    id);
+                    "store %s: definition %" G_GINT64_FORMAT " is not what was put",
+                    store->path, id);
 }
 
 /* Makes store->keyframe the one with @id. */
@@ -121,25 +132,29 @@ load_keyframe(VmpStore *store, gint64 id, GError **error)
 static gboolean
 is_referred_to(VmpStore *store, gint64 id)
 {
-    g_autoptr(VmpSql) sql = vmp_sql_prepare(
-        store,
-        "SELECT EXISTS (SELECT 1 FROM points WHERE definition = ?1)"
-        "    OR EXISTS (SELECT 1 FROM points WHERE inactive_definition = ?1)"
-        "    OR EXISTS (SELECT 1 FROM domains WHERE inactive = ?1)"
-        "    OR EXISTS (SELECT 1 FROM domains WHERE active = ?1)",
-        NULL);
+    g_autoptr(VmpSql) sql =
+        vmp_sql_prepare(store,
+                        "SELECT EXISTS (SELECT 1 FROM points WHERE definition = ?1)"
+                        "    OR EXISTS (SELECT 1 FROM points WHERE inactive_definition = ?1)"
+                        "    OR EXISTS (SELECT 1 FROM domains WHERE inactive = ?1)"
+                        "    OR EXISTS (SELECT 1 FROM domains WHERE active = ?1)",
+                        NULL);
     if (!sql)
         return FALSE;
     vmp_sql_bind_int(sql, 1, id);
     return vmp_sql_step(sql, NULL) == VMP_SQL_ROW && vmp_sql_int(sql, 0);
 }
 
-/* References are kept by foreign keys: one that leads nowhere was not written by us. */
+/* References are kept by foreign keys: one that leads nowhere was not written by us.  If
+ * nothing refers to @id, either its reader has it from before it was collected, or from a
+ * reference that is damaged; then table and index differ. */
 static gboolean
 fail_absent(VmpStore *store, gint64 id, GError **error)
 {
     if (is_referred_to(store, id))
         return fail_damaged(store, id, error);
+    if (!vmp_store_check_database(store, error))
+        return FALSE;
     return vmp_fail(error, VMP_ERROR_NOT_FOUND,
                     "store %s: there is no definition %" G_GINT64_FORMAT, store->path, id);
 }
@@ -165,9 +180,9 @@ vmp_store_get_definition(VmpStore *store, gint64 id, gsize *length, GError **err
         return NULL;
 
     gsize size;
-    char *text = base != 0 ? decode_row(store, sql, store->keyframe.text,
-                                        store->keyframe.length, &size)
-                           : decode_row(store, sql, "", 0, &size);
+    char *text =
+        base != 0 ? decode_row(store, sql, store->keyframe.text, store->keyframe.length, &size)
+                  : decode_row(store, sql, "", 0, &size);
     if (!text)
         fail_damaged(store, id, error);
     else if (length)
@@ -176,6 +191,19 @@ vmp_store_get_definition(VmpStore *store, gint64 id, gsize *length, GError **err
 }
 
 /* ---- putting ---- */
+
+/* The definitions that have one of the ids from @first on. */
+static VmpSql *
+prepare_slots(VmpStore *store, gint64 first, GError **error)
+{
+    VmpSql *sql = vmp_sql_prepare(
+        store, "SELECT id FROM definitions WHERE id BETWEEN ? AND ? ORDER BY id", error);
+    if (!sql)
+        return NULL;
+    vmp_sql_bind_int(sql, 1, first);
+    vmp_sql_bind_int(sql, 2, first + SLOTS - 1);
+    return sql;
+}
 
 typedef enum { SAME, DIFFERENT, UNREADABLE } Comparison;
 
@@ -195,24 +223,33 @@ compare(VmpStore *store, gint64 id, const char *text, gsize length, GError **err
     return UNREADABLE;
 }
 
-/* The id of the definition that is @text; 0 if there is none, or -1 with @error. */
-static gint64
-find_same(VmpStore *store, const Hash *hash, const char *text, gsize length, GError **error)
+/* Finds the definition that is @text among those that have one of its ids: its id is then in
+ * @same, else 0.  @vacant is the first id that is free for it, or 0. */
+static gboolean
+find_same(VmpStore *store, const char *text, gsize length, gint64 *same, gint64 *vacant,
+          GError **error)
 {
-    g_autoptr(VmpSql) sql =
-        vmp_sql_prepare(store, "SELECT id FROM definitions WHERE hash = ? ORDER BY id", error);
+    gint64 first = first_slot(text, length), next = first;
+    g_autoptr(VmpSql) sql = prepare_slots(store, first, error);
     if (!sql)
-        return -1;
-    vmp_sql_bind_blob(sql, 1, hash, sizeof *hash);
+        return FALSE;
 
+    *same = *vacant = 0;
     VmpSqlResult result;
     while ((result = vmp_sql_step(sql, error)) == VMP_SQL_ROW) {
         gint64 id = vmp_sql_int(sql, 0);
         Comparison comparison = compare(store, id, text, length, error);
+        if (comparison == SAME)
+            *same = id;
         if (comparison != DIFFERENT)
-            return comparison == SAME ? id : -1;
+            return comparison == SAME;
+        if (*vacant == 0 && id > next)
+            *vacant = next;
+        next = id + 1;
     }
-    return result == VMP_SQL_DONE ? 0 : -1;
+    if (*vacant == 0 && next < first + SLOTS)
+        *vacant = next;
+    return result == VMP_SQL_DONE;
 }
 
 /* The keyframe of @like; 0 if there is no such definition, or -1 with @error. */
@@ -260,7 +297,8 @@ encode(VmpStore *store, gint64 base, const char *text, gsize length, VmpDelta *d
     VmpDeltaCodec *codec = codec_of(store);
 
     if (base != 0)
-        vmp_delta_encode(codec, store->keyframe.text, store->keyframe.length, text, length, delta);
+        vmp_delta_encode(codec, store->keyframe.text, store->keyframe.length, text, length,
+                         delta);
     if (base != 0 && delta->size <= MAX(DELTA_SMALL, length / 64))
         return base;
 
@@ -277,7 +315,7 @@ encode(VmpStore *store, gint64 base, const char *text, gsize length, VmpDelta *d
 }
 
 static gint64
-insert(VmpStore *store, const Hash *hash, gsize length, gint64 base, const VmpDelta *delta,
+insert(VmpStore *store, gint64 id, gsize length, gint64 base, const VmpDelta *delta,
        GError **error)
 {
     g_autoptr(VmpSql) sql = vmp_sql_prepare(
@@ -285,13 +323,13 @@ insert(VmpStore *store, const Hash *hash, gsize length, gint64 base, const VmpDe
     if (!sql)
         return 0;
 
-    vmp_sql_bind_blob(sql, 1, hash, sizeof *hash);
+    vmp_sql_bind_int(sql, 1, id);
     vmp_sql_bind_int(sql, 2, (gint64)length);
     vmp_sql_bind_id(sql, 3, base);
     vmp_sql_bind_int(sql, 4, (gint64)delta->prefix);
     vmp_sql_bind_int(sql, 5, (gint64)delta->suffix);
     vmp_sql_bind_blob(sql, 6, delta->data, delta->size);
-    return vmp_sql_run(sql, error) ? sqlite3_last_insert_rowid(store->db) : 0;
+    return vmp_sql_run(sql, error) ? id : 0;
 }
 
 /* Never NULL, even of nothing. */
@@ -306,7 +344,7 @@ copy_of(const char *text, gsize length)
 }
 
 static gint64
-put_new(VmpStore *store, const Hash *hash, const char *text, gsize length, gint64 like,
+put_new(VmpStore *store, gint64 id, const char *text, gsize length, gint64 like,
         GError **error)
 {
     gint64 base = choose_base(store, like, error);
@@ -315,8 +353,9 @@ put_new(VmpStore *store, const Hash *hash, const char *text, gsize length, gint6
 
     g_auto(VmpDelta) delta = { 0 };
     base = encode(store, base, text, length, &delta);
-    gint64 id = insert(store, hash, length, base, &delta, error);
-    if (id != 0 && base == 0)
+    if (insert(store, id, length, base, &delta, error) == 0)
+        return 0;
+    if (base == 0)
         remember_keyframe(store, id, copy_of(text, length), length);
     return id;
 }
@@ -328,21 +367,255 @@ vmp_store_put_definition(VmpStore *store, const char *text, gssize length, gint6
     gsize size = length < 0 ? strlen(text) : (gsize)length;
     if (size > VMP_DELTA_MAX) {
         vmp_fail(error, VMP_ERROR_INVALID,
-                 "a definition of %" G_GSIZE_FORMAT " bytes is longer than the %" G_GSIZE_FORMAT
-                 " that the store takes",
+                 "a definition of %" G_GSIZE_FORMAT
+                 " bytes is longer than the %" G_GSIZE_FORMAT " that the store takes",
                  size, VMP_DELTA_MAX);
         return 0;
     }
 
-    Hash hash = hash_of(text, size);
     g_auto(VmpStoreTransaction) transaction = { 0 };
+    gint64 id, vacant;
+    if (!vmp_store_begin(store, &transaction, error) ||
+        !find_same(store, text, size, &id, &vacant, error))
+        return 0;
+    if (id == 0 && vacant == 0) {
+        vmp_fail(error, VMP_ERROR_FAILED, "store %s: too many definitions have the same hash",
+                 store->path);
+        return 0;
+    }
+
+    if (id == 0)
+        id = put_new(store, vacant, text, size, like, error);
+    return id > 0 && vmp_store_commit(&transaction, error) ? id : 0;
+}
+
+/* ---- parts ---- */
+
+void
+vmp_store_parts_clear(VmpStoreParts *parts)
+{
+    g_clear_pointer(&parts->middle, g_free);
+}
+
+/* As first_slot(), of the text that is the ends of @base (which may be "") and @parts' middle.
+ */
+static gint64
+first_slot_of_parts(const char *base, gsize base_length, const VmpStoreParts *parts)
+{
+    XXH3_state_t *state = XXH3_createState();
+
+    if (!state)
+        g_error("no memory for a hash"); /* as g_malloc() would */
+    XXH3_64bits_reset(state);
+    XXH3_64bits_update(state, base, parts->first);
+    XXH3_64bits_update(state, parts->middle, parts->length);
+    XXH3_64bits_update(state, base + base_length - parts->last, parts->last);
+    XXH64_hash_t hash = XXH3_64bits_digest(state);
+    XXH3_freeState(state);
+    return slot_of(hash);
+}
+
+/* Decodes the row that @sql stands at; @parts->base is set and its keyframe, if any, loaded.
+ */
+static gboolean
+decode_parts(VmpStore *store, VmpSql *sql, VmpStoreParts *parts)
+{
+    const char *base = parts->base != 0 ? store->keyframe.text : "";
+    gsize base_length = parts->base != 0 ? store->keyframe.length : 0;
+    gsize length = (gsize)vmp_sql_int(sql, 1);
+    gsize size;
+    gconstpointer data = vmp_sql_blob(sql, 5, &size);
+    VmpDelta delta = { (gsize)vmp_sql_int(sql, 3), (gsize)vmp_sql_int(sql, 4), (char *)data,
+                       size };
+
+    parts->middle =
+        vmp_delta_decode_middle(codec_of(store), base, base_length, &delta, length);
+    if (!parts->middle)
+        return FALSE;
+    parts->first = delta.prefix;
+    parts->last = delta.suffix;
+    parts->length = length - delta.prefix - delta.suffix;
+
+    return is_in_slots(vmp_sql_int(sql, 0), first_slot_of_parts(base, base_length, parts));
+}
+
+gboolean
+vmp_store_get_definition_parts(VmpStore *store, gint64 id, VmpStoreParts *parts,
+                               GError **error)
+{
+    g_autoptr(VmpSql) sql =
+        vmp_sql_prepare(store, "SELECT " COLUMNS " FROM definitions WHERE id = ?", error);
+
+    *parts = (VmpStoreParts){ 0 };
+    if (!sql)
+        return FALSE;
+    vmp_sql_bind_int(sql, 1, id);
+
+    VmpSqlResult result = vmp_sql_step(sql, error);
+    if (result == VMP_SQL_DONE)
+        return fail_absent(store, id, error);
+    if (result != VMP_SQL_ROW)
+        return FALSE;
+
+    parts->base = vmp_sql_int(sql, 2);
+    if (parts->base != 0 && !load_keyframe(store, parts->base, error))
+        return FALSE;
+    if (decode_parts(store, sql, parts))
+        return TRUE;
+    vmp_store_parts_clear(parts);
+    return fail_damaged(store, id, error);
+}
+
+/* Appends the bytes @from to @to of the text that the keyframe and @parts are. */
+static void
+append_part(GString *text, const char *base, gsize base_length, const VmpStoreParts *parts,
+            gsize from, gsize to)
+{
+    const struct {
+        const char *at;
+        gsize length;
+    } pieces[] = { { base, parts->first },
+                   { parts->middle, parts->length },
+                   { base + base_length - parts->last, parts->last } };
+
+    for (guint i = 0; i < G_N_ELEMENTS(pieces) && from < to; i++) {
+        gsize here = MIN(to, pieces[i].length);
+        if (from < here)
+            g_string_append_len(text, pieces[i].at + from, (gssize)(here - from));
+        from = from > pieces[i].length ? from - pieces[i].length : 0;
+        to = to > pieces[i].length ? to - pieces[i].length : 0;
+    }
+}
+
+/* Tells by the keyframe, which is loaded, what @parts tells by @base, a delta against it. */
+static void
+rest_on_keyframe(VmpStore *store, const VmpStoreParts *parts, const VmpStoreParts *base,
+                 VmpStoreParts *told)
+{
+    const char *text = store->keyframe.text;
+    gsize length = store->keyframe.length;
+    gsize whole = base->first + base->length + base->last;
+    GString *middle = g_string_sized_new(parts->length + base->length);
+
+    told->base = base->base;
+    told->first = MIN(parts->first, base->first);
+    told->last = MIN(parts->last, base->last);
+    append_part(middle, text, length, base, told->first, parts->first);
+    g_string_append_len(middle, parts->middle, (gssize)parts->length);
+    append_part(middle, text, length, base, whole - parts->last, whole - told->last);
+    told->length = middle->len;
+    told->middle = g_string_free(middle, FALSE);
+}
+
+/* Of one whole and the same with that id: a look at the parts is enough, and quicker. */
+static gboolean
+are_same_parts(VmpStore *store, gint64 id, const VmpStoreParts *parts)
+{
+    g_auto(VmpStoreParts) other = { 0 };
+
+    return vmp_store_get_definition_parts(store, id, &other, NULL) &&
+           other.base == parts->base && other.first == parts->first &&
+           other.last == parts->last && other.length == parts->length &&
+           memcmp(other.middle, parts->middle, parts->length) == 0;
+}
+
+/* The first definition that has one of the ids from @first on; 0 if there is none, or -1 with
+ * @error. */
+static gint64
+find_in_slots(VmpStore *store, gint64 first, GError **error)
+{
+    g_autoptr(VmpSql) sql = prepare_slots(store, first, error);
+    VmpSqlResult result = sql ? vmp_sql_step(sql, error) : VMP_SQL_FAILED;
+
+    if (result == VMP_SQL_FAILED)
+        return -1;
+    return result == VMP_SQL_ROW ? vmp_sql_int(sql, 0) : 0;
+}
+
+/* Parts that are no small change, or that may be stored already, take the long way. */
+static gint64
+put_whole(VmpStore *store, const VmpStoreParts *parts, GError **error)
+{
+    const char *base = store->keyframe.text;
+    gsize base_length = store->keyframe.length;
+    g_autoptr(GString) text = g_string_sized_new(parts->first + parts->length + parts->last);
+
+    append_part(text, base, base_length, parts, 0, parts->first + parts->length + parts->last);
+    return vmp_store_put_definition(store, text->str, (gssize)text->len, parts->base, error);
+}
+
+/* @parts rests on the keyframe, which is loaded. */
+static gint64
+put_parts(VmpStore *store, const VmpStoreParts *parts, GError **error)
+{
+    gsize length = parts->first + parts->length + parts->last;
+    gint64 first = first_slot_of_parts(store->keyframe.text, store->keyframe.length, parts);
+    gint64 known = find_in_slots(store, first, error);
+
+    if (known < 0)
+        return 0;
+    if (known != 0 && are_same_parts(store, known, parts))
+        return known;
+    if (known != 0 && !load_keyframe(store, parts->base, error))
+        return 0;
+    if (known != 0 || parts->length > MAX(DELTA_SMALL, length / 64))
+        return put_whole(store, parts, error);
+
+    g_auto(VmpDelta) delta = { 0 };
+    vmp_delta_encode_middle(codec_of(store), store->keyframe.text, store->keyframe.length,
+                            parts->first, parts->last, parts->middle, parts->length, &delta);
+    return insert(store, first, length, parts->base, &delta, error);
+}
+
+static gboolean
+check_parts(const VmpStoreParts *parts, gsize base_length, GError **error)
+{
+    if (parts->first > base_length || parts->last > base_length - parts->first)
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "a definition's parts are longer than the %" G_GSIZE_FORMAT
+                        " bytes of what it is told by",
+                        base_length);
+    if (parts->length > VMP_DELTA_MAX - MIN(parts->first + parts->last, VMP_DELTA_MAX))
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "a definition is longer than the %" G_GSIZE_FORMAT
+                        " bytes that the store takes",
+                        VMP_DELTA_MAX);
+    return TRUE;
+}
+
+/* Within a transaction. */
+static gint64
+put_told(VmpStore *store, const VmpStoreParts *parts, GError **error)
+{
+    g_auto(VmpStoreParts) base = { 0 };
+    g_auto(VmpStoreParts) told = { 0 };
+    gint64 keyframe = keyframe_of(store, parts->base, error);
+
+    if (keyframe < 0 || (keyframe == 0 && !fail_absent(store, parts->base, error)))
+        return 0;
+    if (keyframe == parts->base)
+        return load_keyframe(store, keyframe, error) &&
+                       check_parts(parts, store->keyframe.length, error)
+                   ? put_parts(store, parts, error)
+                   : 0;
+    if (!vmp_store_get_definition_parts(store, parts->base, &base, error) ||
+        !check_parts(parts, base.first + base.length + base.last, error))
+        return 0;
+    rest_on_keyframe(store, parts, &base, &told);
+    return put_parts(store, &told, error);
+}
+
+gint64
+vmp_store_put_definition_parts(VmpStore *store, const VmpStoreParts *parts, GError **error)
+{
+    g_auto(VmpStoreTransaction) transaction = { 0 };
+
+    if (parts->base == 0)
+        return vmp_store_put_definition(store, parts->middle, (gssize)parts->length, 0, error);
     if (!vmp_store_begin(store, &transaction, error))
         return 0;
-
-    gint64 id = find_same(store, &hash, text, size, error);
-    if (id == 0)
-        id = put_new(store, &hash, text, size, like, error);
-    return id > 0 && vmp_store_commit(&transaction, error) ? id : 0;
+    gint64 id = put_told(store, parts, error);
+    return id != 0 && vmp_store_commit(&transaction, error) ? id : 0;
 }
 
 /* ---- collecting ---- */
@@ -354,12 +627,12 @@ delete_some(VmpStore *store, const char *text, GError **error)
     return sql && vmp_sql_run(sql, error) ? sqlite3_changes64(store->db) : -1;
 }
 
-#define NOBODY_REFERS                                                                           \
-    " NOT EXISTS (SELECT 1 FROM points WHERE definition = definitions.id)"                      \
-    " AND NOT EXISTS (SELECT 1 FROM points WHERE inactive_definition = definitions.id)"         \
-    " AND NOT EXISTS (SELECT 1 FROM domains WHERE inactive = definitions.id)"                   \
-    " AND NOT EXISTS (SELECT 1 FROM domains WHERE active = definitions.id)"                     \
-    /* An open intent may name definitions that no record refers to yet. */                     \
+/* An open intent may name definitions that no record refers to yet. */
+#define NOBODY_REFERS                                                                   \
+    " NOT EXISTS (SELECT 1 FROM points WHERE definition = definitions.id)"              \
+    " AND NOT EXISTS (SELECT 1 FROM points WHERE inactive_definition = definitions.id)" \
+    " AND NOT EXISTS (SELECT 1 FROM domains WHERE inactive = definitions.id)"           \
+    " AND NOT EXISTS (SELECT 1 FROM domains WHERE active = definitions.id)"             \
     " AND NOT EXISTS (SELECT 1 FROM intents)"
 
 gint64

@@ -110,6 +110,18 @@ compress(ZSTD_CCtx *compressor, const char *prefix, gsize prefix_length, const c
 }
 
 void
+vmp_delta_encode_middle(VmpDeltaCodec *codec, const char *base, gsize base_length,
+                        gsize prefix, gsize suffix, const char *middle, gsize length,
+                        VmpDelta *delta)
+{
+    vmp_delta_clear(delta);
+    delta->prefix = prefix;
+    delta->suffix = suffix;
+    compress(codec->compressor, base + prefix, base_length - prefix - suffix, middle, length,
+             delta);
+}
+
+void
 vmp_delta_encode(VmpDeltaCodec *codec, const char *base, gsize base_length, const char *text,
                  gsize length, VmpDelta *delta)
 {
@@ -117,11 +129,8 @@ vmp_delta_encode(VmpDeltaCodec *codec, const char *base, gsize base_length, cons
     gsize prefix = common_prefix(base, text, most);
     gsize suffix = common_suffix(base + base_length, text + length, most - prefix);
 
-    vmp_delta_clear(delta);
-    delta->prefix = prefix;
-    delta->suffix = suffix;
-    compress(codec->compressor, base + prefix, base_length - prefix - suffix, text + prefix,
-             length - prefix - suffix, delta);
+    vmp_delta_encode_middle(codec, base, base_length, prefix, suffix, text + prefix,
+                            length - prefix - suffix, delta);
 }
 
 static gboolean
@@ -150,4 +159,21 @@ vmp_delta_decode(VmpDeltaCodec *codec, const char *base, gsize base_length,
                     text + delta->prefix, length - around))
         return NULL;
     return g_steal_pointer(&text);
+}
+
+char *
+vmp_delta_decode_middle(VmpDeltaCodec *codec, const char *base, gsize base_length,
+                        const VmpDelta *delta, gsize length)
+{
+    gsize most = MIN(base_length, length);
+    if (length > VMP_DELTA_MAX || delta->prefix > most || delta->suffix > most - delta->prefix)
+        return NULL;
+
+    gsize around = delta->prefix + delta->suffix;
+    g_autofree char *middle = g_malloc(length - around + 1);
+    middle[length - around] = '\0';
+    if (!decompress(codec->decompressor, base + delta->prefix, base_length - around, delta,
+                    middle, length - around))
+        return NULL;
+    return g_steal_pointer(&middle);
 }

@@ -21,12 +21,15 @@ vmp_store_domain_free(VmpStoreDomain *domain)
     g_free(domain);
 }
 
-#define COLUMNS "name, uuid, persistent, inactive, active, qmp_path, agent_path, extra"
+#define COLUMNS "name, uuid, persistent, inactive, active, qmp_path, agent_path, extra, seal"
 
 /* Columns: id, then COLUMNS. */
 static VmpStoreDomain *
-read_row(VmpSql *sql)
+read_row(VmpSql *sql, GError **error)
 {
+    if (!vmp_sql_check_seal(sql, "domain", 9, 1, 8, error))
+        return NULL;
+
     VmpStoreDomain *domain = g_new0(VmpStoreDomain, 1);
 
     domain->id = vmp_sql_int(sql, 0);
@@ -59,7 +62,7 @@ vmp_store_find_domain(VmpStore *store, const char *name_or_uuid, GError **error)
     VmpSqlResult result = vmp_sql_step(sql, error);
     if (result == VMP_SQL_DONE)
         vmp_fail(error, VMP_ERROR_NOT_FOUND, "domain '%s' is not known", name_or_uuid);
-    return result == VMP_SQL_ROW ? read_row(sql) : NULL;
+    return result == VMP_SQL_ROW ? read_row(sql, error) : NULL;
 }
 
 GPtrArray *
@@ -73,17 +76,23 @@ vmp_store_list_domains(VmpStore *store, GError **error)
     g_autoptr(GPtrArray) domains =
         g_ptr_array_new_with_free_func((GDestroyNotify)vmp_store_domain_free);
     VmpSqlResult result;
-    while ((result = vmp_sql_step(sql, error)) == VMP_SQL_ROW)
-        g_ptr_array_add(domains, read_row(sql));
+    while ((result = vmp_sql_step(sql, error)) == VMP_SQL_ROW) {
+        VmpStoreDomain *domain = read_row(sql, error);
+        if (!domain)
+            return NULL;
+        g_ptr_array_add(domains, domain);
+    }
     return result == VMP_SQL_DONE ? g_steal_pointer(&domains) : NULL;
 }
 
 /* Says which of name and uuid is taken; what SQLite says names columns, not values. */
 static gboolean
-check_not_taken(VmpStore *store, const VmpStoreDomain *domain, const char *uuid, GError **error)
+check_not_taken(VmpStore *store, const VmpStoreDomain *domain, const char *uuid,
+                GError **error)
 {
     g_autoptr(VmpSql) sql = vmp_sql_prepare(
-        store, "SELECT name, name = ?1 FROM domains WHERE (name = ?1 OR uuid = ?2) AND id <> ?3",
+        store,
+        "SELECT name, name = ?1 FROM domains WHERE (name = ?1 OR uuid = ?2) AND id <> ?3",
         error);
     if (!sql)
         return FALSE;
@@ -106,12 +115,14 @@ prepare_put(VmpStore *store, gboolean known, GError **error)
 {
     if (!known)
         return vmp_sql_prepare(
-            store, "INSERT INTO domains (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)", error);
-    return vmp_sql_prepare(store,
-                           "UPDATE domains SET name = ?, uuid = ?, persistent = ?,"
-                           " inactive = ?, active = ?, qmp_path = ?, agent_path = ?, extra = ?"
-                           " WHERE id = ?",
-                           error);
+            store, "INSERT INTO domains (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            error);
+    return vmp_sql_prepare(
+        store,
+        "UPDATE domains SET name = ?, uuid = ?, persistent = ?,"
+        " inactive = ?, active = ?, qmp_path = ?, agent_path = ?, extra = ?, seal = ?"
+        " WHERE id = ?",
+        error);
 }
 
 static gboolean
@@ -129,8 +140,9 @@ write_row(VmpStore *store, const VmpStoreDomain *domain, const char *uuid, GErro
     vmp_sql_bind_text(sql, 6, domain->qmp_path);
     vmp_sql_bind_text(sql, 7, domain->agent_path);
     vmp_sql_bind_text(sql, 8, domain->extra);
+    vmp_sql_bind_seal(sql, 9, 1, 8);
     if (domain->id != 0)
-        vmp_sql_bind_int(sql, 9, domain->id);
+        vmp_sql_bind_int(sql, 10, domain->id);
     if (!vmp_sql_run(sql, error))
         return FALSE;
 
@@ -148,8 +160,7 @@ vmp_store_put_domain(VmpStore *store, VmpStoreDomain *domain, GError **error)
     g_auto(VmpStoreTransaction) transaction = { 0 };
 
     if (!vmp_store_begin(store, &transaction, error) ||
-        !check_not_taken(store, domain, uuid, error) ||
-        !write_row(store, domain, uuid, error))
+        !check_not_taken(store, domain, uuid, error) || !write_row(store, domain, uuid, error))
         return FALSE;
 
     gint64 id = domain->id != 0 ? domain->id : sqlite3_last_insert_rowid(store->db);
@@ -174,9 +185,10 @@ check_no_intent(VmpStore *store, gint64 id, GError **error)
         return result == VMP_SQL_DONE;
     g_autofree char *kind = vmp_sql_text(sql, 0);
     g_autofree char *subject = vmp_sql_text(sql, 1);
-    return vmp_fail(error, VMP_ERROR_BUSY,
-                    "the domain cannot be removed while %s of '%s' is neither finished nor undone",
-                    kind, subject ? subject : "");
+    return vmp_fail(
+        error, VMP_ERROR_BUSY,
+        "the domain cannot be removed while %s of '%s' is neither finished nor undone", kind,
+        subject ? subject : "");
 }
 
 gboolean

@@ -155,9 +155,9 @@ apply_set_current(VmpStore *store, VmpJson *edit, GError **error)
 void
 vmp_store_edit_put_file(VmpJson *edits, const VmpStoreFile *file)
 {
-    append(edits, vmp_json_build("s:edit", "put-file", "s:path", file->path, "i:domain",
-                                 file->domain, "s:role", file->role, "S:point", file->point,
-                                 NULL));
+    append(edits,
+           vmp_json_build("s:edit", "put-file", "s:path", file->path, "i:domain", file->domain,
+                          "s:role", file->role, "S:point", file->point, NULL));
 }
 
 static gboolean
@@ -235,7 +235,8 @@ apply_one(VmpStore *store, VmpJson *edit, GError **error)
             continue;
         for (const char *const *key = kinds[i].demands; *key; key++)
             if (!vmp_json_get_string(edit, *key))
-                return vmp_fail(error, VMP_ERROR_INVALID, "an edit '%s' lacks '%s'", name, *key);
+                return vmp_fail(error, VMP_ERROR_INVALID, "an edit '%s' lacks '%s'", name,
+                                *key);
         return kinds[i].apply(store, edit, error);
     }
     return vmp_fail(error, VMP_ERROR_INVALID, "an edit is of unknown kind '%s'",

@@ -11,23 +11,16 @@
 
 #include "store/store.h"
 
-void
-vmp_store_edit_put_domain(VmpJson *edits, const VmpStoreDomain *domain);
-void
-vmp_store_edit_put_point(VmpJson *edits, const VmpStorePoint *point);
-void
-vmp_store_edit_remove_point(VmpJson *edits, gint64 domain, VmpPointKind kind, const char *name);
-void
-vmp_store_edit_set_current(VmpJson *edits, gint64 domain, VmpPointKind kind, const char *name);
-void
-vmp_store_edit_put_file(VmpJson *edits, const VmpStoreFile *file);
-void
-vmp_store_edit_remove_file(VmpJson *edits, const char *path);
-void
-vmp_store_edit_put_backup(VmpJson *edits, const VmpStoreBackup *backup);
-void
-vmp_store_edit_remove_domain(VmpJson *edits, gint64 domain);
+void vmp_store_edit_put_domain(VmpJson *edits, const VmpStoreDomain *domain);
+void vmp_store_edit_put_point(VmpJson *edits, const VmpStorePoint *point);
+void vmp_store_edit_remove_point(VmpJson *edits, gint64 domain, VmpPointKind kind,
+                                 const char *name);
+void vmp_store_edit_set_current(VmpJson *edits, gint64 domain, VmpPointKind kind,
+                                const char *name);
+void vmp_store_edit_put_file(VmpJson *edits, const VmpStoreFile *file);
+void vmp_store_edit_remove_file(VmpJson *edits, const char *path);
+void vmp_store_edit_put_backup(VmpJson *edits, const VmpStoreBackup *backup);
+void vmp_store_edit_remove_domain(VmpJson *edits, gint64 domain);
 
 /* Applies all of @edits or none, in order. */
-gboolean
-vmp_store_apply_edits(VmpStore *store, VmpJson *edits, GError **error);
+gboolean vmp_store_apply_edits(VmpStore *store, VmpJson *edits, GError **error);

@@ -10,11 +10,14 @@ char *
 vmp_store_get_fact(VmpStore *store, const char *key, GError **error)
 {
     g_autoptr(VmpSql) sql =
-        vmp_sql_prepare(store, "SELECT value FROM facts WHERE name = ?", error);
+        vmp_sql_prepare(store, "SELECT name, value, seal FROM facts WHERE name = ?", error);
     if (!sql)
         return NULL;
     vmp_sql_bind_text(sql, 1, key);
-    return vmp_sql_step(sql, error) == VMP_SQL_ROW ? vmp_sql_text(sql, 0) : NULL;
+    if (vmp_sql_step(sql, error) != VMP_SQL_ROW ||
+        !vmp_sql_check_seal(sql, "fact", 2, 0, 1, error))
+        return NULL;
+    return vmp_sql_text(sql, 1);
 }
 
 static gboolean
@@ -33,14 +36,16 @@ vmp_store_put_fact(VmpStore *store, const char *key, const char *value, GError *
     if (!value)
         return remove_fact(store, key, error);
 
-    g_autoptr(VmpSql) sql = vmp_sql_prepare(store,
-                                            "INSERT INTO facts (name, value) VALUES (?, ?)"
-                                            " ON CONFLICT (name) DO UPDATE"
-                                            " SET value = excluded.value",
-                                            error);
+    g_autoptr(VmpSql) sql =
+        vmp_sql_prepare(store,
+                        "INSERT INTO facts (name, value, seal) VALUES (?, ?, ?)"
+                        " ON CONFLICT (name) DO UPDATE"
+                        " SET value = excluded.value, seal = excluded.seal",
+                        error);
     if (!sql)
         return FALSE;
     vmp_sql_bind_text(sql, 1, key);
     vmp_sql_bind_text(sql, 2, value);
+    vmp_sql_bind_seal(sql, 3, 1, 2);
     return vmp_sql_run(sql, error);
 }

@@ -20,14 +20,17 @@ vmp_store_file_free(VmpStoreFile *file)
 }
 
 static VmpStoreFile *
-read_row(VmpSql *sql)
+read_row(VmpSql *sql, GError **error)
 {
+    if (!vmp_sql_check_seal(sql, "file", 3, 0, 2, error))
+        return NULL;
+
     VmpStoreFile *file = g_new0(VmpStoreFile, 1);
 
     file->path = vmp_sql_text(sql, 0);
     file->domain = vmp_sql_int(sql, 1);
     file->role = vmp_sql_text(sql, 2);
-    file->point = vmp_sql_text(sql, 3);
+    file->point = vmp_sql_text(sql, 4);
     return file;
 }
 
@@ -39,8 +42,9 @@ vmp_store_put_file(VmpStore *store, const VmpStoreFile *file, GError **error)
 
     g_autoptr(VmpSql) sql = vmp_sql_prepare(
         store,
-        "INSERT INTO files (path, domain, role, point) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (path) DO UPDATE SET role = excluded.role, point = excluded.point"
+        "INSERT INTO files (path, domain, role, seal, point) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (path) DO UPDATE SET role = excluded.role,"
+        " seal = excluded.seal, point = excluded.point"
         " WHERE files.domain = excluded.domain",
         error);
     if (!sql)
@@ -48,7 +52,8 @@ vmp_store_put_file(VmpStore *store, const VmpStoreFile *file, GError **error)
     vmp_sql_bind_text(sql, 1, file->path);
     vmp_sql_bind_int(sql, 2, file->domain);
     vmp_sql_bind_text(sql, 3, file->role);
-    vmp_sql_bind_text(sql, 4, file->point);
+    vmp_sql_bind_seal(sql, 4, 1, 3);
+    vmp_sql_bind_text(sql, 5, file->point);
     if (!vmp_sql_run(sql, error))
         return FALSE;
 
@@ -72,18 +77,19 @@ VmpStoreFile *
 vmp_store_find_file(VmpStore *store, const char *path, GError **error)
 {
     g_autoptr(VmpSql) sql = vmp_sql_prepare(
-        store, "SELECT path, domain, role, point FROM files WHERE path = ?", error);
+        store, "SELECT path, domain, role, seal, point FROM files WHERE path = ?", error);
     if (!sql)
         return NULL;
     vmp_sql_bind_text(sql, 1, path);
-    return vmp_sql_step(sql, error) == VMP_SQL_ROW ? read_row(sql) : NULL;
+    return vmp_sql_step(sql, error) == VMP_SQL_ROW ? read_row(sql, error) : NULL;
 }
 
 GPtrArray *
 vmp_store_list_files(VmpStore *store, gint64 domain, GError **error)
 {
     g_autoptr(VmpSql) sql = vmp_sql_prepare(
-        store, "SELECT path, domain, role, point FROM files WHERE domain = ? ORDER BY path",
+        store,
+        "SELECT path, domain, role, seal, point FROM files WHERE domain = ? ORDER BY path",
         error);
     if (!sql)
         return NULL;
@@ -92,7 +98,11 @@ vmp_store_list_files(VmpStore *store, gint64 domain, GError **error)
     g_autoptr(GPtrArray) files =
         g_ptr_array_new_with_free_func((GDestroyNotify)vmp_store_file_free);
     VmpSqlResult result;
-    while ((result = vmp_sql_step(sql, error)) == VMP_SQL_ROW)
-        g_ptr_array_add(files, read_row(sql));
+    while ((result = vmp_sql_step(sql, error)) == VMP_SQL_ROW) {
+        VmpStoreFile *file = read_row(sql, error);
+        if (!file)
+            return NULL;
+        g_ptr_array_add(files, file);
+    }
     return result == VMP_SQL_DONE ? g_steal_pointer(&files) : NULL;
 }

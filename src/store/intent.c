@@ -22,8 +22,8 @@ insert(VmpStore *store, VmpIntent *intent, GError **error)
 {
     g_autoptr(VmpSql) sql = vmp_sql_prepare(
         store,
-        "INSERT INTO intents (domain, kind, subject, created, past_commit, plan)"
-        " VALUES (?, ?, ?, ?, 0, ?)",
+        "INSERT INTO intents (domain, kind, subject, created, plan, seal, past_commit)"
+        " VALUES (?, ?, ?, ?, ?, ?, 0)",
         error);
     if (!sql)
         return FALSE;
@@ -32,6 +32,7 @@ insert(VmpStore *store, VmpIntent *intent, GError **error)
     vmp_sql_bind_text(sql, 3, intent->subject);
     vmp_sql_bind_int(sql, 4, intent->created);
     vmp_sql_bind_text(sql, 5, intent->plan);
+    vmp_sql_bind_seal(sql, 6, 1, 5);
     if (!vmp_sql_run(sql, error))
         return FALSE;
     intent->id = sqlite3_last_insert_rowid(store->db);
@@ -56,8 +57,8 @@ static gboolean
 fail_gone(const VmpIntent *intent, GError **error)
 {
     return vmp_fail(error, VMP_ERROR_NOT_FOUND,
-                    "%s of '%s' was settled already (intent %" G_GINT64_FORMAT ")", intent->kind,
-                    intent->subject ? intent->subject : "", intent->id);
+                    "%s of '%s' was settled already (intent %" G_GINT64_FORMAT ")",
+                    intent->kind, intent->subject ? intent->subject : "", intent->id);
 }
 
 /* Runs @text, a statement about the intent and nothing else. */
@@ -76,20 +77,10 @@ change(VmpStore *store, const VmpIntent *intent, const char *text, GError **erro
 gboolean
 vmp_store_mark_past_commit(VmpStore *store, VmpIntent *intent, GError **error)
 {
-    static const char text[] = "UPDATE intents SET past_commit = 1 WHERE id = ?";
-    gboolean alone = store->depth == 0; /* else it is as durable as the transaction */
-
-    /* Written to the log and not waited for: the next commit syncs it along.  Until then
-     * only a crash of the host loses it, and recovery can ask the world. */
-    if (alone && !vmp_sql_exec(store, "PRAGMA synchronous = NORMAL", error))
+    if (!change(store, intent, "UPDATE intents SET past_commit = 1 WHERE id = ?", error))
         return FALSE;
-    gboolean marked = change(store, intent, text, error);
-    if (alone && !vmp_sql_exec(store, "PRAGMA synchronous = FULL", marked ? error : NULL))
-        return FALSE;
-
-    if (marked)
-        intent->past_commit = TRUE;
-    return marked;
+    intent->past_commit = TRUE;
+    return TRUE;
 }
 
 gboolean
@@ -111,8 +102,11 @@ vmp_store_settle(VmpStore *store, VmpIntent *intent, VmpJson *edits, GError **er
 }
 
 static VmpIntent *
-read_row(VmpSql *sql)
+read_row(VmpSql *sql, GError **error)
 {
+    if (!vmp_sql_check_seal(sql, "intent", 6, 1, 5, error))
+        return NULL;
+
     VmpIntent *intent = g_new0(VmpIntent, 1);
 
     intent->id = vmp_sql_int(sql, 0);
@@ -120,8 +114,8 @@ read_row(VmpSql *sql)
     intent->kind = vmp_sql_text(sql, 2);
     intent->subject = vmp_sql_text(sql, 3);
     intent->created = vmp_sql_int(sql, 4);
-    intent->past_commit = vmp_sql_int(sql, 5) != 0;
-    intent->plan = vmp_sql_text(sql, 6);
+    intent->plan = vmp_sql_text(sql, 5);
+    intent->past_commit = vmp_sql_int(sql, 7) != 0;
     return intent;
 }
 
@@ -130,7 +124,7 @@ vmp_store_list_intents(VmpStore *store, gint64 domain, GError **error)
 {
     g_autoptr(VmpSql) sql = vmp_sql_prepare(
         store,
-        "SELECT id, domain, kind, subject, created, past_commit, plan FROM intents"
+        "SELECT id, domain, kind, subject, created, plan, seal, past_commit FROM intents"
         " WHERE ?1 = 0 OR domain = ?1 ORDER BY id",
         error);
     if (!sql)
@@ -140,7 +134,11 @@ vmp_store_list_intents(VmpStore *store, gint64 domain, GError **error)
     g_autoptr(GPtrArray) intents =
         g_ptr_array_new_with_free_func((GDestroyNotify)vmp_intent_free);
     VmpSqlResult result;
-    while ((result = vmp_sql_step(sql, error)) == VMP_SQL_ROW)
-        g_ptr_array_add(intents, read_row(sql));
+    while ((result = vmp_sql_step(sql, error)) == VMP_SQL_ROW) {
+        VmpIntent *intent = read_row(sql, error);
+        if (!intent)
+            return NULL;
+        g_ptr_array_add(intents, intent);
+    }
     return result == VMP_SQL_DONE ? g_steal_pointer(&intents) : NULL;
 }

@@ -30,18 +30,25 @@ kind_name(VmpPointKind kind)
 
 /* ---- reading ---- */
 
-#define COLUMNS                                                                                \
-    "p.id, p.domain, p.kind, p.name, p.creation_time, p.state, p.location, p.is_current,"       \
-    " p.definition, p.inactive_definition, p.extra"
-#define COLUMN_PARENT 11 /* what follows COLUMNS */
-#define COLUMN_BODY 12
-#define COLUMN_CHILDREN 13
+/* The seal covers what is only ever written with the whole record; name, parent and mark of
+ * the current one stand in indexes as well. */
+#define COLUMNS                                                                           \
+    "p.id, p.domain, p.kind, p.name, p.creation_time, p.state, p.location, p.definition," \
+    " p.inactive_definition, p.extra, p.seal, p.is_current"
+#define COLUMN_PARENT 12 /* what follows COLUMNS */
+#define BODY_COLUMNS "b.point, b.body, b.seal"
+#define COLUMN_BODY_POINT 13
+#define COLUMN_BODY 14
+#define COLUMN_BODY_SEAL 15
+#define COLUMN_CHILDREN 16
 
 static VmpStorePoint *
-read_row(VmpSql *sql)
+read_row(VmpSql *sql, GError **error)
 {
-    VmpStorePoint *point = g_new0(VmpStorePoint, 1);
+    if (!vmp_sql_check_seal(sql, "point", 10, 1, 9, error))
+        return NULL;
 
+    VmpStorePoint *point = g_new0(VmpStorePoint, 1);
     point->id = vmp_sql_int(sql, 0);
     point->domain = vmp_sql_int(sql, 1);
     point->kind = (VmpPointKind)vmp_sql_int(sql, 2);
@@ -49,17 +56,31 @@ read_row(VmpSql *sql)
     point->creation_time = vmp_sql_int(sql, 4);
     point->state = vmp_sql_text(sql, 5);
     point->location = (int)vmp_sql_int(sql, 6);
-    point->current = vmp_sql_int(sql, 7) != 0;
-    point->definition = vmp_sql_int(sql, 8);
-    point->inactive_definition = vmp_sql_int(sql, 9);
-    point->extra = vmp_sql_text(sql, 10);
+    point->definition = vmp_sql_int(sql, 7);
+    point->inactive_definition = vmp_sql_int(sql, 8);
+    point->extra = vmp_sql_text(sql, 9);
+    point->current = vmp_sql_int(sql, 11) != 0;
     return point;
 }
 
-#define SELECT_ONE                                                                             \
-    "SELECT " COLUMNS ", up.name, b.body,"                                                      \
-    " (SELECT count(*) FROM points AS c WHERE c.parent = p.id)"                                 \
-    " FROM points AS p LEFT JOIN points AS up ON up.id = p.parent"                              \
+static VmpStorePoint *
+read_row_with_body(VmpSql *sql, GError **error)
+{
+    g_autoptr(VmpStorePoint) point = read_row(sql, error);
+    if (!point || vmp_sql_int(sql, COLUMN_BODY_POINT) == 0)
+        return g_steal_pointer(&point);
+
+    if (!vmp_sql_check_seal(sql, "point's document", COLUMN_BODY_SEAL, COLUMN_BODY_POINT,
+                            COLUMN_BODY, error))
+        return NULL;
+    point->body = vmp_sql_text(sql, COLUMN_BODY);
+    return g_steal_pointer(&point);
+}
+
+#define SELECT_ONE                                                 \
+    "SELECT " COLUMNS ", up.name, " BODY_COLUMNS ","               \
+    " (SELECT count(*) FROM points AS c WHERE c.parent = p.id)"    \
+    " FROM points AS p LEFT JOIN points AS up ON up.id = p.parent" \
     " LEFT JOIN point_bodies AS b ON b.point = p.id"
 
 /* The one point that @sql finds; NULL, without @error, if it finds none. */
@@ -69,9 +90,10 @@ read_one(VmpSql *sql, GError **error)
     if (vmp_sql_step(sql, error) != VMP_SQL_ROW)
         return NULL;
 
-    VmpStorePoint *point = read_row(sql);
+    VmpStorePoint *point = read_row_with_body(sql, error);
+    if (!point)
+        return NULL;
     point->parent = vmp_sql_text(sql, COLUMN_PARENT);
-    point->body = vmp_sql_text(sql, COLUMN_BODY);
     point->children = (guint)vmp_sql_int(sql, COLUMN_CHILDREN);
     return point;
 }
@@ -79,7 +101,8 @@ read_one(VmpSql *sql, GError **error)
 static gboolean
 fail_not_found(VmpPointKind kind, const char *name, GError **error)
 {
-    return vmp_fail(error, VMP_ERROR_NOT_FOUND, "the domain has no %s '%s'", kind_name(kind), name);
+    return vmp_fail(error, VMP_ERROR_NOT_FOUND, "the domain has no %s '%s'", kind_name(kind),
+                    name);
 }
 
 VmpStorePoint *
@@ -125,7 +148,7 @@ prepare_list(VmpStore *store, gboolean with_body, GError **error)
                                " ORDER BY p.creation_time, p.id",
                                error);
     return vmp_sql_prepare(store,
-                           "SELECT " COLUMNS ", p.parent, b.body FROM points AS p"
+                           "SELECT " COLUMNS ", p.parent, " BODY_COLUMNS " FROM points AS p"
                            " LEFT JOIN point_bodies AS b ON b.point = p.id"
                            " WHERE p.domain = ? AND p.kind = ?"
                            " ORDER BY p.creation_time, p.id",
@@ -145,9 +168,10 @@ vmp_store_list_points(VmpStore *store, gint64 domain, VmpPointKind kind, gboolea
     g_autoptr(VmpTree) tree = vmp_tree_new();
     VmpSqlResult result;
     while ((result = vmp_sql_step(sql, error)) == VMP_SQL_ROW) {
-        VmpStorePoint *point = read_row(sql);
-        if (with_body)
-            point->body = vmp_sql_text(sql, COLUMN_BODY);
+        VmpStorePoint *point =
+            with_body ? read_row_with_body(sql, error) : read_row(sql, error);
+        if (!point)
+            return NULL;
         vmp_tree_add(tree, point, vmp_sql_int(sql, COLUMN_PARENT));
     }
     if (result != VMP_SQL_DONE)
@@ -155,9 +179,23 @@ vmp_store_list_points(VmpStore *store, gint64 domain, VmpPointKind kind, gboolea
 
     GPtrArray *points = vmp_tree_flatten(tree);
     if (!points)
-        vmp_fail(error, VMP_ERROR_DAMAGED, "store %s: the %ss of domain number %" G_GINT64_FORMAT
-                 " form no tree", store->path, kind_name(kind), domain);
+        vmp_fail(error, VMP_ERROR_DAMAGED,
+                 "store %s: the %ss of domain number %" G_GINT64_FORMAT " form no tree",
+                 store->path, kind_name(kind), domain);
     return points;
+}
+
+gint64
+vmp_store_count_points(VmpStore *store, gint64 domain, VmpPointKind kind, GError **error)
+{
+    g_autoptr(VmpSql) sql = vmp_sql_prepare(
+        store, "SELECT count(*) FROM point WHERE domain = ? AND kind = ?", error);
+
+    if (!sql)
+        return -1;
+    vmp_sql_bind_int(sql, 1, domain);
+    vmp_sql_bind_int(sql, 2, kind);
+    return vmp_sql_step(sql, error) == VMP_SQL_ROW ? vmp_sql_int(sql, 0) : -1;
 }
 
 /* ---- looking up for a change ---- */
@@ -174,11 +212,10 @@ look_up(VmpStore *store, gint64 domain, VmpPointKind kind, const char *name, Pla
         GError **error)
 {
     *place = (Place){ 0 };
-    g_autoptr(VmpSql) sql =
-        vmp_sql_prepare(store,
-                        "SELECT id, parent, is_current FROM points"
-                        " WHERE domain = ? AND kind = ? AND name = ?",
-                        error);
+    g_autoptr(VmpSql) sql = vmp_sql_prepare(store,
+                                            "SELECT id, parent, is_current FROM points"
+                                            " WHERE domain = ? AND kind = ? AND name = ?",
+                                            error);
     if (!sql)
         return FALSE;
     vmp_sql_bind_int(sql, 1, domain);
@@ -205,10 +242,11 @@ demand(VmpStore *store, gint64 domain, VmpPointKind kind, const char *name, Plac
 static gboolean
 clear_current(VmpStore *store, gint64 domain, VmpPointKind kind, GError **error)
 {
-    g_autoptr(VmpSql) sql = vmp_sql_prepare(store,
-                                            "UPDATE points SET is_current = 0"
-                                            " WHERE domain = ? AND kind = ? AND is_current = 1",
-                                            error);
+    g_autoptr(VmpSql) sql =
+        vmp_sql_prepare(store,
+                        "UPDATE points SET is_current = 0"
+                        " WHERE domain = ? AND kind = ? AND is_current = 1",
+                        error);
     if (!sql)
         return FALSE;
     vmp_sql_bind_int(sql, 1, domain);
@@ -241,21 +279,10 @@ move_children(VmpStore *store, gint64 id, gint64 parent, GError **error)
     return vmp_sql_run(sql, error);
 }
 
-static gboolean
-set_name(VmpStore *store, gint64 id, const char *name, GError **error)
-{
-    g_autoptr(VmpSql) sql =
-        vmp_sql_prepare(store, "UPDATE points SET name = ? WHERE id = ?", error);
-    if (!sql)
-        return FALSE;
-    vmp_sql_bind_text(sql, 1, name);
-    vmp_sql_bind_int(sql, 2, id);
-    return vmp_sql_run(sql, error);
-}
-
 /* The ledger says for which snapshot a file was made. */
 static gboolean
-rename_in_ledger(VmpStore *store, gint64 domain, const char *from, const char *to, GError **error)
+rename_in_ledger(VmpStore *store, gint64 domain, const char *from, const char *to,
+                 GError **error)
 {
     g_autoptr(VmpSql) sql = vmp_sql_prepare(
         store, "UPDATE files SET point = ? WHERE domain = ? AND point = ?", error);
@@ -285,13 +312,13 @@ check_no_cycle(VmpStore *store, const VmpStorePoint *point, gint64 id, gint64 pa
                GError **error)
 {
     /* UNION, not UNION ALL: ends even if damage has made a circle. */
-    g_autoptr(VmpSql) sql = vmp_sql_prepare(
-        store,
-        "WITH RECURSIVE line(id) AS (SELECT ?1 UNION"
-        " SELECT p.parent FROM points AS p JOIN line ON p.id = line.id"
-        " WHERE p.parent IS NOT NULL)"
-        " SELECT 1 FROM line WHERE id = ?2",
-        error);
+    g_autoptr(VmpSql) sql =
+        vmp_sql_prepare(store,
+                        "WITH RECURSIVE line(id) AS (SELECT ?1 UNION"
+                        " SELECT p.parent FROM points AS p JOIN line ON p.id = line.id"
+                        " WHERE p.parent IS NOT NULL)"
+                        " SELECT 1 FROM line WHERE id = ?2",
+                        error);
     if (!sql)
         return FALSE;
     vmp_sql_bind_int(sql, 1, parent);
@@ -332,22 +359,24 @@ static VmpSql *
 prepare_put(VmpStore *store, gboolean known, GError **error)
 {
     if (!known)
-        return vmp_sql_prepare(
-            store,
-            "INSERT INTO points (domain, kind, name, parent, creation_time, state, location,"
-            " is_current, definition, inactive_definition, extra)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            error);
-    return vmp_sql_prepare(store,
-                           "UPDATE points SET domain = ?, kind = ?, name = ?, parent = ?,"
-                           " creation_time = ?, state = ?, location = ?, is_current = ?,"
-                           " definition = ?, inactive_definition = ?, extra = ? WHERE id = ?",
-                           error);
+        return vmp_sql_prepare(store,
+                               "INSERT INTO points (domain, kind, name, creation_time, state, "
+                               "location, definition,"
+                               " inactive_definition, extra, seal, parent, is_current)"
+                               " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                               error);
+    return vmp_sql_prepare(
+        store,
+        "UPDATE points SET domain = ?, kind = ?, name = ?, creation_time = ?,"
+        " state = ?, location = ?, definition = ?, inactive_definition = ?,"
+        " extra = ?, seal = ?, parent = ?, is_current = ? WHERE id = ?",
+        error);
 }
 
 /* Returns the id, or 0 with @error. */
 static gint64
-write_row(VmpStore *store, const VmpStorePoint *point, gint64 known, gint64 parent, GError **error)
+write_row(VmpStore *store, const VmpStorePoint *point, gint64 known, gint64 parent,
+          GError **error)
 {
     g_autoptr(VmpSql) sql = prepare_put(store, known != 0, error);
     if (!sql)
@@ -356,35 +385,49 @@ write_row(VmpStore *store, const VmpStorePoint *point, gint64 known, gint64 pare
     vmp_sql_bind_int(sql, 1, point->domain);
     vmp_sql_bind_int(sql, 2, point->kind);
     vmp_sql_bind_text(sql, 3, point->name);
-    vmp_sql_bind_id(sql, 4, parent);
-    vmp_sql_bind_int(sql, 5, point->creation_time);
-    vmp_sql_bind_text(sql, 6, point->state);
-    vmp_sql_bind_int(sql, 7, point->location);
-    vmp_sql_bind_int(sql, 8, point->current != FALSE);
-    vmp_sql_bind_id(sql, 9, point->definition);
-    vmp_sql_bind_id(sql, 10, point->inactive_definition);
-    vmp_sql_bind_text(sql, 11, point->extra);
+    vmp_sql_bind_int(sql, 4, point->creation_time);
+    vmp_sql_bind_text(sql, 5, point->state);
+    vmp_sql_bind_int(sql, 6, point->location);
+    vmp_sql_bind_id(sql, 7, point->definition);
+    vmp_sql_bind_id(sql, 8, point->inactive_definition);
+    vmp_sql_bind_text(sql, 9, point->extra);
+    vmp_sql_bind_seal(sql, 10, 1, 9);
+    vmp_sql_bind_id(sql, 11, parent);
+    vmp_sql_bind_int(sql, 12, point->current != FALSE);
     if (known != 0)
-        vmp_sql_bind_int(sql, 12, known);
+        vmp_sql_bind_int(sql, 13, known);
     if (!vmp_sql_run(sql, error))
         return 0;
     return known != 0 ? known : sqlite3_last_insert_rowid(store->db);
 }
 
 static gboolean
+remove_body(VmpStore *store, gint64 id, GError **error)
+{
+    g_autoptr(VmpSql) sql =
+        vmp_sql_prepare(store, "DELETE FROM point_bodies WHERE point = ?", error);
+    if (!sql)
+        return FALSE;
+    vmp_sql_bind_int(sql, 1, id);
+    return vmp_sql_run(sql, error);
+}
+
+static gboolean
 write_body(VmpStore *store, gint64 id, const char *body, GError **error)
 {
+    if (!body)
+        return remove_body(store, id, error);
+
     g_autoptr(VmpSql) sql = vmp_sql_prepare(
         store,
-        body ? "INSERT INTO point_bodies (point, body) VALUES (?1, ?2)"
-               " ON CONFLICT (point) DO UPDATE SET body = excluded.body"
-             : "DELETE FROM point_bodies WHERE point = ?1",
+        "INSERT INTO point_bodies (point, body, seal) VALUES (?, ?, ?)"
+        " ON CONFLICT (point) DO UPDATE SET body = excluded.body, seal = excluded.seal",
         error);
     if (!sql)
         return FALSE;
     vmp_sql_bind_int(sql, 1, id);
-    if (body)
-        vmp_sql_bind_text(sql, 2, body);
+    vmp_sql_bind_text(sql, 2, body);
+    vmp_sql_bind_seal(sql, 3, 1, 2);
     return vmp_sql_run(sql, error);
 }
 
@@ -432,8 +475,8 @@ vmp_store_remove_point(VmpStore *store, gint64 domain, VmpPointKind kind, const 
 }
 
 gboolean
-vmp_store_set_current_point(VmpStore *store, gint64 domain, VmpPointKind kind, const char *name,
-                            GError **error)
+vmp_store_set_current_point(VmpStore *store, gint64 domain, VmpPointKind kind,
+                            const char *name, GError **error)
 {
     g_auto(VmpStoreTransaction) transaction = { 0 };
     Place place = { 0 };
@@ -460,8 +503,15 @@ vmp_store_rename_point(VmpStore *store, gint64 domain, VmpPointKind kind, const 
         return vmp_fail(error, VMP_ERROR_EXISTS, "the domain has a %s '%s' already",
                         kind_name(kind), to);
 
-    if (!set_name(store, place.id, to, error))
+    /* The name is under the seal of the whole record. */
+    g_autoptr(VmpStorePoint) point = vmp_store_find_point(store, domain, kind, from, error);
+    if (!point)
         return FALSE;
+    g_free(point->name);
+    point->name = g_strdup(to);
+    if (write_row(store, point, place.id, place.parent, error) == 0)
+        return FALSE;
+
     if (kind == VMP_POINT_SNAPSHOT && !rename_in_ledger(store, domain, from, to, error))
         return FALSE;
     return vmp_store_commit(&transaction, error);

@@ -7,19 +7,18 @@
 
 /* Every reference has an index, for a row that goes away makes SQLite look for
  * those that refer to it.  AUTOINCREMENT: an id is never used twice, so what a plan or
- * another process remembers cannot come to mean something else.  Bodies stand apart
+ * another process remembers cannot come to mean something else; the id of a definition
+ * follows from its text.  A seal covers the columns before it but the id.  Bodies stand apart
  * from points so that a list does not read them. */
 static const char version_1[] =
     "CREATE TABLE definitions ("
-    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
-    "  hash BLOB NOT NULL,"
+    "  id INTEGER PRIMARY KEY,"
     "  length INTEGER NOT NULL,"
     "  base INTEGER REFERENCES definitions(id),"
     "  prefix INTEGER NOT NULL,"
     "  suffix INTEGER NOT NULL,"
     "  data BLOB NOT NULL"
     ");"
-    "CREATE INDEX definitions_by_hash ON definitions(hash);"
     "CREATE INDEX definitions_by_base ON definitions(base) WHERE base IS NOT NULL;"
 
     "CREATE TABLE domains ("
@@ -31,7 +30,8 @@ static const char version_1[] =
     "  active INTEGER REFERENCES definitions(id),"
     "  qmp_path TEXT,"
     "  agent_path TEXT,"
-    "  extra TEXT"
+    "  extra TEXT,"
+    "  seal INTEGER NOT NULL"
     ");"
     "CREATE INDEX domains_by_inactive ON domains(inactive) WHERE inactive IS NOT NULL;"
     "CREATE INDEX domains_by_active ON domains(active) WHERE active IS NOT NULL;"
@@ -41,14 +41,15 @@ static const char version_1[] =
     "  domain INTEGER NOT NULL REFERENCES domains(id) ON DELETE CASCADE,"
     "  kind INTEGER NOT NULL,"
     "  name TEXT NOT NULL,"
-    "  parent INTEGER REFERENCES points(id),"
     "  creation_time INTEGER NOT NULL,"
     "  state TEXT,"
     "  location INTEGER NOT NULL,"
-    "  is_current INTEGER NOT NULL,"
     "  definition INTEGER REFERENCES definitions(id),"
     "  inactive_definition INTEGER REFERENCES definitions(id),"
     "  extra TEXT,"
+    "  seal INTEGER NOT NULL,"
+    "  parent INTEGER REFERENCES points(id),"
+    "  is_current INTEGER NOT NULL,"
     "  UNIQUE (domain, kind, name)"
     ");"
     "CREATE INDEX points_by_time ON points(domain, kind, creation_time);"
@@ -59,13 +60,15 @@ static const char version_1[] =
     "  WHERE inactive_definition IS NOT NULL;"
     "CREATE TABLE point_bodies ("
     "  point INTEGER PRIMARY KEY REFERENCES points(id) ON DELETE CASCADE,"
-    "  body TEXT NOT NULL"
+    "  body TEXT NOT NULL,"
+    "  seal INTEGER NOT NULL"
     ");"
 
     "CREATE TABLE files ("
     "  path TEXT NOT NULL PRIMARY KEY,"
     "  domain INTEGER NOT NULL REFERENCES domains(id) ON DELETE CASCADE,"
     "  role TEXT NOT NULL,"
+    "  seal INTEGER NOT NULL,"
     "  point TEXT"
     ");"
     "CREATE INDEX files_by_domain ON files(domain);"
@@ -77,7 +80,8 @@ static const char version_1[] =
     "  started INTEGER NOT NULL,"
     "  ended INTEGER NOT NULL,"
     "  body TEXT,"
-    "  detail TEXT"
+    "  detail TEXT,"
+    "  seal INTEGER NOT NULL"
     ");"
     "CREATE INDEX backups_by_state ON backups(domain, state);"
 
@@ -87,14 +91,16 @@ static const char version_1[] =
     "  kind TEXT NOT NULL,"
     "  subject TEXT,"
     "  created INTEGER NOT NULL,"
-    "  past_commit INTEGER NOT NULL,"
-    "  plan TEXT NOT NULL"
+    "  plan TEXT NOT NULL,"
+    "  seal INTEGER NOT NULL,"
+    "  past_commit INTEGER NOT NULL"
     ");"
     "CREATE INDEX intents_by_domain ON intents(domain);"
 
     "CREATE TABLE facts ("
     "  name TEXT NOT NULL PRIMARY KEY,"
-    "  value TEXT NOT NULL"
+    "  value TEXT NOT NULL,"
+    "  seal INTEGER NOT NULL"
     ");";
 
 const char *const vmp_schema_steps[] = { version_1, NULL };

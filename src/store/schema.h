@@ -14,5 +14,4 @@ extern const char *const vmp_schema_steps[];
 
 /* Brings the database to the version that @steps lead to, in one transaction, or leaves it
  * as it is.  VMP_ERROR_UNSUPPORTED if it is newer than that. */
-gboolean
-vmp_schema_migrate(VmpStore *store, const char *const *steps, GError **error);
+gboolean vmp_schema_migrate(VmpStore *store, const char *const *steps, GError **error);

@@ -98,8 +98,8 @@ vmp_tree_flatten(VmpTree *tree)
     if (!link_parents(tree))
         return NULL;
 
-    g_autoptr(GPtrArray) flat = g_ptr_array_new_full(
-        tree->nodes->len, (GDestroyNotify)vmp_store_point_free);
+    g_autoptr(GPtrArray) flat =
+        g_ptr_array_new_full(tree->nodes->len, (GDestroyNotify)vmp_store_point_free);
     g_autoptr(GPtrArray) line = g_ptr_array_new();
     for (guint i = 0; i < tree->nodes->len; i++)
         if (!place(tree, &g_array_index(tree->nodes, Node, i), line, flat))

@@ -7,8 +7,9 @@
 static gint64
 put(VmpStore *store, gint64 domain, const char *state, gint64 ended)
 {
-    VmpStoreBackup backup = { .domain = domain, .state = (char *)state, .started = 1,
-                              .ended = ended };
+    VmpStoreBackup backup = {
+        .domain = domain, .state = (char *)state, .started = 1, .ended = ended
+    };
 
     assert_works(vmp_store_put_backup(store, &backup, error));
     g_assert_cmpint(backup.id, >, 0);

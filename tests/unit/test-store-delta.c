@@ -22,7 +22,9 @@ round_trip(const char *base, gsize base_length, const char *text, gsize length)
 static void
 test_edges(void)
 {
-    static const char *const texts[] = { "", "a", "b", "aa", "aaa", "aba", "abba", "xaby", "\n" };
+    static const char *const texts[] = {
+        "", "a", "b", "aa", "aaa", "aba", "abba", "xaby", "\n"
+    };
 
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         for (gsize j = 0; j < G_N_ELEMENTS(texts); j++)
@@ -102,13 +104,13 @@ test_damage(void)
     const VmpDelta good = delta;
     g_assert_cmpuint(good.prefix, ==, strlen("<domain><name>"));
 
-#define refuses(change, a_base, a_length)                                                     \
-    do {                                                                                      \
-        VmpDelta bad = good;                                                                  \
-        change;                                                                               \
-        g_autofree char *none =                                                               \
-            vmp_delta_decode(codec, a_base, strlen(a_base), &bad, a_length);                  \
-        g_assert_null(none);                                                                  \
+#define refuses(change, a_base, a_length)                                    \
+    do {                                                                     \
+        VmpDelta bad = good;                                                 \
+        change;                                                              \
+        g_autofree char *none =                                              \
+            vmp_delta_decode(codec, a_base, strlen(a_base), &bad, a_length); \
+        g_assert_null(none);                                                 \
     } while (0)
 
     refuses(bad.prefix = base_length + 1, base, length);

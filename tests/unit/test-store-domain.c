@@ -45,8 +45,7 @@ test_every_field(Fixture *fixture, gconstpointer data)
 
     assert_works(vmp_store_put_domain(fixture->store, &domain, error));
     fixture_reopen(fixture);
-    g_autoptr(VmpStoreDomain) found =
-        vmp_store_find_domain(fixture->store, domain.name, NULL);
+    g_autoptr(VmpStoreDomain) found = vmp_store_find_domain(fixture->store, domain.name, NULL);
     assert_same(found, &domain);
 }
 
@@ -67,12 +66,15 @@ test_replace(Fixture *fixture, gconstpointer data)
     VmpStoreDomain domain = full_domain(fixture->store);
 
     assert_works(vmp_store_put_domain(fixture->store, &domain, error));
-    VmpStoreDomain changed = { .id = domain.id, .name = (char *)"renamed", .uuid = domain.uuid };
+    VmpStoreDomain changed = { .id = domain.id,
+                               .name = (char *)"renamed",
+                               .uuid = domain.uuid };
     assert_works(vmp_store_put_domain(fixture->store, &changed, error));
     g_autoptr(VmpStoreDomain) found = vmp_store_find_domain(fixture->store, UUID, NULL);
     assert_same(found, &changed);
     g_assert_cmpint(count_rows(fixture->store, "domains"), ==, 1);
-    assert_fails(vmp_store_find_domain(fixture->store, domain.name, error), VMP_ERROR_NOT_FOUND);
+    assert_fails(vmp_store_find_domain(fixture->store, domain.name, error),
+                 VMP_ERROR_NOT_FOUND);
 }
 
 static void
@@ -81,21 +83,23 @@ test_find(Fixture *fixture, gconstpointer data)
     VmpStoreDomain domain = { .name = (char *)"d", .uuid = (char *)UUID };
     g_autofree char *upper = g_ascii_strup(UUID, -1);
 
-    domain.uuid = upper; /* kept in lower case */
-    assert_works(vmp_store_put_domain(fixture->store, &domain, error));
     VmpStoreDomain posing = { .name = (char *)UUID };
     assert_works(vmp_store_put_domain(fixture->store, &posing, error));
+    domain.uuid = upper; /* kept in lower case */
+    assert_works(vmp_store_put_domain(fixture->store, &domain, error));
 
     const char *const names[] = { "d", UUID, upper };
     for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
-        g_autoptr(VmpStoreDomain) found = vmp_store_find_domain(fixture->store, names[i], NULL);
+        g_autoptr(VmpStoreDomain) found =
+            vmp_store_find_domain(fixture->store, names[i], NULL);
         g_assert_nonnull(found);
         g_assert_cmpint(found->id, ==, domain.id);
         g_assert_cmpstr(found->uuid, ==, UUID);
     }
 
     g_autoptr(GError) failure = NULL;
-    g_assert_null(vmp_store_find_domain(fixture->store, "D", &failure)); /* names have a case */
+    g_assert_null(
+        vmp_store_find_domain(fixture->store, "D", &failure)); /* names have a case */
     g_assert_error(failure, VMP_ERROR, VMP_ERROR_NOT_FOUND);
     g_assert_nonnull(strstr(failure->message, "'D'"));
 }

@@ -239,10 +239,10 @@ vfs_sync(sqlite3_file *file, int flags)
     return SQLITE_OK; /* the real disk would only take its time */
 }
 
-#define HAND_ON(name, parameters, arguments)                                                  \
-    static int vfs_##name parameters                                                          \
-    {                                                                                         \
-        return INNER(file)->pMethods->x##name arguments;                                      \
+#define HAND_ON(name, parameters, arguments)             \
+    static int vfs_##name parameters                     \
+    {                                                    \
+        return INNER(file)->pMethods->x##name arguments; \
     }
 
 HAND_ON(Close, (sqlite3_file * file), (INNER(file)))
@@ -319,15 +319,15 @@ register_disk(void)
 
 /* ---- the script ---- */
 
+/* @like 0: the first. */
 static gint64
-put_text(VmpStore *store, int number, GError **error)
+put_text(VmpStore *store, int number, gint64 like, GError **error)
 {
     g_autoptr(GString) text = g_string_new("<domain>\n");
 
     for (int i = 0; i < 100; i++)
         g_string_append_printf(text, "  <device number='%d'/>\n", i == 50 ? number : i * i);
-    return vmp_store_put_definition(store, text->str, (gssize)text->len, number > 1 ? 1 : 0,
-                                    error);
+    return vmp_store_put_definition(store, text->str, (gssize)text->len, like, error);
 }
 
 static gboolean
@@ -338,7 +338,7 @@ put_domain(VmpStore *store, GError **error)
 
     if (!vmp_store_begin(store, &transaction, error))
         return FALSE;
-    domain.inactive = put_text(store, 1, error);
+    domain.inactive = put_text(store, 1, 0, error);
     return domain.inactive && vmp_store_put_domain(store, &domain, error) &&
            vmp_store_commit(&transaction, error);
 }
@@ -393,13 +393,14 @@ static gboolean
 put_points(VmpStore *store, GError **error)
 {
     g_auto(VmpStoreTransaction) transaction = { 0 };
-    if (!vmp_store_begin(store, &transaction, error))
+    g_autoptr(VmpStoreDomain) domain = vmp_store_find_domain(store, "d", error);
+    if (!domain || !vmp_store_begin(store, &transaction, error))
         return FALSE;
 
     for (int i = 2; i < 6; i++) {
         g_autofree char *name = g_strdup_printf("s%d", i);
         VmpStorePoint point = point_of(1, name, "s");
-        point.definition = put_text(store, i, error);
+        point.definition = put_text(store, i, domain->inactive, error);
         if (!point.definition || !vmp_store_put_point(store, &point, error))
             return FALSE;
     }
@@ -419,7 +420,7 @@ remove_points(VmpStore *store, GError **error)
            vmp_store_commit(&transaction, error);
 }
 
-/* Long enough to have the log moved, or cut. */
+/* Long enough to have the log emptied. */
 static gboolean
 put_large(VmpStore *store, GError **error)
 {
@@ -437,18 +438,25 @@ put_huge(VmpStore *store, GError **error)
 typedef gboolean (*Step)(VmpStore *store, GError **error);
 
 static const Step script[] = {
-    put_domain, declare_something, mark,     settle,        put_points, put_large,
-    declare_something, mark,       drop,     put_huge,      remove_points, put_large,
+    put_domain,    declare_something, mark, settle, put_points,
+    put_large,     declare_something, mark, drop,   put_huge,
+    remove_points, put_large,
 };
 #define STEPS G_N_ELEMENTS(script)
 
-/* All that is in the store, but for the mark of an intent, which need not be durable. */
+/* All that is in the store, but for the time when an intent was declared. */
 static char *
 describe(VmpStore *store)
 {
     static const char *const tables[] = {
-        "definitions", "domains", "points", "point_bodies", "files", "facts", "sqlite_sequence",
-        "(SELECT id, domain, kind, subject, plan FROM intents)",
+        "definitions",
+        "domains",
+        "points",
+        "point_bodies",
+        "files",
+        "facts",
+        "sqlite_sequence",
+        "(SELECT id, domain, kind, subject, past_commit, plan FROM intents)",
     };
     GString *all = g_string_new("");
 
@@ -495,7 +503,6 @@ open_with_short_log(const char *dir)
     VmpStore *store = open_store(dir);
 
     store->log_frames = 8;
-    store->log_frames_long = 20;
     return store;
 }
 
@@ -641,11 +648,11 @@ test_syncs(Fixture *fixture, gconstpointer data)
     g_autoptr(VmpIntent) intent = vmp_store_declare(store, domain, "k", "s", "{}", NULL);
     g_assert_cmpuint(disk.syncs, ==, 1);
     assert_works(vmp_store_mark_past_commit(store, intent, error));
-    g_assert_cmpuint(disk.syncs, ==, 1);
+    g_assert_cmpuint(disk.syncs, ==, 2);
     g_autoptr(VmpJson) edits = json_object_new_array();
     vmp_store_edit_set_current(edits, domain, VMP_POINT_SNAPSHOT, "s");
     assert_works(vmp_store_settle(store, intent, edits, error));
-    g_assert_cmpuint(disk.syncs, ==, 2);
+    g_assert_cmpuint(disk.syncs, ==, 3);
 
     disk.operations = 0;
     fixture_reopen(fixture);
@@ -716,7 +723,31 @@ test_file_size_limit(void)
     remove_tree(dir);
 }
 
+/* In a child: as the name says, on a mount that only it sees. */
 #define NO_MOUNT 77
+static int
+fill_small_disk(const char *dir)
+{
+    if ((unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) ||
+        mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("tmpfs", dir, "tmpfs", 0, "size=3m") < 0)
+        return NO_MOUNT;
+    return fill_until_full(dir);
+}
+
+/* In a child: 0 if the store could not be made, and was said to for want of room. */
+static int
+begin_without_room(const char *dir)
+{
+    const struct rlimit limit = { 10000, 10000 };
+    g_autoptr(GError) error = NULL;
+
+    signal(SIGXFSZ, SIG_IGN);
+    if (setrlimit(RLIMIT_FSIZE, &limit) < 0)
+        return 1;
+    g_autoptr(VmpStore) store = vmp_store_open(dir, &error);
+    return !store && vmp_error_is(error, VMP_ERROR_IO) ? 0 : 2;
+}
 
 static void
 test_small_disk(void)
@@ -724,14 +755,8 @@ test_small_disk(void)
     g_autofree char *dir = make_folder();
     pid_t child = fork();
 
-    if (child == 0) {
-        /* A mount that only this child sees. */
-        if ((unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) ||
-            mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-            mount("tmpfs", dir, "tmpfs", 0, "size=3m") < 0)
-            _exit(NO_MOUNT);
-        _exit(fill_until_full(dir));
-    }
+    if (child == 0)
+        _exit(fill_small_disk(dir));
 
     int status = status_of_child(child);
     if (status == NO_MOUNT)
@@ -747,14 +772,8 @@ test_no_room_to_begin(void)
     g_autofree char *dir = make_folder();
     pid_t child = fork();
 
-    if (child == 0) {
-        const struct rlimit limit = { 10000, 10000 };
-        g_autoptr(GError) error = NULL;
-        signal(SIGXFSZ, SIG_IGN);
-        if (setrlimit(RLIMIT_FSIZE, &limit) < 0 || vmp_store_open(dir, &error))
-            _exit(1);
-        _exit(vmp_error_is(error, VMP_ERROR_IO) ? 0 : 2);
-    }
+    if (child == 0)
+        _exit(begin_without_room(dir));
     g_assert_cmpint(status_of_child(child), ==, 0);
     g_autoptr(VmpStore) store = open_store(dir); /* what was begun is no obstacle */
     assert_works(vmp_store_verify(store, error));
@@ -773,7 +792,8 @@ main(int argc, char **argv)
     g_test_add_func("/store/durability/a-write-that-fails-changes-nothing", test_write_fails);
     g_test_add_func("/store/durability/a-full-disk-changes-nothing", test_disk_full);
     add_test("/store/durability/a-commit-is-one-sync-and-reading-none", test_syncs);
-    g_test_add_func("/store/durability/a-limit-on-file-size-loses-nothing", test_file_size_limit);
+    g_test_add_func("/store/durability/a-limit-on-file-size-loses-nothing",
+                    test_file_size_limit);
     g_test_add_func("/store/durability/a-small-disk-loses-nothing", test_small_disk);
     g_test_add_func("/store/durability/a-store-that-could-not-be-made-can-be-made-later",
                     test_no_room_to_begin);

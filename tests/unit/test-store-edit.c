@@ -137,8 +137,11 @@ test_backup(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(VmpJson) edits = json_object_new_array();
     gint64 domain = add_domain(fixture->store, "d");
-    VmpStoreBackup backup = { .domain = domain, .state = (char *)"running", .started = 5,
-                              .body = (char *)"<domainbackup/>", .detail = (char *)"{}" };
+    VmpStoreBackup backup = { .domain = domain,
+                              .state = (char *)"running",
+                              .started = 5,
+                              .body = (char *)"<domainbackup/>",
+                              .detail = (char *)"{}" };
 
     vmp_store_edit_put_backup(edits, &backup);
     apply(fixture->store, edits);
@@ -149,11 +152,15 @@ test_backup(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(running->detail, ==, "{}");
 
     g_autoptr(VmpJson) more = json_object_new_array();
-    VmpStoreBackup ended = { .id = running->id, .domain = domain, .state = (char *)"completed",
-                             .started = 5, .ended = 6 };
+    VmpStoreBackup ended = { .id = running->id,
+                             .domain = domain,
+                             .state = (char *)"completed",
+                             .started = 5,
+                             .ended = 6 };
     vmp_store_edit_put_backup(more, &ended);
     apply(fixture->store, more);
-    g_autoptr(VmpStoreBackup) found = vmp_store_find_backup(fixture->store, domain, NULL, NULL);
+    g_autoptr(VmpStoreBackup) found =
+        vmp_store_find_backup(fixture->store, domain, NULL, NULL);
     g_assert_cmpint(found->id, ==, running->id);
     g_assert_cmpint(found->ended, ==, 6);
     g_assert_null(found->body);

@@ -87,33 +87,33 @@ fixture_reopen(Fixture *fixture)
     fixture->store = open_store(fixture->dir);
 }
 
-#define add_test(name, function)                                                              \
+#define add_test(name, function) \
     g_test_add(name, Fixture, NULL, fixture_set_up, function, fixture_tear_down)
 
-#define assert_fails(expression, code)                                                        \
-    do {                                                                                      \
-        g_autoptr(GError) error_ = NULL;                                                      \
-        GError **error = &error_;                                                             \
-        g_assert_false(expression);                                                           \
-        g_assert_error(error_, VMP_ERROR, (int)(code));                                       \
+#define assert_fails(expression, code)                  \
+    do {                                                \
+        g_autoptr(GError) error_ = NULL;                \
+        GError **error = &error_;                       \
+        g_assert_false(expression);                     \
+        g_assert_error(error_, VMP_ERROR, (int)(code)); \
     } while (0)
 
-#define assert_works(expression)                                                              \
-    do {                                                                                      \
-        g_autoptr(GError) error_ = NULL;                                                      \
-        GError **error = &error_;                                                             \
-        gboolean worked_ = (expression) ? TRUE : FALSE;                                       \
-        g_assert_no_error(error_);                                                            \
-        g_assert_true(worked_);                                                               \
+#define assert_works(expression)                        \
+    do {                                                \
+        g_autoptr(GError) error_ = NULL;                \
+        GError **error = &error_;                       \
+        gboolean worked_ = (expression) ? TRUE : FALSE; \
+        g_assert_no_error(error_);                      \
+        g_assert_true(worked_);                         \
     } while (0)
 
 /* NULL, and no error either. */
-#define assert_absent(expression)                                                             \
-    do {                                                                                      \
-        g_autoptr(GError) error_ = NULL;                                                      \
-        GError **error = &error_;                                                             \
-        g_assert_null(expression);                                                            \
-        g_assert_no_error(error_);                                                            \
+#define assert_absent(expression)        \
+    do {                                 \
+        g_autoptr(GError) error_ = NULL; \
+        GError **error = &error_;        \
+        g_assert_null(expression);       \
+        g_assert_no_error(error_);       \
     } while (0)
 
 /* ---- records with little in them ---- */

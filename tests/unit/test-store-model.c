@@ -19,8 +19,8 @@ typedef struct {
     int time;
     int order; /* of making */
     gboolean current;
-    int body;  /* -1: none */
-    int text;  /* number of its definition; -1: none */
+    int body; /* -1: none */
+    int text; /* number of its definition; -1: none */
 } ModelPoint;
 
 typedef struct {
@@ -32,8 +32,9 @@ typedef struct {
 static char *
 number_text(int number)
 {
-    return number < 0 ? NULL : g_strdup_printf("<text number='%d'>%0*d</text>", number,
-                                               100 + number % 7 * 500, number);
+    return number < 0 ? NULL
+                      : g_strdup_printf("<text number='%d'>%0*d</text>", number,
+                                        100 + number % 7 * 500, number);
 }
 
 static char *
@@ -162,12 +163,12 @@ change_name(VmpStore *store, Model *model, int domain, VmpPointKind kind)
     g_autofree char *from_name = number_name(from);
     g_autofree char *to_name = number_name(to);
     g_autoptr(GError) error = NULL;
-    int code = !tree[from].used               ? VMP_ERROR_NOT_FOUND
+    int code = !tree[from].used              ? VMP_ERROR_NOT_FOUND
                : from != to && tree[to].used ? VMP_ERROR_EXISTS
-                                              : 0;
+                                             : 0;
 
-    gboolean worked = vmp_store_rename_point(store, model->ids[domain], kind, from_name,
-                                             to_name, &error);
+    gboolean worked =
+        vmp_store_rename_point(store, model->ids[domain], kind, from_name, to_name, &error);
     assert_outcome(worked, error, code);
     if (code != 0 || from == to)
         return;
@@ -269,9 +270,10 @@ static void
 test_model(Fixture *fixture, gconstpointer data)
 {
     static void (*const changes[])(VmpStore *, Model *, int, VmpPointKind) = {
-        change_put,     change_put,     change_put,  change_put,    change_put,    change_put,
-        change_put,     change_put,     change_put,  change_remove, change_remove, change_remove,
-        change_current, change_current, change_name, change_name,   change_name,   change_collect,
+        change_put,    change_put,    change_put,     change_put,     change_put,
+        change_put,    change_put,    change_put,     change_put,     change_remove,
+        change_remove, change_remove, change_current, change_current, change_name,
+        change_name,   change_name,   change_collect,
     };
     Model *model = g_new0(Model, 1);
 

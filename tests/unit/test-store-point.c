@@ -44,7 +44,7 @@ assert_list(VmpStore *store, gint64 domain, VmpPointKind kind, const char *expec
     g_assert_cmpstr(actual->str, ==, expected);
 }
 
-#define assert_tree(domain, expected)                                                         \
+#define assert_tree(domain, expected) \
     assert_list(fixture->store, domain, VMP_POINT_SNAPSHOT, expected)
 
 static void
@@ -155,15 +155,20 @@ test_kinds_apart(Fixture *fixture, gconstpointer data)
                   { two, VMP_POINT_SNAPSHOT } };
 
     for (gsize i = 0; i < G_N_ELEMENTS(trees); i++) {
-        VmpStorePoint point = { .domain = trees[i].domain, .kind = trees[i].kind,
-                                .name = (char *)"a", .current = TRUE };
-        VmpStorePoint child = { .domain = trees[i].domain, .kind = trees[i].kind,
-                                .name = (char *)"b", .parent = (char *)"a" };
+        VmpStorePoint point = { .domain = trees[i].domain,
+                                .kind = trees[i].kind,
+                                .name = (char *)"a",
+                                .current = TRUE };
+        VmpStorePoint child = { .domain = trees[i].domain,
+                                .kind = trees[i].kind,
+                                .name = (char *)"b",
+                                .parent = (char *)"a" };
         assert_works(vmp_store_put_point(fixture->store, &point, error));
         assert_works(vmp_store_put_point(fixture->store, &child, error));
     }
     assert_works(vmp_store_remove_point(fixture->store, one, VMP_POINT_SNAPSHOT, "b", error));
-    assert_works(vmp_store_rename_point(fixture->store, one, VMP_POINT_SNAPSHOT, "a", "z", error));
+    assert_works(
+        vmp_store_rename_point(fixture->store, one, VMP_POINT_SNAPSHOT, "a", "z", error));
     assert_works(
         vmp_store_set_current_point(fixture->store, one, VMP_POINT_SNAPSHOT, NULL, error));
     assert_list(fixture->store, one, VMP_POINT_SNAPSHOT, "z");
@@ -294,8 +299,10 @@ test_rename(Fixture *fixture, gconstpointer data)
 {
     VmpStore *store = fixture->store;
     gint64 domain = add_domain(store, "d");
-    VmpStoreFile file = { .path = (char *)"/images/vda.b", .domain = domain,
-                          .role = (char *)"overlay", .point = (char *)"b" };
+    VmpStoreFile file = { .path = (char *)"/images/vda.b",
+                          .domain = domain,
+                          .role = (char *)"overlay",
+                          .point = (char *)"b" };
 
     add_point(store, domain, "a", NULL);
     add_point(store, domain, "b", "a");
@@ -333,8 +340,8 @@ test_not_found_names(Fixture *fixture, gconstpointer data)
         vmp_store_find_point(fixture->store, domain, VMP_POINT_SNAPSHOT, "noon", &snapshot));
     g_assert_error(snapshot, VMP_ERROR, VMP_ERROR_NOT_FOUND);
     g_assert_nonnull(strstr(snapshot->message, "snapshot 'noon'"));
-    g_assert_null(
-        vmp_store_find_point(fixture->store, domain, VMP_POINT_CHECKPOINT, "noon", &checkpoint));
+    g_assert_null(vmp_store_find_point(fixture->store, domain, VMP_POINT_CHECKPOINT, "noon",
+                                       &checkpoint));
     g_assert_nonnull(strstr(checkpoint->message, "checkpoint 'noon'"));
 }
 
@@ -346,8 +353,8 @@ test_order(Fixture *fixture, gconstpointer data)
         const char *name, *parent;
         gint64 time;
     } points[] = {
-        { "late", NULL, 30 },      { "early", NULL, 10 }, { "same1", NULL, 20 },
-        { "same2", NULL, 20 },     { "child", "late", 5 }, /* a clock that was put back */
+        { "late", NULL, 30 },         { "early", NULL, 10 },  { "same1", NULL, 20 },
+        { "same2", NULL, 20 },        { "child", "late", 5 }, /* a clock that was put back */
         { "grandchild", "child", 1 },
     };
 

@@ -63,7 +63,8 @@ test_older(Fixture *fixture, gconstpointer data)
 static void
 test_every_version(Fixture *fixture, gconstpointer data)
 {
-    const char *all[] = { "CREATE TABLE a(x)", "CREATE TABLE b(x)", "CREATE TABLE c(x)", NULL };
+    const char *all[] = { "CREATE TABLE a(x)", "CREATE TABLE b(x)", "CREATE TABLE c(x)",
+                          NULL };
 
     for (guint from = 0; from <= 3; from++) {
         g_autofree char *dir = make_folder();

@@ -11,14 +11,16 @@ static const char select_thing[] = "SELECT id, name, data FROM things WHERE id I
 static void
 set_up(Fixture *fixture)
 {
-    assert_works(vmp_sql_exec(fixture->store,
-                              "CREATE TABLE things (id INTEGER, name TEXT UNIQUE CHECK (name <> ''),"
-                              " data BLOB NOT NULL)",
-                              error));
+    assert_works(
+        vmp_sql_exec(fixture->store,
+                     "CREATE TABLE things (id INTEGER, name TEXT UNIQUE CHECK (name <> ''),"
+                     " data BLOB NOT NULL)",
+                     error));
 }
 
 static gboolean
-insert(VmpStore *store, gint64 id, const char *name, const char *data, gsize size, GError **error)
+insert(VmpStore *store, gint64 id, const char *name, const char *data, gsize size,
+       GError **error)
 {
     g_autoptr(VmpSql) sql = vmp_sql_prepare(store, insert_thing, error);
     if (!sql)
@@ -114,11 +116,11 @@ test_constraints(Fixture *fixture, gconstpointer data)
     assert_fails(insert(store, 2, "", "", 0, error), VMP_ERROR_INVALID);
     assert_fails(vmp_sql_exec(store, "INSERT INTO things (name) VALUES ('b')", error),
                  VMP_ERROR_INVALID);
-    assert_fails(vmp_sql_exec(store, "INSERT INTO files (path, domain, role) VALUES ('a', 9, 'r')",
-                              error),
+    assert_fails(vmp_sql_exec(store, "INSERT INTO files VALUES ('a', 9, 'r', 0, '')", error),
                  VMP_ERROR_NOT_FOUND);
     assert_fails(vmp_sql_exec(store, "nonsense", error), VMP_ERROR_FAILED);
-    assert_fails(vmp_sql_prepare(store, "SELECT nothing FROM nowhere", error), VMP_ERROR_FAILED);
+    assert_fails(vmp_sql_prepare(store, "SELECT nothing FROM nowhere", error),
+                 VMP_ERROR_DAMAGED);
     g_assert_cmpint(count_rows(store, "things"), ==, 1);
 }
 
@@ -130,6 +132,79 @@ test_binding(Fixture *fixture, gconstpointer data)
     vmp_sql_bind_int(sql, 1, 1);
     vmp_sql_bind_int(sql, 2, 1); /* there is no second */
     assert_fails(vmp_sql_run(sql, error), VMP_ERROR_FAILED);
+}
+
+/* ---- seals ---- */
+
+static const char insert_sealed[] =
+    "INSERT INTO sealed (a, b, c, d, seal) VALUES (?, ?, ?, ?, ?)";
+
+static void
+put_sealed(VmpStore *store, gint64 a, const char *b, const char *c)
+{
+    g_autoptr(VmpSql) sql = vmp_sql_prepare(store, insert_sealed, NULL);
+
+    vmp_sql_bind_int(sql, 1, a);
+    vmp_sql_bind_text(sql, 2, b);
+    vmp_sql_bind_blob(sql, 3, c, strlen(c));
+    vmp_sql_bind_id(sql, 4, 0);
+    vmp_sql_bind_seal(sql, 5, 1, 4);
+    assert_works(vmp_sql_run(sql, error));
+}
+
+static gboolean
+sealed_is_sound(VmpStore *store, GError **error)
+{
+    g_autoptr(VmpSql) sql =
+        vmp_sql_prepare(store, "SELECT a, b, c, d, seal FROM sealed", NULL);
+
+    g_assert_cmpint(vmp_sql_width(sql), ==, 5);
+    g_assert_cmpint(vmp_sql_step(sql, NULL), ==, VMP_SQL_ROW);
+    return vmp_sql_check_seal(sql, "thing", 4, 0, 3, error);
+}
+
+static void
+test_seal(Fixture *fixture, gconstpointer data)
+{
+    static const char *const damages[] = {
+        "UPDATE sealed SET a = a + 1",
+        "UPDATE sealed SET a = NULL",
+        "UPDATE sealed SET a = '7'",
+        "UPDATE sealed SET a = 7.5",
+        "UPDATE sealed SET b = 'texu'",
+        "UPDATE sealed SET b = 'tex'",
+        "UPDATE sealed SET b = NULL",
+        "UPDATE sealed SET b = x'74657874'", /* the same bytes, but no text */
+        "UPDATE sealed SET c = x''",
+        "UPDATE sealed SET d = 0",
+        "UPDATE sealed SET d = ''",
+        "UPDATE sealed SET d = 0.0",
+        "UPDATE sealed SET b = c, c = b",
+        "UPDATE sealed SET seal = seal + 1",
+        "UPDATE sealed SET seal = NULL",
+    };
+    VmpStore *store = fixture->store;
+
+    assert_works(vmp_sql_exec(store, "CREATE TABLE sealed (a, b, c, d, seal)", error));
+    for (gsize i = 0; i < G_N_ELEMENTS(damages); i++) {
+        put_sealed(store, 7, "text", "blob");
+        assert_works(sealed_is_sound(store, error));
+        assert_works(vmp_sql_exec(store, damages[i], error));
+        assert_fails(sealed_is_sound(store, error), VMP_ERROR_DAMAGED);
+        assert_works(vmp_sql_exec(store, "DELETE FROM sealed", error));
+    }
+}
+
+static void
+test_seal_of_nothing(Fixture *fixture, gconstpointer data)
+{
+    VmpStore *store = fixture->store;
+
+    assert_works(vmp_sql_exec(store, "CREATE TABLE sealed (a, b, c, d, seal)", error));
+    put_sealed(store, 0, NULL, "");
+    assert_works(sealed_is_sound(store, error));
+    assert_works(vmp_sql_exec(store, "UPDATE sealed SET b = ''", error));
+    assert_fails(sealed_is_sound(store, error), VMP_ERROR_DAMAGED);
 }
 
 static void
@@ -184,6 +259,8 @@ main(int argc, char **argv)
     add_test("/store/sql/a-row-keeps-its-snapshot", test_snapshot);
     add_test("/store/sql/what-a-constraint-refuses-has-a-code", test_constraints);
     add_test("/store/sql/a-binding-that-fails-is-reported-by-the-step", test_binding);
+    add_test("/store/sql/a-seal-tells-any-other-value", test_seal);
+    add_test("/store/sql/a-seal-tells-nothing-from-an-empty-text", test_seal_of_nothing);
     add_test("/store/sql/every-answer-of-sqlite-has-a-code", test_codes);
     return g_test_run();
 }

@@ -45,7 +45,8 @@ test_kept(void)
     g_autoptr(GPtrArray) points = vmp_tree_flatten(tree);
     assert_order(points, order, G_N_ELEMENTS(order));
 
-    VmpStorePoint *first = g_ptr_array_index(points, 0), *second = g_ptr_array_index(points, 1);
+    VmpStorePoint *first = g_ptr_array_index(points, 0),
+                  *second = g_ptr_array_index(points, 1);
     g_assert_cmpuint(first->children, ==, 1);
     g_assert_null(first->parent);
     g_assert_cmpstr(second->parent, ==, "p5");
