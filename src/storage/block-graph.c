@@ -66,6 +66,7 @@ node_free(VmpBlockNode *node)
     g_free(node->file);
     g_free(node->backing);
     g_ptr_array_unref(node->bitmaps);
+    g_ptr_array_unref(node->snapshots);
     g_free(node);
 }
 
@@ -134,6 +135,7 @@ read_node(VmpJson *json, GError **error)
         .direct = vmp_json_get_bool(vmp_json_get_object(json, "cache"), "direct", FALSE),
         .can_persist_bitmaps = g_str_equal(driver, "qcow2") && g_strcmp0(compat, "0.10") != 0,
         .bitmaps = read_bitmaps(vmp_json_get_array(json, "dirty-bitmaps")),
+        .snapshots = vmp_internal_snapshots_from_json(vmp_json_get_array(image, "snapshots")),
     };
     return node;
 }

@@ -10,6 +10,7 @@
  */
 
 #include "qmp/client.h"
+#include "storage/internal-snapshot.h"
 
 typedef struct {
     char *name;          /* never NULL: nameless ones of running jobs are left out */
@@ -36,6 +37,7 @@ typedef struct {
     char *backing;         /* node name of the backing child, or NULL */
     gboolean has_parent;   /* another node, a device, an export or a job sits on it */
     GPtrArray *bitmaps;    /* of VmpBitmap */
+    GPtrArray *snapshots;  /* of VmpInternalSnapshot */
 } VmpBlockNode;
 
 typedef struct {

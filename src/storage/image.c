@@ -24,14 +24,6 @@ enum {
 /* ---- from JSON ---- */
 
 static void
-snapshot_free(VmpInternalSnapshot *snapshot)
-{
-    g_free(snapshot->tag);
-    g_free(snapshot->id);
-    g_free(snapshot);
-}
-
-static void
 bitmap_free(VmpBitmap *bitmap)
 {
     g_free(bitmap->name);
@@ -113,26 +105,6 @@ read_bitmaps(VmpJson *array)
     return bitmaps;
 }
 
-static GPtrArray *
-read_snapshots(VmpJson *array)
-{
-    GPtrArray *snapshots = g_ptr_array_new_with_free_func((GDestroyNotify)snapshot_free);
-
-    for (guint i = 0; i < vmp_json_length(array); i++) {
-        VmpJson *json = vmp_json_at(array, i);
-        VmpInternalSnapshot *snapshot = g_new(VmpInternalSnapshot, 1);
-
-        *snapshot = (VmpInternalSnapshot){
-            .tag = g_strdup(vmp_json_get_string(json, "name")),
-            .id = g_strdup(vmp_json_get_string(json, "id")),
-            .vm_state_size = (guint64)vmp_json_get_int(json, "vm-state-size", 0),
-            .date = vmp_json_get_int(json, "date-sec", 0),
-        };
-        g_ptr_array_add(snapshots, snapshot);
-    }
-    return snapshots;
-}
-
 VmpImage *
 vmp_image_from_json(VmpJson *info, GError **error)
 {
@@ -163,7 +135,7 @@ vmp_image_from_json(VmpJson *info, GError **error)
         .backing_path = path_of_name(full),
         .backing_format = g_strdup(vmp_json_get_string(info, "backing-filename-format")),
         .bitmaps = read_bitmaps(vmp_json_get_array(specific, "bitmaps")),
-        .snapshots = read_snapshots(vmp_json_get_array(info, "snapshots")),
+        .snapshots = vmp_internal_snapshots_from_json(vmp_json_get_array(info, "snapshots")),
     };
     return image;
 }
@@ -533,6 +505,37 @@ vmp_image_set_backing(const char *path, const char *backing, const char *backing
     return run(arguments, NULL, cancellable, error);
 }
 
+gboolean
+vmp_image_snapshot(const char *path, VmpImageSnapshotVerb verb, const char *tag,
+                   GCancellable *cancellable, GError **error)
+{
+    static const char *const options[] = { "-c", "-a", "-d" };
+    VMP_ERROR_CONTEXT(error, "internal snapshot '%s' of image '%s'", tag, path);
+
+    /* There is no -f here; without the format qemu-img would guess it. */
+    g_autofree char *full = absolute(path);
+    g_auto(GStrv) parts = g_strsplit(full, ",", 0);
+    g_autofree char *escaped = g_strjoinv(",,", parts);
+    g_autofree char *opened = g_strconcat("driver=qcow2,file.filename=", escaped, NULL);
+    g_autoptr(GStrvBuilder) arguments =
+        arguments_new("snapshot", "-q", "--image-opts", options[verb], tag, opened, NULL);
+
+    return run(arguments, NULL, cancellable, error);
+}
+
+gboolean
+vmp_image_remove_bitmap(const char *path, const char *name, GCancellable *cancellable,
+                        GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "image '%s'", path);
+
+    g_autofree char *full = absolute(path);
+    g_autoptr(GStrvBuilder) arguments =
+        arguments_new("bitmap", "--remove", "-f", "qcow2", full, name, NULL);
+
+    return run(arguments, NULL, cancellable, error);
+}
+
 /* The first lines say what kind of damage it is; there can be one a cluster. */
 static char *
 words_of_check(const VmpToolResult *result)
@@ -546,17 +549,10 @@ words_of_check(const VmpToolResult *result)
     return g_strjoinv("; ", lines);
 }
 
-gboolean
-vmp_image_check(const char *path, const char *format, GCancellable *cancellable,
-                GError **error)
+/* Ends @arguments and runs them. */
+static gboolean
+run_check(GStrvBuilder *arguments, GCancellable *cancellable, GError **error)
 {
-    VMP_ERROR_CONTEXT(error, "image '%s'", path);
-
-    g_autoptr(GStrvBuilder) arguments = arguments_new("check", "-U", NULL);
-    g_autofree char *full = absolute(path);
-    add_option(arguments, "-f", format);
-    g_strv_builder_add(arguments, full);
-
     g_auto(GStrv) argv = g_strv_builder_end(arguments);
     g_auto(VmpToolResult) result = { 0 };
     if (!vmp_tool_run((const char *const *)argv, &result, cancellable, error))
@@ -574,4 +570,35 @@ vmp_image_check(const char *path, const char *format, GCancellable *cancellable,
     default:
         return fail_with_words(words, error);
     }
+}
+
+gboolean
+vmp_image_check(const char *path, const char *format, GCancellable *cancellable,
+                GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "image '%s'", path);
+
+    g_autoptr(GStrvBuilder) arguments = arguments_new("check", "-U", NULL);
+    g_autofree char *full = absolute(path);
+    add_option(arguments, "-f", format);
+    g_strv_builder_add(arguments, full);
+    return run_check(arguments, cancellable, error);
+}
+
+gboolean
+vmp_image_check_alone(const char *path, const char *format, GCancellable *cancellable,
+                      GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "image '%s'", path);
+    g_autofree char *full = absolute(path);
+    g_autoptr(VmpJson) node =
+        vmp_json_build("s:driver", format, "o:file",
+                       vmp_json_build("s:driver", "file", "s:filename", full, NULL), NULL);
+
+    json_object_object_add(node, "backing", NULL);
+    g_autofree char *text = vmp_json_to_text(node);
+    g_autofree char *name = g_strconcat("json:", text, NULL);
+    g_autoptr(GStrvBuilder) arguments = arguments_new("check", "-U", NULL);
+    g_strv_builder_add(arguments, name);
+    return run_check(arguments, cancellable, error);
 }

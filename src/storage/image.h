@@ -13,12 +13,6 @@
 #include "storage/block-graph.h"
 
 typedef struct {
-    char *tag, *id;
-    guint64 vm_state_size; /* bytes; 0 = disk only */
-    gint64 date;           /* epoch seconds */
-} VmpInternalSnapshot;
-
-typedef struct {
     char *path;             /* absolute, as given */
     char *format;           /* "qcow2", "raw", ... */
     guint64 virtual_size;   /* bytes */
@@ -69,6 +63,21 @@ vmp_image_set_backing(const char *path, const char *backing, const char *backing
 gboolean
 vmp_image_add_bitmap(const char *path, const char *format, const char *name,
                      guint32 granularity, GCancellable *cancellable, GError **error);
+typedef enum {
+    VMP_IMAGE_SNAPSHOT_CREATE,
+    VMP_IMAGE_SNAPSHOT_APPLY, /* the image becomes what it was; refused while it has bitmaps */
+    VMP_IMAGE_SNAPSHOT_DELETE,
+} VmpImageSnapshotVerb;
+
+/* An internal snapshot of a qcow2 image that nobody has open.  QEMU makes a second one of the same
+ * tag without a word: look first. */
+gboolean
+vmp_image_snapshot(const char *path, VmpImageSnapshotVerb verb, const char *tag,
+                   GCancellable *cancellable, GError **error);
+/* Removes the bitmap @name from an image that nobody has open. */
+gboolean
+vmp_image_remove_bitmap(const char *path, const char *name, GCancellable *cancellable,
+                        GError **error);
 /* Copies the guest's view of @source (with its chain) to a new image @target. */
 gboolean
 vmp_image_convert(const char *source, const char *source_format, const VmpImageSpec *target,
@@ -85,3 +94,7 @@ vmp_image_compare_chain(const char *const *images, const char *path, const char 
 /* Structural check; DAMAGED with qemu-img's words. */
 gboolean
 vmp_image_check(const char *path, const char *format, GCancellable *cancellable, GError **error);
+/* The same for a qcow2 image whose backing image may not be where its header says. */
+gboolean
+vmp_image_check_alone(const char *path, const char *format, GCancellable *cancellable,
+                      GError **error);

@@ -343,3 +343,23 @@ vmp_new_images_remove(GPtrArray *images, GError **error)
             done = FALSE;
     return done;
 }
+
+static gboolean
+sync_image(const VmpNewImage *image, GError **error)
+{
+    g_auto(VmpFd) fd = open(image->path, O_RDONLY | O_CLOEXEC);
+    g_autofree char *folder = g_path_get_dirname(image->path);
+
+    if (fd < 0 || fsync(fd) < 0)
+        return vmp_fail_errno(error, errno, "cannot sync '%s'", image->path);
+    return vmp_dir_sync(folder, error);
+}
+
+gboolean
+vmp_new_images_sync(GPtrArray *images, GError **error)
+{
+    for (guint i = 0; i < images->len; i++)
+        if (!sync_image(g_ptr_array_index(images, i), error))
+            return FALSE;
+    return TRUE;
+}

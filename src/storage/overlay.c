@@ -44,7 +44,8 @@ vmp_new_image_to_json(VmpNewImage *image)
         "S:backing-path", image->backing_path, "S:backing-format", image->backing_format,
         "I:cluster-size", (gint64)image->cluster_size, "B:extended-l2", image->extended_l2,
         "S:node", image->node, "S:file-node", image->file_node, "S:model", image->model,
-        "B:reuse", image->reuse, "B:direct", image->direct, "B:unmap", image->unmap, "S:aio",
+        "B:reuse", image->reuse, "B:direct", image->direct, "B:no-flush",
+        image->no_flush, "B:unmap", image->unmap, "S:aio",
         image->aio, "S:detect-zeroes", image->detect_zeroes, "B:block-device",
         image->block_device, "s:mark", mark, NULL);
 }
@@ -77,6 +78,7 @@ vmp_new_image_from_json(VmpJson *json, GError **error)
         .model = dup_member(json, "model"),
         .reuse = vmp_json_get_bool(json, "reuse", FALSE),
         .direct = vmp_json_get_bool(json, "direct", FALSE),
+        .no_flush = vmp_json_get_bool(json, "no-flush", FALSE),
         .unmap = vmp_json_get_bool(json, "unmap", FALSE),
         .aio = dup_member(json, "aio"),
         .detect_zeroes = dup_member(json, "detect-zeroes"),
@@ -100,15 +102,22 @@ vmp_new_image_is_raw(const VmpNewImage *image)
 
 /* ---- in QEMU ---- */
 
+/* The cache options of a node; NULL if they are QEMU's defaults. */
+static VmpJson *
+cache_options(const VmpNewImage *image)
+{
+    if (!image->direct && !image->no_flush)
+        return NULL;
+    return vmp_json_build("B:direct", image->direct, "B:no-flush", image->no_flush, NULL);
+}
+
 static VmpQmpCommand *
 add_file_node(const VmpNewImage *image)
 {
     VmpJson *options =
         vmp_qmp_options_file(image->file_node, image->path, image->block_device, FALSE);
 
-    vmp_json_add(options, "O:cache",
-                 image->direct ? vmp_json_build("b:direct", TRUE, NULL) : NULL, "S:aio",
-                 image->aio, "S:discard", image->unmap ? "unmap" : NULL, NULL);
+    vmp_json_add(options, "O:cache", cache_options(image), "S:aio", image->aio, "S:discard", image->unmap ? "unmap" : NULL, NULL);
     return vmp_qmp_blockdev_add(options);
 }
 
@@ -119,8 +128,9 @@ add_format_node(const VmpNewImage *image)
         vmp_qmp_options_format(image->node, vmp_new_image_get_format(image), image->file_node,
                                vmp_new_image_is_raw(image) ? NULL : "", FALSE);
 
-    vmp_json_add(options, "S:discard", image->unmap ? "unmap" : NULL, "S:detect-zeroes",
-                 image->detect_zeroes, NULL);
+    /* The format node tells what it is (query-block), and hands it on to what it opens. */
+    vmp_json_add(options, "O:cache", cache_options(image), "S:discard",
+                 image->unmap ? "unmap" : NULL, "S:detect-zeroes", image->detect_zeroes, NULL);
     return vmp_qmp_blockdev_add(options);
 }
 

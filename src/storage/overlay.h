@@ -28,6 +28,8 @@ typedef struct {
     char *model;           /* image whose owner and mode the file gets; or NULL */
     gboolean reuse;        /* the file was prepared by the caller: only opened, never removed */
     gboolean direct;       /* cache.direct on the protocol node */
+    gboolean no_flush;     /* flushes by QEMU are no-ops: vmp_new_images_sync() makes it durable,
+                            * and nobody may call it complete before */
     gboolean unmap;        /* the guest's discards reach the file */
     char *aio;             /* "threads", "native", "io_uring"; NULL = QEMU's default */
     char *detect_zeroes;   /* "on", "unmap"; NULL = off */
@@ -67,6 +69,9 @@ vmp_new_images_close(VmpQmpClient *client, GPtrArray *images, GCancellable *canc
  * reused ones, never block devices.  What is somebody else's stays, and that is no error. */
 gboolean
 vmp_new_images_remove(GPtrArray *images, GError **error);
+/* Brings files and folders to stable storage; the nodes must be closed. */
+gboolean
+vmp_new_images_sync(GPtrArray *images, GError **error);
 /* The commands that create_and_open would send, for --dry-run: array of VmpQmpCommand. */
 GPtrArray *
 vmp_new_images_commands(GPtrArray *images);

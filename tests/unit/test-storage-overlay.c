@@ -543,6 +543,7 @@ test_commands(void)
         "\"cache\":{\"direct\":true},\"aio\":\"native\",\"discard\":\"unmap\"}");
     assert_command(commands, 3, "blockdev-add",
                    "{\"driver\":\"raw\",\"node-name\":\"b-1\",\"file\":\"b-file-1\","
+                   "\"cache\":{\"direct\":true},"
                    "\"discard\":\"unmap\",\"detect-zeroes\":\"unmap\"}");
 }
 
