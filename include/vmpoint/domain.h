@@ -17,8 +17,8 @@ typedef struct {
     gint64 pid;           /* of QEMU; 0 when off (or unknown: attached) */
     gboolean persistent;  /* has a definition of its own */
     gboolean attached;    /* somebody else started that QEMU */
-    guint64 max_memory, used_memory; /* bytes */
-    guint vcpus;
+    guint64 max_memory, used_memory; /* bytes; in lists only with VMP_LIST_DETAILS */
+    guint vcpus;                     /* the same */
     guint snapshots, checkpoints; /* how many */
     char *os_type;        /* "hvm" */
 } VmpDomainInfo;
@@ -30,6 +30,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpDomainInfo, vmp_domain_info_free)
 typedef enum {
     VMP_LIST_ACTIVE = 1 << 0,   /* running or paused */
     VMP_LIST_INACTIVE = 1 << 1, /* neither bit: all */
+    VMP_LIST_DETAILS = 1 << 2,  /* memory and vcpus too: each definition is read for it */
 } VmpListFlags;
 
 /* Array of VmpDomainInfo, sorted by name.  A QEMU that does not answer within a second

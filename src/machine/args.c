@@ -40,8 +40,7 @@ vmp_args_add_host(VmpArgs *args, const char *flag, const char *value)
 static void
 add_guest_word(VmpArgs *args, const char *flag, const char *value)
 {
-    g_ptr_array_add(args->guest,
-                    value ? g_strconcat(flag, " ", value, NULL) : g_strdup(flag));
+    g_ptr_array_add(args->guest, value ? g_strconcat(flag, " ", value, NULL) : g_strdup(flag));
 }
 
 void

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "machine/listen.h"
 #include "machine/machine-private.h"
 #include "qmp/commands.h"
 
@@ -18,11 +17,10 @@ typedef struct {
     VmpOperation *operation;
     const char *name;
     VmpQmpClient *client;
-    char *uuid;           /* QEMU's; NULL if it has none */
-    char *cwd;            /* folder that its relative paths mean; NULL if not known */
+    char *uuid; /* QEMU's; NULL if it has none */
     VmpBlockGraph *graph;
     VmpDomain *definition;
-    VmpJson *devices;     /* target -> what QEMU calls the device */
+    VmpJson *devices; /* target -> what QEMU calls the device */
 } Attach;
 
 static void
@@ -30,7 +28,6 @@ attach_clear(Attach *attach)
 {
     g_clear_pointer(&attach->client, vmp_qmp_client_unref);
     g_clear_pointer(&attach->uuid, g_free);
-    g_clear_pointer(&attach->cwd, g_free);
     g_clear_pointer(&attach->graph, vmp_block_graph_free);
     g_clear_pointer(&attach->definition, vmp_domain_free);
     g_clear_pointer(&attach->devices, json_object_put);
@@ -58,7 +55,6 @@ meet(Attach *attach, const char *qmp_path, GError **error)
 {
     g_autofree char *label = g_strdup_printf("domain %s", attach->name);
 
-    attach->cwd = vmp_listener_cwd(qmp_path);
     attach->client =
         vmp_qmp_client_connect(qmp_path, vmp_host_timeout(attach->host, GREETING_TIMEOUT_MS),
                                get_cancellable(attach), error);
@@ -73,16 +69,8 @@ meet(Attach *attach, const char *qmp_path, GError **error)
     if (said && !g_str_equal(said, NO_UUID))
         attach->uuid = g_ascii_strdown(said, -1);
     attach->graph = vmp_block_graph_read(attach->client, get_cancellable(attach), error);
-    return attach->graph != NULL;
-}
-
-/* @path as QEMU means it: absolute, or in the folder that it was started in. */
-static char *
-resolve_path(const Attach *attach, const char *path)
-{
-    if (!g_path_is_absolute(path) && !attach->cwd)
-        return NULL;
-    return g_canonicalize_filename(path, attach->cwd);
+    return attach->graph &&
+           vmp_machine_resolve_paths(attach->graph, attach->client, attach->name, error);
 }
 
 /* What QEMU calls the device, for as long as it lives. */
@@ -157,7 +145,7 @@ describe_device(Attach *attach, GString *xml, const VmpBlockDevice *device, GHas
     const VmpBlockNode *image =
         device->node ? vmp_block_graph_active_image(attach->graph, device->node) : NULL;
     g_autofree char *type = device_type(attach, device);
-    g_autofree char *path = image && image->path ? resolve_path(attach, image->path) : NULL;
+    const char *path = image ? image->path : NULL;
     const DeviceKind *kind = find_kind(type);
 
     /* A disk without a file is nothing that could be named in a point in time. */
@@ -169,14 +157,17 @@ describe_device(Attach *attach, GString *xml, const VmpBlockDevice *device, GHas
     guint number = GPOINTER_TO_UINT(g_hash_table_lookup(counts, kind->prefix));
     g_hash_table_insert(counts, (char *)kind->prefix, GUINT_TO_POINTER(number + 1));
     g_autofree char *target = make_target(kind->prefix, number);
-    json_object_object_add(attach->devices, target, json_object_new_string(name_of_device(device)));
+    json_object_object_add(attach->devices, target,
+                           json_object_new_string(name_of_device(device)));
 
     g_string_append_printf(xml, "    <disk type='file' device='%s'>\n", kind->device);
     if (image) {
         g_autofree char *driver = g_markup_escape_text(format_of(image), -1);
         g_autofree char *file = g_markup_escape_text(path, -1);
-        g_string_append_printf(xml, "      <driver name='qemu' type='%s'/>\n"
-                               "      <source file='%s'/>\n", driver, file);
+        g_string_append_printf(xml,
+                               "      <driver name='qemu' type='%s'/>\n"
+                               "      <source file='%s'/>\n",
+                               driver, file);
     }
     g_string_append_printf(xml, "      <target dev='%s' bus='%s'/>\n", target, kind->bus);
     if (image && image->read_only)
@@ -201,13 +192,14 @@ describe(Attach *attach, const char *uuid, GError **error)
     g_autoptr(GString) xml = g_string_new("<domain type='qemu'>\n");
     g_autofree char *name = g_markup_escape_text(attach->name, -1);
 
-    g_string_append_printf(
-        xml, "  <name>%s</name>\n  <uuid>%s</uuid>\n"
-        "  <memory unit='KiB'>%" G_GINT64_FORMAT "</memory>\n"
-        "  <vcpu>%" G_GINT64_FORMAT "</vcpu>\n  <os>\n    <type>hvm</type>\n  </os>\n"
-        "  <devices>\n",
-        name, uuid, MAX(ask_machine(attach, "memory", "size", 0) / 1024, 1),
-        MAX(ask_machine(attach, "smp", "cpus", 1), 1));
+    g_string_append_printf(xml,
+                           "  <name>%s</name>\n  <uuid>%s</uuid>\n"
+                           "  <memory unit='KiB'>%" G_GINT64_FORMAT "</memory>\n"
+                           "  <vcpu>%" G_GINT64_FORMAT
+                           "</vcpu>\n  <os>\n    <type>hvm</type>\n  </os>\n"
+                           "  <devices>\n",
+                           name, uuid, MAX(ask_machine(attach, "memory", "size", 0) / 1024, 1),
+                           MAX(ask_machine(attach, "smp", "cpus", 1), 1));
     for (guint i = 0; i < devices->len; i++)
         describe_device(attach, xml, g_ptr_array_index(devices, i), counts);
     g_string_append(xml, "  </devices>\n</domain>\n");
@@ -227,7 +219,7 @@ find_by_path(const Attach *attach, const char *path)
         const VmpBlockNode *image =
             device->node ? vmp_block_graph_active_image(attach->graph, device->node) : NULL;
         g_autofree char *opened =
-            image && image->path ? resolve_path(attach, image->path) : NULL;
+            image && image->path ? g_canonicalize_filename(image->path, "/") : NULL;
 
         if (g_strcmp0(opened, wanted) == 0)
             return device;
@@ -243,8 +235,8 @@ find_device(const Attach *attach, const VmpDomainDisk *disk)
     const char *const names[] = { disk->alias, drive, disk->target };
 
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
-        const VmpBlockDevice *device = names[i] ? vmp_block_graph_device(attach->graph, names[i])
-                                                : NULL;
+        const VmpBlockDevice *device =
+            names[i] ? vmp_block_graph_device(attach->graph, names[i]) : NULL;
         if (device)
             return device;
     }
@@ -264,8 +256,9 @@ map_disks(Attach *attach, GError **error)
             json_object_object_add(attach->devices, disk->target,
                                    json_object_new_string(name_of_device(device)));
         else if (disk->source)
-            return vmp_fail(error, VMP_ERROR_NOT_FOUND, "QEMU has no device for disk %s ('%s')",
-                            disk->target, disk->source);
+            return vmp_fail(error, VMP_ERROR_NOT_FOUND,
+                            "QEMU has no device for disk %s ('%s')", disk->target,
+                            disk->source);
     }
     return TRUE;
 }
@@ -282,8 +275,10 @@ take_definition(Attach *attach, const char *xml, const char *uuid, GError **erro
     if (!g_str_equal(name, attach->name))
         return vmp_fail(error, VMP_ERROR_INVALID, "the definition is of domain '%s'", name);
     if (said && attach->uuid && !g_str_equal(said, attach->uuid))
-        return vmp_fail(error, VMP_ERROR_INVALID, "the definition is of a machine with uuid %s, "
-                        "QEMU runs one with %s", said, attach->uuid);
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "the definition is of a machine with uuid %s, "
+                        "QEMU runs one with %s",
+                        said, attach->uuid);
     if (!said && !vmp_domain_set_uuid(attach->definition, uuid, error))
         return FALSE;
     return map_disks(attach, error);
@@ -305,8 +300,10 @@ find_row(Attach *attach, VmpStoreDomain **row, GError **error)
         return FALSE;
     }
     if (attach->uuid && !g_str_equal((*row)->uuid, attach->uuid))
-        return vmp_fail(error, VMP_ERROR_EXISTS, "there is a domain of that name with uuid %s; "
-                        "QEMU runs one with %s", (*row)->uuid, attach->uuid);
+        return vmp_fail(error, VMP_ERROR_EXISTS,
+                        "there is a domain of that name with uuid %s; "
+                        "QEMU runs one with %s",
+                        (*row)->uuid, attach->uuid);
 
     g_autoptr(VmpMachine) machine =
         vmp_machine_open(attach->host, (*row)->uuid, VMP_MACHINE_READ, NULL, error);
@@ -381,13 +378,12 @@ vmp_machine_attach(VmpHost *host, const char *name, const char *qmp_path,
     };
     g_autoptr(VmpStoreDomain) row = NULL;
 
-    if (!vmp_machine_check_name(name, error) || !meet(&attach, qmp_path, error)
-        || !find_row(&attach, &row, error))
+    if (!vmp_machine_check_name(name, error) || !meet(&attach, qmp_path, error) ||
+        !find_row(&attach, &row, error))
         return FALSE;
 
     g_autofree char *uuid = choose_uuid(&attach, row, xml);
-    g_autoptr(VmpLock) lock =
-        vmp_lock_take(host, uuid, name, get_cancellable(&attach), error);
+    g_autoptr(VmpLock) lock = vmp_lock_take(host, uuid, name, get_cancellable(&attach), error);
     if (!lock)
         return FALSE;
     if (xml ? !take_definition(&attach, xml, uuid, error)

@@ -16,8 +16,8 @@
 gboolean
 vmp_machine_check_name(const char *name, GError **error)
 {
-    gboolean is_fine = name[0] != '\0' && name[0] != '.' && strlen(name) <= NAME_MAX_BYTES
-                       && g_utf8_validate(name, -1, NULL);
+    gboolean is_fine = name[0] != '\0' && name[0] != '.' && strlen(name) <= NAME_MAX_BYTES &&
+                       g_utf8_validate(name, -1, NULL);
 
     for (const char *at = name; is_fine && *at; at = g_utf8_next_char(at))
         is_fine = *at != '/' && !g_unichar_iscntrl(g_utf8_get_char(at));
@@ -25,9 +25,10 @@ vmp_machine_check_name(const char *name, GError **error)
         return TRUE;
 
     g_autofree char *quoted = vmp_name_quote(name);
-    return vmp_fail(error, VMP_ERROR_INVALID, "%s cannot be a domain's name: it must have 1 to "
-                    "%d bytes, no '/', no control character and no '.' in front", quoted,
-                    NAME_MAX_BYTES);
+    return vmp_fail(error, VMP_ERROR_INVALID,
+                    "%s cannot be a domain's name: it must have 1 to "
+                    "%d bytes, no '/', no control character and no '.' in front",
+                    quoted, NAME_MAX_BYTES);
 }
 
 static gboolean
@@ -62,7 +63,8 @@ find_or_make_row(VmpStore *store, const VmpDomain *definition, GError **error)
 }
 
 static gboolean
-put_definition(VmpStore *store, const VmpDomain *definition, VmpStoreDomain *row, GError **error)
+put_definition(VmpStore *store, const VmpDomain *definition, VmpStoreDomain *row,
+               GError **error)
 {
     g_auto(VmpStoreTransaction) transaction = { 0 };
     g_autofree char *text = vmp_domain_format(definition, VMP_DOMAIN_FORMAT_SECURE);
@@ -71,8 +73,8 @@ put_definition(VmpStore *store, const VmpDomain *definition, VmpStoreDomain *row
         return FALSE;
     row->inactive = vmp_store_put_definition(store, text, -1, row->inactive, error);
     row->persistent = TRUE;
-    return row->inactive != 0 && vmp_store_put_domain(store, row, error)
-           && vmp_store_commit(&transaction, error);
+    return row->inactive != 0 && vmp_store_put_domain(store, row, error) &&
+           vmp_store_commit(&transaction, error);
 }
 
 char *
@@ -94,10 +96,12 @@ vmp_machine_define(VmpHost *host, const char *xml, gssize length, VmpOperation *
         return NULL;
 
     if (!g_str_equal(row->name, name))
-        return vmp_fail_null(error, VMP_ERROR_EXISTS, "domain '%s' is already defined with uuid "
-                             "%s", row->name, row->uuid);
-    if (!vmp_operation_get_dry_run(operation)
-        && !put_definition(host->store, definition, row, error)) {
+        return vmp_fail_null(error, VMP_ERROR_EXISTS,
+                             "domain '%s' is already defined with uuid "
+                             "%s",
+                             row->name, row->uuid);
+    if (!vmp_operation_get_dry_run(operation) &&
+        !put_definition(host->store, definition, row, error)) {
         if (row->id == 0)
             vmp_lock_remove(host, uuid);
         return NULL;
@@ -118,9 +122,10 @@ check_points(VmpMachine *machine, VmpPointKind kind, const char *what, gboolean 
         return FALSE;
     if (points->len == 0 || allowed)
         return TRUE;
-    return vmp_fail(error, VMP_ERROR_BUSY, "domain %s is inactive and has %u %s%s; undefining it "
-                    "would forget them", machine->row->name, points->len, what,
-                    points->len == 1 ? "" : "s");
+    return vmp_fail(error, VMP_ERROR_BUSY,
+                    "domain %s is inactive and has %u %s%s; undefining it "
+                    "would forget them",
+                    machine->row->name, points->len, what, points->len == 1 ? "" : "s");
 }
 
 /* NULL without @error if there is no such file. */
@@ -144,7 +149,8 @@ remove_nvram(VmpMachine *machine, const char *path, GError **error)
         return FALSE;
     }
     if (!made) {
-        vmp_operation_warn(machine->operation, "'%s' was not made by vmpoint and is kept", path);
+        vmp_operation_warn(machine->operation, "'%s' was not made by vmpoint and is kept",
+                           path);
         return TRUE;
     }
     return vmp_file_remove(path, error);
@@ -159,8 +165,10 @@ settle_nvram(VmpMachine *machine, VmpUndefineFlags flags, GError **error)
         return TRUE;
     if (flags & VMP_UNDEFINE_NVRAM)
         return remove_nvram(machine, nvram, error);
-    return vmp_fail(error, VMP_ERROR_INVALID, "domain %s has firmware variables in '%s': say "
-                    "whether they shall go or be kept", machine->row->name, nvram);
+    return vmp_fail(error, VMP_ERROR_INVALID,
+                    "domain %s has firmware variables in '%s': say "
+                    "whether they shall go or be kept",
+                    machine->row->name, nvram);
 }
 
 /* One that runs goes on, and is forgotten when it ends. */
@@ -176,16 +184,17 @@ gboolean
 vmp_machine_undefine(VmpMachine *machine, VmpUndefineFlags flags, GError **error)
 {
     if ((flags & VMP_UNDEFINE_NVRAM) && (flags & VMP_UNDEFINE_KEEP_NVRAM))
-        return vmp_fail(error, VMP_ERROR_INVALID, "firmware variables can go or be kept, not both");
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "firmware variables can go or be kept, not both");
     if (vmp_machine_is_on(machine))
         return make_transient(machine, error);
 
     if (!check_points(machine, VMP_POINT_SNAPSHOT, "snapshot",
-                      flags & VMP_UNDEFINE_SNAPSHOTS_METADATA, error)
-        || !check_points(machine, VMP_POINT_CHECKPOINT, "checkpoint",
-                         flags & VMP_UNDEFINE_CHECKPOINTS_METADATA, error)
-        || !settle_nvram(machine, flags, error)
-        || !vmp_store_remove_domain(machine->host->store, machine->row->id, error))
+                      flags & VMP_UNDEFINE_SNAPSHOTS_METADATA, error) ||
+        !check_points(machine, VMP_POINT_CHECKPOINT, "checkpoint",
+                      flags & VMP_UNDEFINE_CHECKPOINTS_METADATA, error) ||
+        !settle_nvram(machine, flags, error) ||
+        !vmp_store_remove_domain(machine->host->store, machine->row->id, error))
         return FALSE;
     machine->row->id = 0;
     vmp_lock_remove(machine->host, machine->row->uuid);

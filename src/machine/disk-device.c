@@ -29,8 +29,10 @@ vmp_machine_disk_qom_path(VmpMachine *machine, const VmpBlockGraph *graph, const
     if (!device)
         return NULL;
     if (!device->qdev)
-        return vmp_fail_null(error, VMP_ERROR_UNSUPPORTED, "domain %s: QEMU does not say which "
-                             "device disk %s is", vmp_machine_get_name(machine), target);
+        return vmp_fail_null(error, VMP_ERROR_UNSUPPORTED,
+                             "domain %s: QEMU does not say which "
+                             "device disk %s is",
+                             vmp_machine_get_name(machine), target);
     /* SCSI and IDE disks are named by their id alone. */
     if (device->qdev[0] == '/')
         return g_strdup(device->qdev);

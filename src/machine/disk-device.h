@@ -10,6 +10,5 @@
 #include "machine/machine.h"
 
 /* Borrowed from @graph.  NOT_FOUND names the disk. */
-const VmpBlockDevice *
-vmp_machine_disk_device(VmpMachine *machine, const VmpBlockGraph *graph, const char *target,
-                        GError **error);
+const VmpBlockDevice *vmp_machine_disk_device(VmpMachine *machine, const VmpBlockGraph *graph,
+                                              const char *target, GError **error);

@@ -54,15 +54,15 @@ vmp_firmware_fits(VmpJson *descriptor, const VmpDomainOs *os)
     VmpJson *targets = vmp_json_get_array(descriptor, "targets");
     gboolean is_secure = has_word(descriptor, "features", "secure-boot");
 
-    if (!has_word(descriptor, "interface-types", "uefi")
-        || g_strcmp0(vmp_json_get_string(mapping, "device"), "flash") != 0
-        || is_secure != os->loader_secure)
+    if (!has_word(descriptor, "interface-types", "uefi") ||
+        g_strcmp0(vmp_json_get_string(mapping, "device"), "flash") != 0 ||
+        is_secure != os->loader_secure)
         return FALSE;
     for (guint i = 0; i < vmp_json_length(targets); i++) {
         VmpJson *target = vmp_json_at(targets, i);
-        if (g_strcmp0(vmp_json_get_string(target, "architecture"), os->arch ? os->arch : "x86_64")
-                == 0
-            && fits_machine(target, os->machine ? os->machine : "pc"))
+        if (g_strcmp0(vmp_json_get_string(target, "architecture"),
+                      os->arch ? os->arch : "x86_64") == 0 &&
+            fits_machine(target, os->machine ? os->machine : "pc"))
             return TRUE;
     }
     return FALSE;
@@ -81,7 +81,8 @@ list_descriptors(const char *folder)
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
 
-    for (const char *name = dir ? g_dir_read_name(dir) : NULL; name; name = g_dir_read_name(dir)) {
+    for (const char *name = dir ? g_dir_read_name(dir) : NULL; name;
+         name = g_dir_read_name(dir)) {
         if (g_str_has_suffix(name, ".json"))
             g_ptr_array_add(names, g_build_filename(folder, name, NULL));
     }
@@ -117,9 +118,8 @@ find_descriptor(VmpFirmware *firmware, const VmpDomainOs *os)
             g_auto(VmpFirmware) found = { 0 };
 
             take_descriptor(&found, descriptor);
-            if (!found.loader
-                || (os->loader ? g_strcmp0(found.loader, os->loader) != 0
-                               : !vmp_firmware_fits(descriptor, os)))
+            if (!found.loader || (os->loader ? g_strcmp0(found.loader, os->loader) != 0
+                                             : !vmp_firmware_fits(descriptor, os)))
                 continue;
             *firmware = found;
             found = (VmpFirmware){ 0 };
@@ -138,32 +138,35 @@ write_variables(const VmpFirmware *firmware, GCancellable *cancellable, GError *
 
     if (g_strcmp0(template_format, firmware->nvram_format) != 0) {
         VmpImageSpec target = { .path = firmware->nvram, .format = firmware->nvram_format };
-        return vmp_file_remove(firmware->nvram, error)
-               && vmp_image_convert(firmware->template_path, template_format, &target,
-                                    cancellable, error);
+        return vmp_file_remove(firmware->nvram, error) &&
+               vmp_image_convert(firmware->template_path, template_format, &target,
+                                 cancellable, error);
     }
 
     gsize length = 0;
     g_autofree char *content =
         vmp_file_read(firmware->template_path, VARIABLES_MAX, &length, error);
-    return content
-           && vmp_file_replace(firmware->nvram, content, (gssize)length, 0600, error);
+    return content && vmp_file_replace(firmware->nvram, content, (gssize)length, 0600, error);
 }
 
 static gboolean
-make_variables(VmpMachine *machine, const VmpFirmware *firmware, gboolean reset, GError **error)
+make_variables(VmpMachine *machine, const VmpFirmware *firmware, gboolean reset,
+               GError **error)
 {
     gboolean exists = g_file_test(firmware->nvram, G_FILE_TEST_EXISTS);
     if (exists && !reset)
         return TRUE;
     if (!firmware->template_path)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED, "there is no template to make the firmware "
-                        "variables '%s' from: name one in <nvram template=>", firmware->nvram);
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "there is no template to make the firmware "
+                        "variables '%s' from: name one in <nvram template=>",
+                        firmware->nvram);
 
     g_autofree char *folder = g_path_get_dirname(firmware->nvram);
-    if (!vmp_dir_ensure(folder, 0700, error)
-        || !write_variables(firmware, vmp_operation_get_cancellable(
-                                          vmp_machine_get_operation(machine)), error))
+    if (!vmp_dir_ensure(folder, 0700, error) ||
+        !write_variables(firmware,
+                         vmp_operation_get_cancellable(vmp_machine_get_operation(machine)),
+                         error))
         return FALSE;
     if (exists)
         return TRUE;
@@ -219,7 +222,8 @@ vmp_firmware_prepare(VmpMachine *machine, const VmpDomain *definition, gboolean 
         return TRUE;
     find_descriptor(firmware, os);
     if (os->firmware && !os->loader && !firmware->loader)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED, "<os firmware='efi'>: none of QEMU's "
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "<os firmware='efi'>: none of QEMU's "
                         "firmware descriptors fits; is package ovmf installed?");
 
     replace(&firmware->template_path, os->nvram_template);
@@ -227,9 +231,8 @@ vmp_firmware_prepare(VmpMachine *machine, const VmpDomain *definition, gboolean 
     if (!os->nvram && !firmware->template_path)
         return TRUE;
     firmware->nvram = os->nvram ? g_strdup(os->nvram) : default_nvram(machine);
-    firmware->nvram_format =
-        g_strdup(os->nvram_format               ? os->nvram_format
-                 : firmware->template_format ? firmware->template_format
-                                             : "raw");
+    firmware->nvram_format = g_strdup(os->nvram_format            ? os->nvram_format
+                                      : firmware->template_format ? firmware->template_format
+                                                                  : "raw");
     return make_variables(machine, firmware, reset, error);
 }

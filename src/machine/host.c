@@ -24,12 +24,12 @@ vmp_host_open(const char *state_dir, const char *runtime_dir, GError **error)
 {
     g_autoptr(VmpHost) host = g_new0(VmpHost, 1);
 
-    host->state_dir = choose_dir(state_dir, "VMPOINT_STATE_DIR", "/var/lib/vmpoint",
-                                 g_get_user_state_dir());
+    host->state_dir =
+        choose_dir(state_dir, "VMPOINT_STATE_DIR", "/var/lib/vmpoint", g_get_user_state_dir());
     host->runtime_dir = choose_dir(runtime_dir, "VMPOINT_RUNTIME_DIR", "/run/vmpoint",
                                    g_get_user_runtime_dir());
-    if (!vmp_dir_ensure(host->state_dir, 0700, error)
-        || !vmp_dir_ensure(host->runtime_dir, 0700, error))
+    if (!vmp_dir_ensure(host->state_dir, 0700, error) ||
+        !vmp_dir_ensure(host->runtime_dir, 0700, error))
         return NULL;
 
     host->store = vmp_store_open(host->state_dir, error);

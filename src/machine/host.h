@@ -23,8 +23,6 @@ struct _VmpHost {
 };
 
 /* <runtime dir>/<uuid>[/<file>]; free with g_free(). */
-char *
-vmp_host_runtime_path(const VmpHost *host, const char *uuid, const char *file);
+char *vmp_host_runtime_path(const VmpHost *host, const char *uuid, const char *file);
 /* The caller's bound, or @fallback_ms. */
-int
-vmp_host_timeout(const VmpHost *host, int fallback_ms);
+int vmp_host_timeout(const VmpHost *host, int fallback_ms);

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/process.h"
 #include "machine/launch.h"
@@ -82,10 +84,10 @@ sockets_to_json(const VmpInstance *instance)
 
     for (guint i = 0; i < instance->sockets->len; i++) {
         const VmpInstanceSocket *bound = g_ptr_array_index(instance->sockets, i);
-        json_object_array_add(sockets, vmp_json_build("s:path", bound->path, "S:aside",
-                                                      bound->aside, "i:device",
-                                                      (gint64)bound->device, "i:inode",
-                                                      (gint64)bound->inode, NULL));
+        json_object_array_add(sockets,
+                              vmp_json_build("s:path", bound->path, "S:aside", bound->aside,
+                                             "i:device", (gint64)bound->device, "i:inode",
+                                             (gint64)bound->inode, NULL));
     }
     return sockets;
 }
@@ -93,10 +95,11 @@ sockets_to_json(const VmpInstance *instance)
 static gboolean
 write_record(const VmpInstance *instance, VmpInstanceRole role, GError **error)
 {
-    g_autoptr(VmpJson) record = vmp_json_build(
-        "s:id", instance->id, "i:pid", (gint64)instance->process.pid, "i:start-time",
-        (gint64)instance->process.start_time, "s:boot-id", instance->boot_id, "o:sockets",
-        sockets_to_json(instance), "B:chosen", instance->chosen, NULL);
+    g_autoptr(VmpJson) record =
+        vmp_json_build("s:id", instance->id, "i:pid", (gint64)instance->process.pid,
+                       "i:start-time", (gint64)instance->process.start_time, "s:boot-id",
+                       instance->boot_id, "o:sockets", sockets_to_json(instance), "B:starting",
+                       instance->starting, "B:chosen", instance->chosen, NULL);
     g_autofree char *text = vmp_json_to_text(record);
     g_autofree char *path = g_build_filename(instance->dir, record_names[role], NULL);
 
@@ -134,17 +137,27 @@ vmp_instance_read(const VmpHost *host, const char *uuid, VmpInstanceRole role, G
     g_autoptr(VmpJson) record = vmp_json_parse(text, -1, NULL);
     const char *id = vmp_json_get_string(record, "id");
     if (!id || strchr(id, '/'))
-        return vmp_fail_null(error, VMP_ERROR_DAMAGED, "cannot understand '%s', the record of "
-                             "a running QEMU; move it away if none runs", path);
+        return vmp_fail_null(error, VMP_ERROR_DAMAGED,
+                             "cannot understand '%s', the record of "
+                             "a running QEMU; move it away if none runs",
+                             path);
 
     g_autoptr(VmpInstance) instance = new_instance(host, uuid);
     instance->id = g_strdup(id);
     instance->process.pid = (GPid)vmp_json_get_int(record, "pid", 0);
     instance->process.start_time = (guint64)vmp_json_get_int(record, "start-time", 0);
     instance->boot_id = g_strdup(vmp_json_get_string(record, "boot-id"));
+    instance->starting = vmp_json_get_bool(record, "starting", FALSE);
     instance->chosen = vmp_json_get_bool(record, "chosen", FALSE);
     read_sockets(instance, vmp_json_get_array(record, "sockets"));
     return g_steal_pointer(&instance);
+}
+
+gboolean
+vmp_instance_note_started(VmpInstance *instance, GError **error)
+{
+    instance->starting = FALSE;
+    return write_record(instance, VMP_INSTANCE_MACHINE, error);
 }
 
 gboolean
@@ -161,8 +174,8 @@ publish_sockets(VmpInstance *instance, GError **error)
         VmpInstanceSocket *bound = g_ptr_array_index(instance->sockets, i);
 
         /* One that is not there has been published before a crash. */
-        if (bound->aside && g_file_test(bound->aside, G_FILE_TEST_EXISTS)
-            && !vmp_listen_publish(bound->aside, bound->path, error))
+        if (bound->aside && g_file_test(bound->aside, G_FILE_TEST_EXISTS) &&
+            !vmp_listen_publish(bound->aside, bound->path, error))
             return FALSE;
         g_clear_pointer(&bound->aside, g_free);
     }
@@ -178,8 +191,10 @@ vmp_instance_promote(VmpInstance *instance, GError **error)
     if (!write_record(instance, VMP_INSTANCE_SPARE, error))
         return FALSE;
 
-    g_autofree char *from = g_build_filename(instance->dir, record_names[VMP_INSTANCE_SPARE], NULL);
-    g_autofree char *to = g_build_filename(instance->dir, record_names[VMP_INSTANCE_MACHINE], NULL);
+    g_autofree char *from =
+        g_build_filename(instance->dir, record_names[VMP_INSTANCE_SPARE], NULL);
+    g_autofree char *to =
+        g_build_filename(instance->dir, record_names[VMP_INSTANCE_MACHINE], NULL);
 
     if (rename(from, to) < 0)
         return vmp_fail_errno(error, errno, "cannot rename '%s'", from);
@@ -201,8 +216,8 @@ vmp_instance_is_alive(const VmpInstance *instance)
 {
     g_autofree char *boot_id = read_boot_id();
 
-    return g_strcmp0(instance->boot_id, boot_id) == 0
-           && vmp_process_is_alive(instance->process.pid, instance->process.start_time);
+    return g_strcmp0(instance->boot_id, boot_id) == 0 &&
+           vmp_process_is_alive(instance->process.pid, instance->process.start_time);
 }
 
 gboolean
@@ -240,8 +255,8 @@ remove_socket(const VmpInstanceSocket *bound)
 
     if (bound->aside)
         unlink(bound->aside);
-    if (bound->path && lstat(bound->path, &info) == 0 && (guint64)info.st_dev == bound->device
-        && (guint64)info.st_ino == bound->inode)
+    if (bound->path && lstat(bound->path, &info) == 0 &&
+        (guint64)info.st_dev == bound->device && (guint64)info.st_ino == bound->inode)
         unlink(bound->path);
 }
 
@@ -251,7 +266,8 @@ remove_own_files(const VmpInstance *instance)
     g_autofree char *prefix = g_strconcat(instance->id, ".", NULL);
     g_autoptr(GDir) dir = g_dir_open(instance->dir, 0, NULL);
 
-    for (const char *name = dir ? g_dir_read_name(dir) : NULL; name; name = g_dir_read_name(dir)) {
+    for (const char *name = dir ? g_dir_read_name(dir) : NULL; name;
+         name = g_dir_read_name(dir)) {
         if (g_str_has_prefix(name, prefix)) {
             g_autofree char *path = g_build_filename(instance->dir, name, NULL);
             unlink(path);
@@ -272,16 +288,61 @@ vmp_instance_remove_files(const VmpInstance *instance, VmpInstanceRole role)
     rmdir(instance->dir);
 }
 
+/* "<id>." of all instances that have a record. */
+static GPtrArray *
+list_prefixes(const VmpHost *host, const char *uuid)
+{
+    GPtrArray *prefixes = g_ptr_array_new_with_free_func(g_free);
+
+    for (guint role = 0; role < G_N_ELEMENTS(record_names); role++) {
+        g_autoptr(VmpInstance) instance = vmp_instance_read(host, uuid, role, NULL);
+        if (instance)
+            g_ptr_array_add(prefixes, g_strconcat(instance->id, ".", NULL));
+    }
+    return prefixes;
+}
+
+static gboolean
+is_known(const char *name, const GPtrArray *prefixes)
+{
+    for (guint role = 0; role < G_N_ELEMENTS(record_names); role++) {
+        if (g_str_equal(name, record_names[role]))
+            return TRUE;
+    }
+    for (guint i = 0; i < prefixes->len; i++) {
+        if (g_str_has_prefix(name, g_ptr_array_index(prefixes, i)))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+void
+vmp_instance_sweep(const VmpHost *host, const char *uuid)
+{
+    g_autofree char *folder = vmp_host_runtime_path(host, uuid, NULL);
+    g_autoptr(GPtrArray) prefixes = list_prefixes(host, uuid);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+
+    for (const char *name = dir ? g_dir_read_name(dir) : NULL; name;
+         name = g_dir_read_name(dir)) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        if (!is_known(name, prefixes))
+            unlink(path);
+    }
+    rmdir(folder);
+}
+
 /* ---- its start ---- */
 
-/* What a start has in hand.  Clearing it closes our ends of the sockets: from then on only
- * QEMU has them, and whoever waits at one learns when QEMU ends. */
+/* What a start has in hand.  Clearing it closes our copies of QEMU's sockets: from then on
+ * only QEMU has them, and whoever waits at one learns when QEMU ends. */
 typedef struct {
     const VmpHost *host;
     const VmpInstanceSpec *spec;
     VmpInstance *instance;
     GArray *fds;         /* of int */
     GHashTable *sockets; /* path -> fd */
+    VmpFd connection;    /* to a daemon; -1 = none, or taken by the client */
 } Start;
 
 static void
@@ -292,7 +353,14 @@ start_clear(Start *start)
     g_clear_pointer(&start->fds, g_array_unref);
     g_clear_pointer(&start->sockets, g_hash_table_unref);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Start, start_clear)
+
+static void
+start_end(Start *start)
+{
+    start_clear(start);
+    vmp_fd_clear(&start->connection);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Start, start_end)
 
 static int
 bind_monitor(Start *start, const char *suffix, GError **error)
@@ -375,27 +443,38 @@ make_command(Start *start, VmpInstanceRole role, GError **error)
     /* Written down before they are bound, so that whoever comes after a crash knows what to
      * take away. */
     plan_sockets(start, &launch);
-    if (!write_record(start->instance, role, error))
+    if (!write_record(start->instance, role, error) || !vmp_fault("qemu-recorded", error))
         return NULL;
     launch.monitor_fd = bind_monitor(start, "qmp", error);
     if (launch.monitor_fd < 0)
         return NULL;
     launch.query_fd = bind_monitor(start, "query", error);
-    if (launch.query_fd < 0 || !bind_sockets(start, error)
-        || !write_password(start->spec->definition, password_path, error))
+    if (launch.query_fd < 0 || !bind_sockets(start, error) ||
+        !write_password(start->spec->definition, password_path, error))
         return NULL;
     return vmp_launch_command(start->spec->definition, &launch, error);
 }
 
+/* A daemon's monitor is a pair of sockets and not one that listens: who connects to a daemon
+ * that is still setting its monitor up, which it does in another thread, is sometimes greeted
+ * twice or never answered.  Nobody else has to connect to it anyway. */
+/* A daemon gets a connection, not a place to listen at: it enters its main loop at once, and
+ * there a client that waits already may be accepted before the monitor listens to what
+ * happens, and then it never greets (QEMU 7.2: one start of a hundred).  A QEMU that makes a
+ * machine first is long past that. */
 static char **
 make_daemon_command(Start *start, GError **error)
 {
-    int fd = bind_monitor(start, "qmp", error);
-    if (fd < 0)
-        return NULL;
+    int pair[2];
 
-    g_autofree char *chardev =
-        g_strdup_printf("socket,id=monitor,fd=%d,server=on,wait=off", fd);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        vmp_fail_errno(error, errno, "cannot make a socket");
+        return NULL;
+    }
+    start->connection = pair[0];
+    g_array_append_val(start->fds, pair[1]);
+
+    g_autofree char *chardev = g_strdup_printf("socket,id=monitor,fd=%d", pair[1]);
     const char *const argv[] = {
         "qemu-storage-daemon", "--chardev", chardev, "--monitor", "chardev=monitor", NULL,
     };
@@ -405,7 +484,8 @@ make_daemon_command(Start *start, GError **error)
 static gboolean
 write_definition(const Start *start, GError **error)
 {
-    g_autofree char *text = vmp_domain_format(start->spec->definition, VMP_DOMAIN_FORMAT_SECURE);
+    g_autofree char *text =
+        vmp_domain_format(start->spec->definition, VMP_DOMAIN_FORMAT_SECURE);
     g_autofree char *path = vmp_instance_path(start->instance, "xml");
 
     return vmp_file_replace(path, text, -1, 0600, error);
@@ -439,7 +519,14 @@ run(Start *start, VmpInstanceRole role, char **argv, char **environment, GError 
     if (!spawn)
         return FALSE;
     instance->process = vmp_spawn_get_process(spawn);
-    return write_record(instance, role, error) && vmp_spawn_go(spawn, error);
+    if (!write_record(instance, role, error))
+        return FALSE;
+    /* Only now, when the record knows them by their inodes.  Those of a spare wait: somebody
+     * else may still serve there. */
+    if (role == VMP_INSTANCE_MACHINE && !publish_sockets(instance, error))
+        return FALSE;
+    return vmp_fault("qemu-made", error) && vmp_spawn_go(spawn, error) &&
+           vmp_fault("qemu-started", error);
 }
 
 static gboolean
@@ -447,9 +534,6 @@ run_machine(Start *start, VmpInstanceRole role, GError **error)
 {
     g_auto(GStrv) argv = make_command(start, role, error);
     if (!argv || !write_definition(start, error))
-        return FALSE;
-    /* Those of a spare wait: somebody else may still serve there. */
-    if (role == VMP_INSTANCE_MACHINE && !publish_sockets(start->instance, error))
         return FALSE;
 
     g_auto(GStrv) environment = make_environment(start->spec->definition);
@@ -484,11 +568,22 @@ explain(const VmpInstance *instance, const char *program, GError **error)
 }
 
 static VmpQmpClient *
-greet(const Start *start, GCancellable *cancellable, GError **error)
+connect_to(Start *start, int timeout_ms, GCancellable *cancellable, GError **error)
 {
     g_autofree char *path = vmp_instance_path(start->instance, "qmp");
+    int connection = start->connection;
+
+    if (connection < 0)
+        return vmp_qmp_client_connect(path, timeout_ms, cancellable, error);
+    start->connection = -1;
+    return vmp_qmp_client_from_fd(connection, timeout_ms, cancellable, error);
+}
+
+static VmpQmpClient *
+greet(Start *start, GCancellable *cancellable, GError **error)
+{
     int timeout_ms = vmp_host_timeout(start->host, START_TIMEOUT_MS);
-    VmpQmpClient *client = vmp_qmp_client_connect(path, timeout_ms, cancellable, error);
+    VmpQmpClient *client = connect_to(start, timeout_ms, cancellable, error);
 
     if (client)
         vmp_qmp_client_set_timeout(client, timeout_ms);
@@ -528,10 +623,12 @@ start_instance(const VmpHost *host, const char *uuid, VmpInstanceRole role,
     if (!instance)
         return NULL;
 
+    instance->starting = spec && spec->starting;
     g_auto(Start) start = {
         .host = host,
         .spec = spec,
         .instance = instance,
+        .connection = -1,
         .fds = g_array_new(FALSE, FALSE, sizeof(int)),
         .sockets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
     };

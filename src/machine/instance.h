@@ -13,10 +13,10 @@
  *   <uuid>/daemon                 the record of a storage daemon that stands in for QEMU
  *
  * A record is a JSON object: "id", "pid", "start-time", "boot-id", "sockets" (those at
- * paths that the definition names: "path", "aside", "device", "inode"), "chosen".  It is written before
- * the process runs, so that no process is ever without one; it is valid while that process
- * lives.  Each instance has files of its own, so that two can stand side by side, and the
- * change from one to the other is one rename of a record.
+ * paths that the definition names: "path", "aside", "device", "inode"), "starting", "chosen".
+ * It is written before the process runs, so that no process is ever without one; it is valid
+ * while that process lives.  Each instance has files of its own, so that two can stand side by
+ * side, and the change from one to the other is one rename of a record.
  */
 
 #include "machine/firmware.h"
@@ -29,6 +29,7 @@ typedef struct {
     VmpProcess process;
     char *boot_id;
     GPtrArray *sockets; /* of VmpInstanceSocket */
+    gboolean starting;  /* its guest is to run, and may not have been told so yet */
     gboolean chosen;    /* a spare that shall follow, whatever happens to us */
     char *dir;          /* <runtime dir>/<uuid> */
 } VmpInstance;
@@ -49,51 +50,46 @@ typedef enum {
 typedef struct {
     const VmpDomain *definition;
     const VmpFirmware *firmware;
-    gboolean incoming;      /* waits for the RAM of another */
+    gboolean incoming; /* waits for the RAM of another */
     gboolean new_genid;
+    gboolean starting; /* see VmpInstance */
 } VmpInstanceSpec;
 
 /* Starts QEMU, stopped, with all of its devices made and its images open; *client (optional)
  * is its monitor.  On failure nothing is left, and the error has QEMU's own words. */
-VmpInstance *
-vmp_instance_start(const VmpHost *host, const char *uuid, VmpInstanceRole role,
-                   const VmpInstanceSpec *spec, VmpQmpClient **client,
-                   GCancellable *cancellable, GError **error);
+VmpInstance *vmp_instance_start(const VmpHost *host, const char *uuid, VmpInstanceRole role,
+                                const VmpInstanceSpec *spec, VmpQmpClient **client,
+                                GCancellable *cancellable, GError **error);
 /* Starts a storage daemon without any images.  It is our child and ends with us. */
-VmpInstance *
-vmp_instance_start_daemon(const VmpHost *host, const char *uuid, VmpQmpClient **client,
-                          GCancellable *cancellable, GError **error);
+VmpInstance *vmp_instance_start_daemon(const VmpHost *host, const char *uuid,
+                                       VmpQmpClient **client, GCancellable *cancellable,
+                                       GError **error);
 /* From its record; NULL without @error if there is none. */
-VmpInstance *
-vmp_instance_read(const VmpHost *host, const char *uuid, VmpInstanceRole role, GError **error);
-void
-vmp_instance_free(VmpInstance *instance);
+VmpInstance *vmp_instance_read(const VmpHost *host, const char *uuid, VmpInstanceRole role,
+                               GError **error);
+void vmp_instance_free(VmpInstance *instance);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpInstance, vmp_instance_free)
 
-gboolean
-vmp_instance_is_alive(const VmpInstance *instance);
+gboolean vmp_instance_is_alive(const VmpInstance *instance);
 /* Of one that is gone: did QEMU end by itself, and not by a crash or SIGKILL?  One that
  * ends in order takes its monitor's socket away. */
-gboolean
-vmp_instance_left_in_order(const VmpInstance *instance);
+gboolean vmp_instance_left_in_order(const VmpInstance *instance);
 /* <uuid>/<id>.<suffix>; free with g_free(). */
-char *
-vmp_instance_path(const VmpInstance *instance, const char *suffix);
+char *vmp_instance_path(const VmpInstance *instance, const char *suffix);
 /* The definition it was started with; free with g_free(). */
-char *
-vmp_instance_read_definition(const VmpInstance *instance, GError **error);
+char *vmp_instance_read_definition(const VmpInstance *instance, GError **error);
 
+/* Writes the record again: its guest was told to run. */
+gboolean vmp_instance_note_started(VmpInstance *instance, GError **error);
 /* Writes the record again, as chosen. */
-gboolean
-vmp_instance_choose(VmpInstance *instance, GError **error);
+gboolean vmp_instance_choose(VmpInstance *instance, GError **error);
 /* A spare becomes the machine: its sockets are where the definition says, and the record of
  * the one before is no more.  May be repeated after a crash. */
-gboolean
-vmp_instance_promote(VmpInstance *instance, GError **error);
+gboolean vmp_instance_promote(VmpInstance *instance, GError **error);
 /* SIGTERM, then SIGKILL after @patience_ms; FALSE if it lives on all the same.  *killed
  * (optional): SIGKILL was needed. */
-gboolean
-vmp_instance_kill(const VmpInstance *instance, int patience_ms, gboolean *killed);
+gboolean vmp_instance_kill(const VmpInstance *instance, int patience_ms, gboolean *killed);
 /* Takes away its files and its record; the process is gone. */
-void
-vmp_instance_remove_files(const VmpInstance *instance, VmpInstanceRole role);
+void vmp_instance_remove_files(const VmpInstance *instance, VmpInstanceRole role);
+/* Takes away what no record of the domain knows: files of a start that was cut off. */
+void vmp_instance_sweep(const VmpHost *host, const char *uuid);

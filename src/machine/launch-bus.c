@@ -21,7 +21,8 @@ parse_address(const char *text, PciAddress *address)
     guint domain;
 
     return sscanf(text, "%x:%x:%x.%x", &domain, &address->bus, &address->slot,
-                  &address->function) == 4 && domain == 0;
+                  &address->function) == 4 &&
+           domain == 0;
 }
 
 static char *
@@ -42,8 +43,8 @@ reserve(VmpLaunch *launch, const char *text, const char *what, GError **error)
                                  text);
     const char *other = g_hash_table_lookup(launch->pci_used, text);
     if (other)
-        return vmp_fail(error, VMP_ERROR_INVALID, "%s and %s have the same PCI address %s", other,
-                        what, text);
+        return vmp_fail(error, VMP_ERROR_INVALID, "%s and %s have the same PCI address %s",
+                        other, what, text);
     g_hash_table_insert(launch->pci_used, g_strdup(text), g_strdup(what));
     /* A slot with other functions is one of which the first says so. */
     if (address.function > 0)
@@ -58,8 +59,8 @@ reserve_controllers(VmpLaunch *launch, GError **error)
 
     for (guint i = 0; i < controllers->len; i++) {
         const VmpDomainController *controller = g_ptr_array_index(controllers, i);
-        g_autofree char *what = g_strdup_printf("controller %s %u", controller->type,
-                                                controller->index);
+        g_autofree char *what =
+            g_strdup_printf("controller %s %u", controller->type, controller->index);
         if (!reserve(launch, controller->pci_address, what, error))
             return FALSE;
     }
@@ -78,8 +79,8 @@ reserve_built_in(VmpLaunch *launch, GError **error)
     const char *const *known = launch->is_q35 ? q35 : pc;
 
     for (guint i = 0; i < G_N_ELEMENTS(q35); i++) {
-        if (!g_hash_table_contains(launch->pci_used, known[i])
-            && !reserve(launch, known[i], "the chipset", error))
+        if (!g_hash_table_contains(launch->pci_used, known[i]) &&
+            !reserve(launch, known[i], "the chipset", error))
             return FALSE;
     }
     return TRUE;
@@ -103,8 +104,8 @@ reserve_others(VmpLaunch *launch, GError **error)
     for (guint i = 0; i < G_N_ELEMENTS(others); i++) {
         for (guint nth = 0; nth < others[i].count; nth++) {
             gboolean multifunction;
-            g_autofree char *address = vmp_domain_get_pci_address(domain, others[i].element, nth,
-                                                                  &multifunction);
+            g_autofree char *address =
+                vmp_domain_get_pci_address(domain, others[i].element, nth, &multifunction);
             g_autofree char *what = g_strdup_printf("%s %u", others[i].element, nth);
             if (!reserve(launch, address, what, error))
                 return FALSE;
@@ -158,7 +159,7 @@ find_free(VmpLaunch *launch, PciAddress *address, GError **error)
         return reserve(launch, text, "a device", error);
     }
     return VMP_LAUNCH_REFUSE(error, "there are more devices than PCI slots on the root bus: "
-                             "give them addresses on other buses");
+                                    "give them addresses on other buses");
 }
 
 gboolean
@@ -175,8 +176,8 @@ vmp_launch_add_pci(VmpLaunch *launch, VmpOption *option, const char *text,
     else
         vmp_option_guest(option, "bus", "pci.%u", address.bus);
     g_autofree char *key = slot_key(&address);
-    if (address.function == 0
-        && (multifunction || g_hash_table_contains(launch->pci_multi, key)))
+    if (address.function == 0 &&
+        (multifunction || g_hash_table_contains(launch->pci_multi, key)))
         vmp_option_guest(option, "multifunction", "on");
     if (address.function > 0)
         vmp_option_guest(option, "addr", "0x%x.0x%x", address.slot, address.function);
@@ -291,7 +292,8 @@ add_port_numbers(VmpOption *option, const VmpDomainController *controller, const
 
     if (g_str_equal(device, "pci-bridge")) {
         vmp_option_guest(option, "chassis_nr", "%d",
-                         controller->chassis >= 0 ? controller->chassis : (int)controller->index);
+                         controller->chassis >= 0 ? controller->chassis
+                                                  : (int)controller->index);
         return;
     }
     if (!g_str_equal(device, "pcie-root-port") && !g_str_equal(device, "xio3130-downstream"))
@@ -299,8 +301,8 @@ add_port_numbers(VmpOption *option, const VmpDomainController *controller, const
     /* Without numbers libvirt's own choice when it completes a definition. */
     if (controller->pci_address)
         parse_address(controller->pci_address, &address);
-    guint port = controller->port >= 0 ? (guint)controller->port
-                                       : address.slot << 3 | address.function;
+    guint port =
+        controller->port >= 0 ? (guint)controller->port : address.slot << 3 | address.function;
     vmp_option_guest(option, "port", "0x%x", port);
     vmp_option_guest(option, "chassis", "%d",
                      controller->chassis >= 0 ? controller->chassis : (int)controller->index);
@@ -353,16 +355,17 @@ add_controller(VmpLaunch *launch, const VmpDomainController *controller, GError 
     if (is_built_in(launch, controller))
         return TRUE;
     if (!device)
-        return VMP_LAUNCH_REFUSE(error, "<controller type='%s' model='%s'> on %s is not known to "
-                                 "vmpoint", controller->type,
-                                 controller->model ? controller->model : "",
+        return VMP_LAUNCH_REFUSE(error,
+                                 "<controller type='%s' model='%s'> on %s is not known to "
+                                 "vmpoint",
+                                 controller->type, controller->model ? controller->model : "",
                                  launch->is_q35 ? "q35" : "pc");
 
     VmpOption *option = vmp_option_new("-device", device);
     add_controller_properties(option, controller, device);
-    gboolean has_place = g_str_equal(device, "isa-fdc")
-                         || vmp_launch_add_pci(launch, option, controller->pci_address,
-                                               controller->multifunction, error);
+    gboolean has_place = g_str_equal(device, "isa-fdc") ||
+                         vmp_launch_add_pci(launch, option, controller->pci_address,
+                                            controller->multifunction, error);
     vmp_args_take(launch->args, option);
     return has_place;
 }
@@ -374,8 +377,8 @@ add_given(VmpLaunch *launch, gboolean pci, GError **error)
 
     for (guint i = 0; i < controllers->len; i++) {
         const VmpDomainController *controller = g_ptr_array_index(controllers, i);
-        if (g_str_equal(controller->type, "pci") == pci
-            && !add_controller(launch, controller, error))
+        if (g_str_equal(controller->type, "pci") == pci &&
+            !add_controller(launch, controller, error))
             return FALSE;
     }
     return TRUE;
@@ -422,14 +425,14 @@ add_missing_for_disks(VmpLaunch *launch, const char *type, GError **error)
 static gboolean
 add_implied(VmpLaunch *launch, GError **error)
 {
-    if (!add_missing_for_disks(launch, "scsi", error)
-        || !add_missing_for_disks(launch, "sata", error)
-        || !add_missing_for_disks(launch, "fdc", error))
+    if (!add_missing_for_disks(launch, "scsi", error) ||
+        !add_missing_for_disks(launch, "sata", error) ||
+        !add_missing_for_disks(launch, "fdc", error))
         return FALSE;
     if (vmp_launch_needs_usb(launch->domain) && !add_missing(launch, "usb", 0, error))
         return FALSE;
-    return !vmp_launch_needs_virtio_serial(launch->domain)
-           || add_missing(launch, "virtio-serial", 0, error);
+    return !vmp_launch_needs_virtio_serial(launch->domain) ||
+           add_missing(launch, "virtio-serial", 0, error);
 }
 
 gboolean
@@ -443,6 +446,6 @@ vmp_launch_add_controllers(VmpLaunch *launch, GError **error)
         vmp_args_take_host(launch->args, object);
     }
     /* Buses before what is on them. */
-    return add_given(launch, TRUE, error) && add_given(launch, FALSE, error)
-           && add_implied(launch, error);
+    return add_given(launch, TRUE, error) && add_given(launch, FALSE, error) &&
+           add_implied(launch, error);
 }

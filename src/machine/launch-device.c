@@ -6,6 +6,7 @@
 
 #define AGENT_CHANNEL "org.qemu.guest_agent.0"
 #define VNC_FIRST_PORT 5900
+#define SERIAL_PORTS 64 /* more than a virtio-serial bus has */
 
 /* A PCI device of which the definition may say where it is. */
 static gboolean
@@ -75,7 +76,8 @@ add_netdev(VmpLaunch *launch, const VmpDomainInterface *interface, guint index)
 }
 
 static gboolean
-add_interface(VmpLaunch *launch, const VmpDomainInterface *interface, guint index, GError **error)
+add_interface(VmpLaunch *launch, const VmpDomainInterface *interface, guint index,
+              GError **error)
 {
     const char *device = network_device(interface->model);
 
@@ -139,8 +141,8 @@ is_console_of_serial(const VmpDomain *domain, const VmpDomainChardev *chardev)
 {
     const GPtrArray *chardevs = vmp_domain_get_chardevs(domain);
 
-    if (!g_str_equal(chardev->kind, "console")
-        || (chardev->target_type && !g_str_equal(chardev->target_type, "serial")))
+    if (!g_str_equal(chardev->kind, "console") ||
+        (chardev->target_type && !g_str_equal(chardev->target_type, "serial")))
         return FALSE;
     /* libvirt writes the first serial port down a second time, as the console. */
     for (guint i = 0; i < chardevs->len; i++) {
@@ -175,8 +177,8 @@ make_unix(const VmpLaunch *launch, const VmpDomainChardev *chardev)
     g_autofree char *path = socket_path(chardev, launch->host);
     gpointer fd = NULL;
 
-    if (path && launch->host->sockets
-        && g_hash_table_lookup_extended(launch->host->sockets, path, NULL, &fd))
+    if (path && launch->host->sockets &&
+        g_hash_table_lookup_extended(launch->host->sockets, path, NULL, &fd))
         vmp_option_host(option, "fd", "%d", GPOINTER_TO_INT(fd));
     else
         vmp_option_host_text(option, "path", path);
@@ -227,8 +229,8 @@ add_chardev(VmpLaunch *launch, const VmpDomainChardev *chardev, const char *id, 
     else if (g_strcmp0(chardev->type, "null") == 0)
         option = vmp_option_new("-chardev", "null");
     else
-        return VMP_LAUNCH_REFUSE(error, "<%s type='%s'> is not known to vmpoint", chardev->kind,
-                                 chardev->type ? chardev->type : "");
+        return VMP_LAUNCH_REFUSE(error, "<%s type='%s'> is not known to vmpoint",
+                                 chardev->kind, chardev->type ? chardev->type : "");
 
     vmp_option_host(option, "id", "char%s", id);
     vmp_args_take_host(launch->args, option);
@@ -246,16 +248,49 @@ add_isa_port(VmpLaunch *launch, const char *device, const char *id, int port, gu
     vmp_args_take(launch->args, option);
 }
 
+/* Ports that the definition gives are nobody else's. */
+static void
+reserve_serial_ports(VmpLaunch *launch)
+{
+    static const char *const kinds[] = { "console", "channel" };
+
+    /* Port 0 is for a console, in libvirt as in the guest's driver. */
+    launch->serial_ports = 1;
+    for (guint k = 0; k < G_N_ELEMENTS(kinds); k++) {
+        guint count = vmp_domain_get_chardevs(launch->domain)->len;
+        for (guint nth = 0; nth < count; nth++) {
+            guint controller = 0, port = 0;
+            if (vmp_domain_get_serial_port(launch->domain, kinds[k], nth, &controller,
+                                           &port) &&
+                controller == 0 && port < SERIAL_PORTS)
+                launch->serial_ports |= (guint64)1 << port;
+        }
+    }
+}
+
+/* QEMU refuses ports beyond the bus's last. */
+static guint
+take_serial_port(VmpLaunch *launch)
+{
+    guint port = 0;
+
+    while (port < SERIAL_PORTS && (launch->serial_ports & (guint64)1 << port))
+        port++;
+    if (port < SERIAL_PORTS)
+        launch->serial_ports |= (guint64)1 << port;
+    return port;
+}
+
 static void
 add_virtio_port(VmpLaunch *launch, const VmpDomainChardev *chardev, const char *id, guint nth)
 {
     gboolean is_console = g_str_equal(chardev->kind, "console");
-    VmpOption *option = vmp_option_new("-device", is_console ? "virtconsole" : "virtserialport");
+    VmpOption *option =
+        vmp_option_new("-device", is_console ? "virtconsole" : "virtserialport");
     guint controller = 0, port = 0;
 
-    /* Port 0 is for a console, in libvirt as in the guest's driver. */
     if (!vmp_domain_get_serial_port(launch->domain, chardev->kind, nth, &controller, &port))
-        port = ++launch->serial_ports;
+        port = take_serial_port(launch);
     vmp_option_guest(option, "bus", "virtio-serial%u.0", controller);
     vmp_option_guest(option, "nr", "%u", port);
     vmp_option_host(option, "chardev", "char%s", id);
@@ -274,7 +309,8 @@ add_character_device(VmpLaunch *launch, const VmpDomainChardev *chardev, guint n
     if (is_console_of_serial(launch->domain, chardev))
         return TRUE;
     if (g_str_equal(chardev->kind, "channel") && !is_virtio)
-        return VMP_LAUNCH_REFUSE(error, "<channel> with target type '%s' is not known to vmpoint",
+        return VMP_LAUNCH_REFUSE(error,
+                                 "<channel> with target type '%s' is not known to vmpoint",
                                  chardev->target_type ? chardev->target_type : "");
     if (!add_chardev(launch, chardev, id, error))
         return FALSE;
@@ -294,13 +330,15 @@ add_chardevs(VmpLaunch *launch, GError **error)
     static const char *const kinds[] = { "serial", "parallel", "console", "channel" };
     const GPtrArray *chardevs = vmp_domain_get_chardevs(launch->domain);
 
+    if (vmp_launch_needs_virtio_serial(launch->domain))
+        reserve_serial_ports(launch);
     for (guint k = 0; k < G_N_ELEMENTS(kinds); k++) {
         guint nth = 0;
 
         for (guint i = 0; i < chardevs->len; i++) {
             const VmpDomainChardev *chardev = g_ptr_array_index(chardevs, i);
-            if (g_str_equal(chardev->kind, kinds[k])
-                && !add_character_device(launch, chardev, nth++, error))
+            if (g_str_equal(chardev->kind, kinds[k]) &&
+                !add_character_device(launch, chardev, nth++, error))
                 return FALSE;
         }
     }
@@ -329,8 +367,8 @@ add_vnc_password(VmpLaunch *launch, VmpOption *option)
     VmpOption *secret = vmp_option_new("-object", "secret");
 
     vmp_option_host(secret, "id", "vnc-password");
-    vmp_option_host(secret, "file", "%s", launch->host->password_path
-                                              ? launch->host->password_path : "");
+    vmp_option_host(secret, "file", "%s",
+                    launch->host->password_path ? launch->host->password_path : "");
     vmp_args_take_host(launch->args, secret);
     vmp_option_host(option, "password-secret", "vnc-password");
 }
@@ -341,8 +379,9 @@ add_vnc(VmpLaunch *launch, const VmpDomainGraphics *graphics, GError **error)
     g_autofree char *place = NULL;
 
     if (!graphics->socket && !graphics->autoport && graphics->port < VNC_FIRST_PORT)
-        return vmp_fail(error, VMP_ERROR_INVALID, "<graphics port='%d'>: VNC's ports begin at %d",
-                        graphics->port, VNC_FIRST_PORT);
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "<graphics port='%d'>: VNC's ports begin at %d", graphics->port,
+                        VNC_FIRST_PORT);
 
     if (graphics->socket)
         place = g_strconcat("unix:", graphics->socket, NULL);
@@ -429,8 +468,8 @@ add_videos(VmpLaunch *launch, GError **error)
             return FALSE;
     }
     /* As libvirt: whoever has a screen has a card. */
-    return videos->len > 0 || vmp_domain_get_graphics(launch->domain)->len == 0
-           || add_video(launch, "vga", 0, error);
+    return videos->len > 0 || vmp_domain_get_graphics(launch->domain)->len == 0 ||
+           add_video(launch, "vga", 0, error);
 }
 
 gboolean
@@ -457,8 +496,8 @@ add_input(VmpLaunch *launch, const char *input, guint nth, GError **error)
     static const struct {
         const char *input, *device;
     } devices[] = {
-        { "usb:tablet", "usb-tablet" },        { "usb:mouse", "usb-mouse" },
-        { "usb:keyboard", "usb-kbd" },         { "virtio:tablet", "virtio-tablet-pci" },
+        { "usb:tablet", "usb-tablet" },         { "usb:mouse", "usb-mouse" },
+        { "usb:keyboard", "usb-kbd" },          { "virtio:tablet", "virtio-tablet-pci" },
         { "virtio:mouse", "virtio-mouse-pci" }, { "virtio:keyboard", "virtio-keyboard-pci" },
     };
 
@@ -521,7 +560,8 @@ add_balloon(VmpLaunch *launch, GError **error)
     if (g_strcmp0(model, "none") == 0)
         return TRUE;
     if (model && !g_str_equal(model, "virtio"))
-        return VMP_LAUNCH_REFUSE(error, "<memballoon model='%s'> is not known to vmpoint", model);
+        return VMP_LAUNCH_REFUSE(error, "<memballoon model='%s'> is not known to vmpoint",
+                                 model);
     VmpOption *option = vmp_option_new("-device", "virtio-balloon-pci");
     vmp_option_host(option, "id", "balloon0");
     return add_pci_device(launch, option, "memballoon", 0, error);
@@ -562,8 +602,8 @@ add_watchdog(VmpLaunch *launch, GError **error)
 gboolean
 vmp_launch_add_devices(VmpLaunch *launch, GError **error)
 {
-    return add_interfaces(launch, error) && add_chardevs(launch, error)
-           && add_graphics(launch, error) && add_videos(launch, error)
-           && add_inputs(launch, error) && add_rngs(launch, error)
-           && add_balloon(launch, error) && add_watchdog(launch, error);
+    return add_interfaces(launch, error) && add_chardevs(launch, error) &&
+           add_graphics(launch, error) && add_videos(launch, error) &&
+           add_inputs(launch, error) && add_rngs(launch, error) &&
+           add_balloon(launch, error) && add_watchdog(launch, error);
 }

@@ -16,7 +16,8 @@ target_number(const char *target)
 {
     guint number = 0;
 
-    for (const char *letter = target + MIN(strlen(target), 2); g_ascii_islower(*letter); letter++)
+    for (const char *letter = target + MIN(strlen(target), 2); g_ascii_islower(*letter);
+         letter++)
         number = number * 26 + (guint)(*letter - 'a') + 1;
     return number ? number - 1 : 0;
 }
@@ -61,10 +62,8 @@ static const struct {
     const char *name;
     gboolean direct, no_flush, write_cache;
 } cache_modes[] = {
-    { "none", TRUE, FALSE, TRUE },
-    { "writeback", FALSE, FALSE, TRUE },
-    { "writethrough", FALSE, FALSE, FALSE },
-    { "directsync", TRUE, FALSE, FALSE },
+    { "none", TRUE, FALSE, TRUE },           { "writeback", FALSE, FALSE, TRUE },
+    { "writethrough", FALSE, FALSE, FALSE }, { "directsync", TRUE, FALSE, FALSE },
     { "unsafe", FALSE, TRUE, TRUE },
 };
 
@@ -106,8 +105,8 @@ VmpJson *
 vmp_launch_disk_storage(const VmpDomainDisk *disk)
 {
     g_autofree char *node = g_strconcat(disk->target, "-storage", NULL);
-    VmpJson *options = vmp_qmp_options_file(node, disk->source,
-                                            disk->type == VMP_STORAGE_BLOCK, FALSE);
+    VmpJson *options =
+        vmp_qmp_options_file(node, disk->source, disk->type == VMP_STORAGE_BLOCK, FALSE);
 
     /* The format above it decides; as soon as it is only read from, so is the file. */
     vmp_json_add(options, "b:auto-read-only", TRUE, "s:discard", "unmap", "S:aio",
@@ -121,9 +120,8 @@ vmp_launch_disk_format(const VmpDomainDisk *disk)
 {
     g_autofree char *node = g_strconcat(disk->target, "-format", NULL);
     g_autofree char *storage = g_strconcat(disk->target, "-storage", NULL);
-    VmpJson *options =
-        vmp_qmp_options_format(node, disk->driver, storage, NULL,
-                               vmp_launch_disk_is_read_only(disk));
+    VmpJson *options = vmp_qmp_options_format(node, disk->driver, storage, NULL,
+                                              vmp_launch_disk_is_read_only(disk));
 
     vmp_json_add(options, "S:discard", said(disk->discard), "S:detect-zeroes",
                  said(disk->detect_zeroes), NULL);
@@ -148,22 +146,21 @@ add_nodes(VmpLaunch *launch, const VmpDomainDisk *disk)
 static gboolean
 check_source(const VmpDomainDisk *disk, GError **error)
 {
-    if (disk->type != VMP_STORAGE_FILE && disk->type != VMP_STORAGE_BLOCK
-        && disk->type != VMP_STORAGE_NONE)
+    if (disk->type != VMP_STORAGE_FILE && disk->type != VMP_STORAGE_BLOCK &&
+        disk->type != VMP_STORAGE_NONE)
         return VMP_LAUNCH_REFUSE(error, "disk %s: <disk type='%s'> is not known to vmpoint",
                                  disk->target, vmp_storage_type_name(disk->type));
     if (disk->transient)
         return VMP_LAUNCH_REFUSE(error, "disk %s: <transient> is not known to vmpoint",
                                  disk->target);
     if (strlen(disk->target) > TARGET_MAX)
-        return vmp_fail(error, VMP_ERROR_INVALID, "disk %s: the target's name is too long for "
-                        "QEMU", disk->target);
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "disk %s: the target's name is too long for "
+                        "QEMU",
+                        disk->target);
     if (disk->cache && find_cache_mode(disk) < 0 && said(disk->cache))
         return vmp_fail(error, VMP_ERROR_INVALID, "disk %s: there is no cache mode '%s'",
                         disk->target, disk->cache);
-    if (!disk->source
-        && (g_str_equal(disk->device, "disk") || g_str_equal(disk->device, "lun")))
-        return vmp_fail(error, VMP_ERROR_INVALID, "disk %s has no source", disk->target);
     return TRUE;
 }
 
@@ -231,7 +228,8 @@ add_common(VmpLaunch *launch, VmpOption *option, const VmpDomainDisk *disk)
         vmp_option_host(option, "drive", "%s-format", disk->target);
     vmp_option_host(option, "id", "%s", vmp_launch_disk_id(disk));
     if (!is_floppy)
-        vmp_launch_add_boot_index(launch, option, "bootindex", boot_kind(disk), disk->boot_order);
+        vmp_launch_add_boot_index(launch, option, "bootindex", boot_kind(disk),
+                                  disk->boot_order);
     vmp_option_guest_uint(option, "logical_block_size", disk->logical_block_size);
     vmp_option_guest_uint(option, "physical_block_size", disk->physical_block_size);
     if (disk->shareable)
@@ -292,8 +290,8 @@ add_scsi(VmpLaunch *launch, const VmpDomainDisk *disk, GError **error)
     gboolean is_lsi = g_strcmp0(controller, "lsi") == 0;
 
     if (g_str_equal(disk->device, "floppy") || (is_lsi && place.target > 0))
-        return VMP_LAUNCH_REFUSE(error, "disk %s: there is no such place on its SCSI controller",
-                                 disk->target);
+        return VMP_LAUNCH_REFUSE(
+            error, "disk %s: there is no such place on its SCSI controller", disk->target);
 
     VmpOption *option = vmp_option_new("-device", scsi_device(disk));
     vmp_option_guest(option, "bus", "scsi%u.0", place.controller);

@@ -30,7 +30,8 @@ add_accelerator(VmpLaunch *launch, GError **error)
     const char *type = vmp_domain_get_type(launch->domain);
 
     if (!g_str_equal(type, "qemu") && !g_str_equal(type, "kvm"))
-        return VMP_LAUNCH_REFUSE(error, "<domain type='%s'>: vmpoint runs 'qemu' and 'kvm'", type);
+        return VMP_LAUNCH_REFUSE(error, "<domain type='%s'>: vmpoint runs 'qemu' and 'kvm'",
+                                 type);
     vmp_args_add_guest(launch->args, "-accel", is_kvm(launch) ? "kvm" : "tcg");
     return TRUE;
 }
@@ -75,13 +76,13 @@ add_firmware(VmpLaunch *launch, VmpOption *machine, GError **error)
     }
 
     if (loader)
-        add_flash(launch, "pflash0", os->loader_format ? os->loader_format : host->loader_format,
-                  loader, TRUE);
+        add_flash(launch, "pflash0",
+                  os->loader_format ? os->loader_format : host->loader_format, loader, TRUE);
     vmp_option_guest(machine, "pflash0", "pflash0-format");
     if (nvram || os->firmware) {
         if (nvram)
-            add_flash(launch, "pflash1", os->nvram_format ? os->nvram_format : host->nvram_format,
-                      nvram, FALSE);
+            add_flash(launch, "pflash1",
+                      os->nvram_format ? os->nvram_format : host->nvram_format, nvram, FALSE);
         vmp_option_guest(machine, "pflash1", "pflash1-format");
     }
     return TRUE;
@@ -166,8 +167,8 @@ add_cpu(VmpLaunch *launch, GError **error)
     return TRUE;
 }
 
-static gboolean
-add_smp(VmpLaunch *launch, GError **error)
+static void
+add_smp(VmpLaunch *launch)
 {
     const VmpDomainCpu *cpu = vmp_domain_get_cpu(launch->domain);
     guint maximum = vmp_domain_get_vcpus(launch->domain);
@@ -176,11 +177,6 @@ add_smp(VmpLaunch *launch, GError **error)
     /* Without a topology each CPU is a socket, in libvirt; QEMU has changed its mind. */
     guint sockets = has_topology ? MAX(cpu->sockets, 1) : maximum;
     guint dies = MAX(cpu->dies, 1), cores = MAX(cpu->cores, 1), threads = MAX(cpu->threads, 1);
-
-    if ((guint64)sockets * dies * cores * threads != maximum)
-        return vmp_fail(error, VMP_ERROR_INVALID,
-                        "<topology> has %u sockets of %u dies of %u cores of %u threads, which "
-                        "are not %u CPUs", sockets, dies, cores, threads, maximum);
 
     g_autofree char *count = g_strdup_printf("%u", current);
     VmpOption *smp = vmp_option_new("-smp", count);
@@ -192,7 +188,6 @@ add_smp(VmpLaunch *launch, GError **error)
     vmp_option_guest(smp, "cores", "%u", cores);
     vmp_option_guest(smp, "threads", "%u", threads);
     vmp_args_take(launch->args, smp);
-    return TRUE;
 }
 
 static void
@@ -250,8 +245,10 @@ add_rtc(VmpLaunch *launch, GError **error)
     const VmpDomainTimer *rtc = find_timer(launch, "rtc");
 
     if (!g_str_equal(offset, "utc") && !g_str_equal(offset, "localtime"))
-        return VMP_LAUNCH_REFUSE(error, "<clock offset='%s'>: vmpoint knows 'utc' and "
-                                 "'localtime'", offset);
+        return VMP_LAUNCH_REFUSE(error,
+                                 "<clock offset='%s'>: vmpoint knows 'utc' and "
+                                 "'localtime'",
+                                 offset);
 
     VmpOption *option = vmp_option_new("-rtc", "");
     vmp_option_host(option, "base", "%s", offset);
@@ -273,9 +270,9 @@ add_clock(VmpLaunch *launch, GError **error)
     if (!check_timers(launch, error) || !add_rtc(launch, error))
         return FALSE;
     /* The policy is the kernel's PIT's; TCG's own has none. */
-    if (pit && is_kvm(launch)
-        && (g_strcmp0(pit->tickpolicy, "delay") == 0
-            || g_strcmp0(pit->tickpolicy, "discard") == 0)) {
+    if (pit && is_kvm(launch) &&
+        (g_strcmp0(pit->tickpolicy, "delay") == 0 ||
+         g_strcmp0(pit->tickpolicy, "discard") == 0)) {
         g_autofree char *policy =
             g_strconcat("kvm-pit.lost_tick_policy=", pit->tickpolicy, NULL);
         vmp_args_add_host(launch->args, "-global", policy);
@@ -295,13 +292,17 @@ add_actions(VmpLaunch *launch, GError **error)
     if (g_str_equal(poweroff, "preserve"))
         vmp_args_add_host(launch->args, "-action", "shutdown=pause");
     else if (!g_str_equal(poweroff, "destroy"))
-        return VMP_LAUNCH_REFUSE(error, "<on_poweroff>%s</on_poweroff>: QEMU knows 'destroy' "
-                                 "and 'preserve'", poweroff);
+        return VMP_LAUNCH_REFUSE(error,
+                                 "<on_poweroff>%s</on_poweroff>: QEMU knows 'destroy' "
+                                 "and 'preserve'",
+                                 poweroff);
     if (g_str_equal(reboot, "destroy"))
         vmp_args_add_host(launch->args, "-action", "reboot=shutdown");
     else if (!g_str_equal(reboot, "restart"))
-        return VMP_LAUNCH_REFUSE(error, "<on_reboot>%s</on_reboot>: QEMU knows 'restart' and "
-                                 "'destroy'", reboot);
+        return VMP_LAUNCH_REFUSE(error,
+                                 "<on_reboot>%s</on_reboot>: QEMU knows 'restart' and "
+                                 "'destroy'",
+                                 reboot);
     /* Other words would act on a panic device, which vmpoint does not give. */
     if (g_str_equal(crash, "preserve"))
         vmp_args_add_host(launch->args, "-action", "panic=pause");
@@ -397,18 +398,18 @@ check_architecture(const VmpLaunch *launch, GError **error)
 
     if (!arch || g_str_equal(arch, "x86_64") || g_str_equal(arch, "i686"))
         return TRUE;
-    return VMP_LAUNCH_REFUSE(error, "<type arch='%s'>: vmpoint starts x86 machines only", arch);
+    return VMP_LAUNCH_REFUSE(error, "<type arch='%s'>: vmpoint starts x86 machines only",
+                             arch);
 }
 
 gboolean
 vmp_launch_add_machine(VmpLaunch *launch, GError **error)
 {
-    if (!check_architecture(launch, error) || !add_accelerator(launch, error)
-        || !add_machine_type(launch, error) || !add_cpu(launch, error))
+    if (!check_architecture(launch, error) || !add_accelerator(launch, error) ||
+        !add_machine_type(launch, error) || !add_cpu(launch, error))
         return FALSE;
     add_memory(launch);
-    if (!add_smp(launch, error))
-        return FALSE;
+    add_smp(launch);
     add_identity(launch);
     if (!add_clock(launch, error) || !add_actions(launch, error))
         return FALSE;

@@ -63,8 +63,9 @@ add_end(VmpLaunch *launch)
 
     if (launch->host->incoming)
         vmp_args_add_host(launch->args, "-incoming", "defer");
-    vmp_args_add_host(launch->args, "-sandbox",
-                      "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+    vmp_args_add_host(
+        launch->args, "-sandbox",
+        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
     for (guint i = 0; given && i < given->len; i++)
         vmp_args_add_host(launch->args, g_ptr_array_index(given, i), NULL);
 }
@@ -76,10 +77,10 @@ static gboolean
 is_host_option(const char *flag)
 {
     static const char *const host_options[] = {
-        "-qmp", "-qmp-pretty", "-monitor", "-mon", "-chardev", "-trace", "-D", "-d", "-msg",
-        "-sandbox", "-name", "-pidfile", "-gdb", "-s", "-netdev", "-blockdev", "-object",
-        "-add-fd", "-overcommit", "-L", "-vnc", "-display", "-spice", "-k", "-action",
-        "-no-shutdown", "-runas", "-chroot",
+        "-qmp",     "-qmp-pretty", "-monitor", "-mon",    "-chardev",     "-trace", "-D",
+        "-d",       "-msg",        "-sandbox", "-name",   "-pidfile",     "-gdb",   "-s",
+        "-netdev",  "-blockdev",   "-object",  "-add-fd", "-overcommit",  "-L",     "-vnc",
+        "-display", "-spice",      "-k",       "-action", "-no-shutdown", "-runas", "-chroot",
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(host_options); i++) {
@@ -123,8 +124,25 @@ check_known(const VmpDomain *domain, GError **error)
     for (guint i = 0; i < unknown->len; i++)
         g_string_append_printf(names, "%s%s", i ? "; " : "",
                                (const char *)g_ptr_array_index(unknown, i));
-    return VMP_LAUNCH_REFUSE(error, "cannot be started by vmpoint: its definition has what "
-                             "vmpoint cannot give: %s", names->str);
+    return VMP_LAUNCH_REFUSE(error,
+                             "cannot be started by vmpoint: its definition has what "
+                             "vmpoint cannot give: %s",
+                             names->str);
+}
+
+/* A QEMU that goes into the background by itself is none that we started. */
+static gboolean
+check_commandline(const VmpDomain *domain, GError **error)
+{
+    const GPtrArray *given = vmp_domain_get_qemu_args(domain);
+
+    for (guint i = 0; given && i < given->len; i++) {
+        const char *flag = g_ptr_array_index(given, i);
+        if (g_str_has_suffix(flag, "-daemonize"))
+            return VMP_LAUNCH_REFUSE(error, "<qemu:arg value='%s'> cannot be given by vmpoint",
+                                     flag);
+    }
+    return TRUE;
 }
 
 static gboolean
@@ -138,11 +156,12 @@ build(VmpLaunch *launch, GError **error)
     launch->pci_used = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     launch->pci_multi = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
-    if (!check_known(launch->domain, error) || !vmp_launch_reserve_addresses(launch, error))
+    if (!check_known(launch->domain, error) || !check_commandline(launch->domain, error) ||
+        !vmp_launch_reserve_addresses(launch, error))
         return FALSE;
     add_frame(launch);
-    if (!vmp_launch_add_machine(launch, error) || !vmp_launch_add_controllers(launch, error)
-        || !vmp_launch_add_disks(launch, error) || !vmp_launch_add_devices(launch, error))
+    if (!vmp_launch_add_machine(launch, error) || !vmp_launch_add_controllers(launch, error) ||
+        !vmp_launch_add_disks(launch, error) || !vmp_launch_add_devices(launch, error))
         return FALSE;
     add_end(launch);
     add_guest_commandline(launch);
@@ -205,6 +224,32 @@ find_difference(char **a, char **b, const char **only_a, const char **only_b)
     }
 }
 
+/* @domain's text with the same image in every disk. */
+static char *
+text_without_images(const VmpDomain *domain)
+{
+    g_autoptr(VmpDomain) copy = vmp_domain_copy(domain);
+    const GPtrArray *disks = vmp_domain_get_disks(domain);
+
+    for (guint i = 0; i < disks->len; i++) {
+        const VmpDomainDisk *disk = g_ptr_array_index(disks, i);
+        if (disk->source && !vmp_domain_set_disk_source(copy, disk->target, "/", "raw", NULL))
+            return NULL;
+    }
+    return vmp_domain_format(copy, VMP_DOMAIN_FORMAT_SECURE);
+}
+
+/* For definitions that vmpoint cannot launch, of attached machines say: they are the same if
+ * nothing but images differs. */
+static gboolean
+same_text(const VmpDomain *a, const VmpDomain *b)
+{
+    g_autofree char *text_a = text_without_images(a);
+    g_autofree char *text_b = text_without_images(b);
+
+    return text_a && g_strcmp0(text_a, text_b) == 0;
+}
+
 gboolean
 vmp_launch_same_abi(const VmpDomain *a, const VmpDomain *b, char **difference)
 {
@@ -215,7 +260,7 @@ vmp_launch_same_abi(const VmpDomain *a, const VmpDomain *b, char **difference)
 
     if (words_a && words_b)
         find_difference(words_a, words_b, &only_a, &only_b);
-    if (words_b && !only_a && !only_b)
+    if (words_b ? !only_a && !only_b : same_text(a, b))
         return TRUE;
 
     if (difference && failure)

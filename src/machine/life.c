@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/process.h"
 #include "machine/firmware.h"
 #include "machine/machine-private.h"
@@ -27,6 +28,30 @@ send_command(VmpMachine *machine, VmpQmpCommand *command /* taken */, GError **e
     return reply != NULL;
 }
 
+/* ---- the guest's first step ---- */
+
+/* The guest is to give back what is above <currentMemory>, as soon as it can. */
+static gboolean
+inflate_balloon(VmpMachine *machine, const VmpDomain *definition, GError **error)
+{
+    guint64 current = vmp_domain_get_current_memory(definition);
+    const char *model = vmp_domain_get_memballoon(definition);
+
+    if (current >= vmp_domain_get_memory(definition) || g_strcmp0(model, "none") == 0)
+        return TRUE;
+    return send_command(machine, vmp_qmp_balloon(current), error);
+}
+
+/* A crash of ours before this leaves a guest that waits; a crash in it one that the next
+ * command lets run. */
+static gboolean
+let_run(VmpMachine *machine, const VmpDomain *definition, GError **error)
+{
+    return inflate_balloon(machine, definition, error) &&
+           send_command(machine, vmp_qmp_cont(), error) && vmp_fault("qemu-runs", error) &&
+           vmp_instance_note_started(machine->instance, error);
+}
+
 /* ---- what a CHANGE finds ---- */
 
 static gboolean
@@ -40,10 +65,31 @@ discard_instance(VmpMachine *machine, GError **error)
     return TRUE;
 }
 
+/* A start whose vmpoint died when all was done but the word to run. */
+static void
+finish_start(VmpMachine *machine)
+{
+    g_autoptr(GError) failure = NULL;
+    const VmpDomain *definition = vmp_machine_get_active(machine, &failure);
+    g_autofree char *status = definition ? vmp_machine_ask_status(machine, &failure) : NULL;
+
+    /* Nothing but a start leaves a QEMU in that state. */
+    if (g_strcmp0(status, "prelaunch") == 0 && let_run(machine, definition, &failure))
+        vmp_operation_note(machine->operation, "domain %s: finished its start",
+                           machine->row->name);
+    else if (status && !failure)
+        vmp_instance_note_started(machine->instance, &failure);
+    /* What cannot be asked can still be ended. */
+    if (failure)
+        vmp_operation_note(machine->operation, "%s", failure->message);
+}
+
 static gboolean
 settle_own(VmpMachine *machine, GError **error)
 {
     if (machine->instance && vmp_instance_is_alive(machine->instance)) {
+        if (machine->row->active != 0 && machine->instance->starting)
+            finish_start(machine);
         if (machine->row->active != 0)
             return TRUE;
         vmp_operation_note(machine->operation,
@@ -70,6 +116,7 @@ vmp_machine_settle(VmpMachine *machine, GError **error)
     } else if (!machine->listens && !vmp_machine_mark_off(machine, "unknown", error)) {
         return FALSE;
     }
+    vmp_instance_sweep(machine->host, machine->row->uuid);
 
     if (machine->row->id == 0)
         return vmp_fail(error, VMP_ERROR_NOT_FOUND,
@@ -80,18 +127,6 @@ vmp_machine_settle(VmpMachine *machine, GError **error)
 }
 
 /* ---- starting ---- */
-
-/* The guest is to give back what is above <currentMemory>, as soon as it can. */
-static gboolean
-inflate_balloon(VmpMachine *machine, const VmpDomain *definition, GError **error)
-{
-    guint64 current = vmp_domain_get_current_memory(definition);
-    const char *model = vmp_domain_get_memballoon(definition);
-
-    if (current >= vmp_domain_get_memory(definition) || g_strcmp0(model, "none") == 0)
-        return TRUE;
-    return send_command(machine, vmp_qmp_balloon(current), error);
-}
 
 /* The new QEMU is there, stopped.  From here on a failure must end it again. */
 static gboolean
@@ -104,8 +139,9 @@ set_off(VmpMachine *machine, const VmpDomain *definition, VmpStartFlags flags, G
                              paused ? VMP_STATE_PAUSED : VMP_STATE_RUNNING,
                              paused ? "user" : "booted", error))
         return FALSE;
-    return inflate_balloon(machine, definition, error)
-           && (paused || send_command(machine, vmp_qmp_cont(), error));
+    return vmp_fault("qemu-marked-on", error) &&
+           (paused ? inflate_balloon(machine, definition, error)
+                   : let_run(machine, definition, error));
 }
 
 static void
@@ -119,15 +155,21 @@ undo_start(VmpMachine *machine)
 
 /* Makes a QEMU that waits, stopped, with all that the definition has. */
 static gboolean
-make_ready(VmpMachine *machine, const VmpDomain *definition, VmpStartFlags flags, GError **error)
+make_ready(VmpMachine *machine, const VmpDomain *definition, VmpStartFlags flags,
+           GError **error)
 {
     VMP_ERROR_CONTEXT(error, "domain %s", machine->row->name);
     g_auto(VmpFirmware) firmware = { 0 };
     g_autoptr(VmpQmpClient) monitor = NULL;
 
-    if (!vmp_firmware_prepare(machine, definition, flags & VMP_START_RESET_NVRAM, &firmware, error))
+    if (!vmp_firmware_prepare(machine, definition, flags & VMP_START_RESET_NVRAM, &firmware,
+                              error))
         return FALSE;
-    VmpInstanceSpec spec = { .definition = definition, .firmware = &firmware };
+    VmpInstanceSpec spec = {
+        .definition = definition,
+        .firmware = &firmware,
+        .starting = !(flags & VMP_START_PAUSED),
+    };
     VmpInstance *instance =
         vmp_instance_start(machine->host, machine->row->uuid, VMP_INSTANCE_MACHINE, &spec,
                            &monitor, vmp_machine_get_cancellable(machine), error);
@@ -190,7 +232,7 @@ quit(VmpMachine *machine, GError **error)
     g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, &failure);
 
     /* One that hangs up instead of answering has done what it was asked. */
-    if (failure && !vmp_error_is(failure, VMP_ERROR_DISCONNECTED)) {
+    if (!reply && !vmp_error_is(failure, VMP_ERROR_DISCONNECTED)) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
     }
@@ -204,8 +246,10 @@ end_attached(VmpMachine *machine, GError **error)
     if (!quit(machine, error))
         return FALSE;
     if (vmp_machine_is_on(machine))
-        return vmp_fail(error, VMP_ERROR_TIMED_OUT, "domain %s: QEMU did not end; it is not "
-                        "vmpoint's to kill", machine->row->name);
+        return vmp_fail(error, VMP_ERROR_TIMED_OUT,
+                        "domain %s: QEMU did not end; it is not "
+                        "vmpoint's to kill",
+                        machine->row->name);
     return TRUE;
 }
 
@@ -218,8 +262,10 @@ end_gracefully(VmpMachine *machine, GError **error)
     vmp_process_kill(process->pid, process->start_time, SIGTERM);
     if (vmp_process_wait_gone(process->pid, process->start_time, QUIT_TIMEOUT_MS))
         return TRUE;
-    return vmp_fail(error, VMP_ERROR_TIMED_OUT, "domain %s: QEMU (pid %d) was asked to end and "
-                    "does not", machine->row->name, (int)process->pid);
+    return vmp_fail(error, VMP_ERROR_TIMED_OUT,
+                    "domain %s: QEMU (pid %d) was asked to end and "
+                    "does not",
+                    machine->row->name, (int)process->pid);
 }
 
 static gboolean
@@ -229,30 +275,33 @@ end_own(VmpMachine *machine, VmpDestroyFlags flags, GError **error)
     gboolean killed = FALSE;
 
     /* Why it does not answer does not matter: there are other ways. */
-    if (quit(machine, NULL)
-        && vmp_process_wait_gone(process->pid, process->start_time, QUIT_TIMEOUT_MS))
+    if (quit(machine, NULL) &&
+        vmp_process_wait_gone(process->pid, process->start_time, QUIT_TIMEOUT_MS))
         return TRUE;
     if (flags & VMP_DESTROY_GRACEFUL)
         return end_gracefully(machine, error);
 
     if (!vmp_instance_kill(machine->instance, QUIT_TIMEOUT_MS, &killed))
-        return vmp_fail(error, VMP_ERROR_TIMED_OUT, "domain %s: QEMU (pid %d) outlives SIGKILL: "
-                        "it hangs in the kernel", machine->row->name, (int)process->pid);
+        return vmp_fail(error, VMP_ERROR_TIMED_OUT,
+                        "domain %s: QEMU (pid %d) outlives SIGKILL: "
+                        "it hangs in the kernel",
+                        machine->row->name, (int)process->pid);
     if (killed)
-        vmp_operation_warn(machine->operation,
-                           "domain %s: QEMU did not answer and was killed; bitmaps of its disks "
-                           "are inconsistent now",
-                           machine->row->name);
+        vmp_operation_warn(
+            machine->operation,
+            "domain %s: QEMU did not answer and was killed; bitmaps of its disks "
+            "are inconsistent now",
+            machine->row->name);
     return TRUE;
 }
 
 gboolean
 vmp_machine_end_process(VmpMachine *machine, VmpDestroyFlags flags, GError **error)
 {
-    gboolean ended = machine->row->qmp_path ? end_attached(machine, error)
-                                            : end_own(machine, flags, error);
+    gboolean ended =
+        machine->row->qmp_path ? end_attached(machine, error) : end_own(machine, flags, error);
 
-    if (!ended)
+    if (!ended || !vmp_fault("qemu-ended", error))
         return FALSE;
     vmp_machine_hang_up(machine);
     machine->listens = FALSE;
@@ -265,9 +314,10 @@ vmp_machine_end_process(VmpMachine *machine, VmpDestroyFlags flags, GError **err
 gboolean
 vmp_machine_destroy(VmpMachine *machine, VmpDestroyFlags flags, GError **error)
 {
-    return vmp_machine_require_on(machine, error)
-           && vmp_machine_end_process(machine, flags, error)
-           && vmp_machine_mark_off(machine, "destroyed", error);
+    return vmp_machine_require_on(machine, error) &&
+           vmp_machine_end_process(machine, flags, error) &&
+           vmp_fault("qemu-cleared", error) &&
+           vmp_machine_mark_off(machine, "destroyed", error);
 }
 
 /* ---- in between ---- */
@@ -275,8 +325,8 @@ vmp_machine_destroy(VmpMachine *machine, VmpDestroyFlags flags, GError **error)
 gboolean
 vmp_machine_shutdown(VmpMachine *machine, GError **error)
 {
-    return vmp_machine_require_on(machine, error)
-           && send_command(machine, vmp_qmp_system_powerdown(), error);
+    return vmp_machine_require_on(machine, error) &&
+           send_command(machine, vmp_qmp_system_powerdown(), error);
 }
 
 gboolean
@@ -284,13 +334,13 @@ vmp_machine_suspend(VmpMachine *machine, GError **error)
 {
     VmpState state;
 
-    if (!vmp_machine_require_on(machine, error)
-        || !vmp_machine_query_state(machine, &state, NULL, error))
+    if (!vmp_machine_require_on(machine, error) ||
+        !vmp_machine_query_state(machine, &state, NULL, error))
         return FALSE;
     if (state == VMP_STATE_PAUSED)
         return TRUE;
-    return send_command(machine, vmp_qmp_stop(), error)
-           && vmp_machine_mark_state(machine, VMP_STATE_PAUSED, "user", error);
+    return send_command(machine, vmp_qmp_stop(), error) &&
+           vmp_machine_mark_state(machine, VMP_STATE_PAUSED, "user", error);
 }
 
 gboolean
@@ -298,19 +348,21 @@ vmp_machine_resume(VmpMachine *machine, GError **error)
 {
     VmpState state;
 
-    if (!vmp_machine_require_on(machine, error)
-        || !vmp_machine_query_state(machine, &state, NULL, error))
+    if (!vmp_machine_require_on(machine, error) ||
+        !vmp_machine_query_state(machine, &state, NULL, error))
         return FALSE;
     if (state != VMP_STATE_PAUSED)
-        return vmp_fail(error, VMP_ERROR_FAILED, "domain %s is %s: only a paused one can be "
-                        "resumed", machine->row->name, vmp_state_name(state));
-    return send_command(machine, vmp_qmp_cont(), error)
-           && vmp_machine_mark_state(machine, VMP_STATE_RUNNING, "unpaused", error);
+        return vmp_fail(error, VMP_ERROR_FAILED,
+                        "domain %s is %s: only a paused one can be "
+                        "resumed",
+                        machine->row->name, vmp_state_name(state));
+    return send_command(machine, vmp_qmp_cont(), error) &&
+           vmp_machine_mark_state(machine, VMP_STATE_RUNNING, "unpaused", error);
 }
 
 gboolean
 vmp_machine_reset(VmpMachine *machine, GError **error)
 {
-    return vmp_machine_require_on(machine, error)
-           && send_command(machine, vmp_qmp_system_reset(), error);
+    return vmp_machine_require_on(machine, error) &&
+           send_command(machine, vmp_qmp_system_reset(), error);
 }

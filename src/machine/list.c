@@ -41,19 +41,30 @@ vmp_domain_block_free(VmpDomainBlock *block)
 static guint
 count_points(VmpMachine *machine, VmpPointKind kind)
 {
-    g_autoptr(GPtrArray) points =
-        vmp_store_list_points(machine->host->store, machine->row->id, kind, FALSE, NULL);
+    gint64 count =
+        vmp_store_count_points(machine->host->store, machine->row->id, kind, NULL);
 
-    return points ? points->len : 0;
+    return (guint)MAX(count, 0);
 }
 
-/* All but the state. */
+/* What only the definition tells; one that cannot be read does not hide the domain. */
+static void
+add_details(VmpMachine *machine, VmpDomainInfo *info)
+{
+    const VmpDomain *definition = vmp_machine_get_definition(machine, NULL);
+
+    if (!definition)
+        return;
+    info->max_memory = vmp_domain_get_memory(definition);
+    info->used_memory = vmp_domain_get_current_memory(definition);
+    info->vcpus = vmp_domain_get_current_vcpus(definition);
+}
+
+/* All but the state and the details. */
 static VmpDomainInfo *
 describe(VmpMachine *machine)
 {
     VmpDomainInfo *info = g_new0(VmpDomainInfo, 1);
-    /* A definition that cannot be read does not hide the domain. */
-    const VmpDomain *definition = vmp_machine_get_definition(machine, NULL);
     gboolean is_on = vmp_machine_is_on(machine);
 
     info->name = g_strdup(machine->row->name);
@@ -64,11 +75,6 @@ describe(VmpMachine *machine)
     info->snapshots = count_points(machine, VMP_POINT_SNAPSHOT);
     info->checkpoints = count_points(machine, VMP_POINT_CHECKPOINT);
     info->os_type = g_strdup("hvm");
-    if (definition) {
-        info->max_memory = vmp_domain_get_memory(definition);
-        info->used_memory = vmp_domain_get_current_memory(definition);
-        info->vcpus = vmp_domain_get_current_vcpus(definition);
-    }
     return info;
 }
 
@@ -81,6 +87,7 @@ vmp_machine_info(VmpMachine *machine, GError **error)
         return NULL;
     VmpDomainInfo *info = describe(machine);
     info->state = state;
+    add_details(machine, info);
     return info;
 }
 
@@ -137,9 +144,12 @@ ask_all(GPtrArray *questions, GError **error)
 }
 
 static VmpDomainInfo *
-begin_info(VmpMachine *machine, GPtrArray *questions)
+begin_info(VmpMachine *machine, VmpListFlags flags, GPtrArray *questions)
 {
     VmpDomainInfo *info = describe(machine);
+
+    if (flags & VMP_LIST_DETAILS)
+        add_details(machine, info);
 
     info->state = VMP_STATE_SHUTOFF;
     if (vmp_machine_is_on(machine)) {
@@ -174,7 +184,7 @@ vmp_machine_list(VmpHost *host, VmpListFlags flags, GError **error)
         g_autoptr(VmpMachine) machine =
             vmp_machine_open(host, row->uuid, VMP_MACHINE_READ, NULL, NULL);
         if (machine)
-            g_ptr_array_add(infos, begin_info(machine, questions));
+            g_ptr_array_add(infos, begin_info(machine, flags, questions));
     }
     if (!rows || !ask_all(questions, error))
         return NULL;
@@ -195,8 +205,8 @@ describe_disk(const VmpDomainDisk *disk)
 
     block->target = g_strdup(disk->target);
     /* An empty drive is a file that is not there, to libvirt. */
-    block->type = g_strdup(disk->type == VMP_STORAGE_NONE ? "file"
-                                                          : vmp_storage_type_name(disk->type));
+    block->type =
+        g_strdup(disk->type == VMP_STORAGE_NONE ? "file" : vmp_storage_type_name(disk->type));
     block->device = g_strdup(disk->device);
     block->source = g_strdup(disk->source);
     block->format = g_strdup(disk->driver);
@@ -205,7 +215,8 @@ describe_disk(const VmpDomainDisk *disk)
 
 /* What QEMU has as the active image is newer than the definition: a guest ejects discs. */
 static void
-apply_graph(VmpMachine *machine, VmpDomainBlock *block, const VmpBlockGraph *graph, gboolean sizes)
+apply_graph(VmpMachine *machine, VmpDomainBlock *block, const VmpBlockGraph *graph,
+            gboolean sizes)
 {
     const VmpBlockDevice *device =
         vmp_machine_disk_device(machine, graph, block->target, NULL);
@@ -216,12 +227,15 @@ apply_graph(VmpMachine *machine, VmpDomainBlock *block, const VmpBlockGraph *gra
         g_clear_pointer(&block->source, g_free);
     if (!image)
         return;
-    if (image->path && g_path_is_absolute(image->path)) {
+    if (image->path) {
         g_free(block->source);
         block->source = g_strdup(image->path);
     }
-    g_free(block->format);
-    block->format = g_strdup(image->driver);
+    /* Below a raw disk of somebody else's may be nothing but the file. */
+    if (image->file) {
+        g_free(block->format);
+        block->format = g_strdup(image->driver);
+    }
     if (!sizes)
         return;
     block->capacity = image->size;
@@ -265,7 +279,7 @@ vmp_machine_list_blocks(VmpMachine *machine, gboolean inactive, gboolean sizes, 
         return NULL;
     if (!inactive && vmp_machine_is_on(machine)) {
         VmpQmpClient *client = vmp_machine_get_monitor(machine, error);
-        graph = client ? vmp_block_graph_read(client, NULL, error) : NULL;
+        graph = client ? vmp_machine_read_graph(machine, client, error) : NULL;
         if (!graph)
             return NULL;
     }

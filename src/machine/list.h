@@ -8,10 +8,8 @@
 
 /* Array of VmpDomainInfo, sorted by name.  All monitors are asked at once; one that has not
  * answered after a second is listed as NOSTATE. */
-GPtrArray *
-vmp_machine_list(VmpHost *host, VmpListFlags flags, GError **error);
-VmpDomainInfo *
-vmp_machine_info(VmpMachine *machine, GError **error);
+GPtrArray *vmp_machine_list(VmpHost *host, VmpListFlags flags, GError **error);
+VmpDomainInfo *vmp_machine_info(VmpMachine *machine, GError **error);
 /* Array of VmpDomainBlock in the order of the XML.  With @sizes the images are asked. */
-GPtrArray *
-vmp_machine_list_blocks(VmpMachine *machine, gboolean inactive, gboolean sizes, GError **error);
+GPtrArray *vmp_machine_list_blocks(VmpMachine *machine, gboolean inactive, gboolean sizes,
+                                   GError **error);

@@ -38,10 +38,11 @@ vmp_listen_at(const char *path, GError **error)
         return -1;
 
     g_auto(VmpFd) fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    /* The mode goes on before the name does: nobody else can connect, not even for a moment. */
-    if (fd < 0 || fchmod(fd, 0600) < 0
-        || bind(fd, (const struct sockaddr *)&address, sizeof address) < 0
-        || listen(fd, BACKLOG) < 0) {
+    /* The mode goes on before the name does: nobody else can connect, not even for a moment.
+     */
+    if (fd < 0 || fchmod(fd, 0600) < 0 ||
+        bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 ||
+        listen(fd, BACKLOG) < 0) {
         vmp_fail_errno(error, errno, "cannot listen at '%s'", path);
         return -1;
     }
@@ -58,8 +59,10 @@ may_replace(const char *path, GError **error)
 
     if (lstat(path, &info) < 0 || S_ISSOCK(info.st_mode))
         return TRUE;
-    return vmp_fail(error, VMP_ERROR_EXISTS, "cannot listen at '%s': there is something that is "
-                    "not a socket", path);
+    return vmp_fail(error, VMP_ERROR_EXISTS,
+                    "cannot listen at '%s': there is something that is "
+                    "not a socket",
+                    path);
 }
 
 char *
@@ -97,8 +100,8 @@ connect_to(const char *path)
     struct sockaddr_un address;
     g_auto(VmpFd) fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (fd < 0 || !set_address(&address, path, NULL)
-        || connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+    if (fd < 0 || !set_address(&address, path, NULL) ||
+        connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
         return -1;
 
     int connected = fd;
@@ -113,17 +116,4 @@ vmp_listener_exists(const char *path)
 
     /* A queue that is full has somebody who empties it. */
     return fd >= 0 || errno == EAGAIN;
-}
-
-char *
-vmp_listener_cwd(const char *path)
-{
-    g_auto(VmpFd) fd = connect_to(path);
-    struct ucred peer;
-    socklen_t length = sizeof peer;
-
-    if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || peer.pid <= 0)
-        return NULL;
-    g_autofree char *link = g_strdup_printf("/proc/%d/cwd", (int)peer.pid);
-    return g_file_read_link(link, NULL);
 }

@@ -49,8 +49,8 @@ write_holder(int fd)
 {
     g_autofree char *command = own_command();
     g_autoptr(VmpJson) holder =
-        vmp_json_build("i:pid", (gint64)getpid(), "i:since", g_get_real_time() / G_USEC_PER_SEC,
-                       "s:command", command, NULL);
+        vmp_json_build("i:pid", (gint64)getpid(), "i:since",
+                       g_get_real_time() / G_USEC_PER_SEC, "s:command", command, NULL);
     g_autofree char *text = vmp_json_to_text(holder);
 
     if (ftruncate(fd, 0) == 0 && pwrite(fd, text, strlen(text), 0) < 0)
@@ -69,8 +69,8 @@ describe_holder(int fd)
         return g_strdup("another process");
 
     gint64 age = g_get_real_time() / G_USEC_PER_SEC - vmp_json_get_int(holder, "since", 0);
-    return g_strdup_printf("'%s' (pid %" G_GINT64_FORMAT ", for %" G_GINT64_FORMAT " s)", command,
-                           vmp_json_get_int(holder, "pid", 0), MAX(age, 0));
+    return g_strdup_printf("'%s' (pid %" G_GINT64_FORMAT ", for %" G_GINT64_FORMAT " s)",
+                           command, vmp_json_get_int(holder, "pid", 0), MAX(age, 0));
 }
 
 /* ---- taking it ---- */
@@ -92,6 +92,10 @@ start_waiter(int fd)
     if (waiter != 0)
         return waiter;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* Whoever waits for the end of one of our pipes must not wait for this child too. */
+    if (fd > 0)
+        close_range(0, (unsigned)fd - 1, 0);
+    close_range((unsigned)fd + 1, ~0U, 0);
     while (flock(fd, LOCK_EX) < 0 && errno == EINTR)
         ;
     _exit(0);
@@ -143,8 +147,8 @@ is_current(int fd, const char *path)
 {
     struct stat opened, present;
 
-    return fstat(fd, &opened) == 0 && stat(path, &present) == 0
-           && opened.st_dev == present.st_dev && opened.st_ino == present.st_ino;
+    return fstat(fd, &opened) == 0 && stat(path, &present) == 0 &&
+           opened.st_dev == present.st_dev && opened.st_ino == present.st_ino;
 }
 
 static gboolean

@@ -51,8 +51,8 @@ vmp_machine_open(VmpHost *host, const char *name_or_uuid, VmpMachineAccess acces
     if (machine->row->qmp_path)
         machine->listens = vmp_listener_exists(machine->row->qmp_path);
 
-    if (access == VMP_MACHINE_CHANGE && !vmp_operation_get_dry_run(operation)
-        && !vmp_machine_settle(machine, error))
+    if (access == VMP_MACHINE_CHANGE && !vmp_operation_get_dry_run(operation) &&
+        !vmp_machine_settle(machine, error))
         return NULL;
     return g_steal_pointer(&machine);
 }
@@ -161,8 +161,7 @@ read_definition(VmpMachine *machine, gint64 id, VmpDomain **kept, GError **error
 
     VMP_ERROR_CONTEXT(error, "domain %s", machine->row->name);
     gsize length = 0;
-    g_autofree char *text =
-        vmp_store_get_definition(machine->host->store, id, &length, error);
+    g_autofree char *text = vmp_store_get_definition(machine->host->store, id, &length, error);
     if (text)
         *kept = vmp_domain_parse(text, (gssize)length, error);
     return *kept;
@@ -272,8 +271,8 @@ vmp_machine_connect(VmpMachine *machine, int timeout_ms, GError **error)
 
     VMP_ERROR_CONTEXT(error, "domain %s", machine->row->name);
     g_autofree char *path = vmp_machine_monitor_path(machine);
-    machine->monitor = vmp_qmp_client_connect(path, timeout_ms,
-                                              vmp_machine_get_cancellable(machine), error);
+    machine->monitor =
+        vmp_qmp_client_connect(path, timeout_ms, vmp_machine_get_cancellable(machine), error);
     if (machine->monitor)
         vmp_machine_prepare_client(machine, machine->monitor);
     return machine->monitor;
@@ -285,6 +284,52 @@ vmp_machine_get_monitor(VmpMachine *machine, GError **error)
     int fallback_ms = machine->row->qmp_path ? ATTACHED_TIMEOUT_MS : CONNECT_TIMEOUT_MS;
 
     return vmp_machine_connect(machine, vmp_host_timeout(machine->host, fallback_ms), error);
+}
+
+static gboolean
+has_relative_paths(const VmpBlockGraph *graph)
+{
+    const GPtrArray *nodes = vmp_block_graph_nodes(graph);
+
+    for (guint i = 0; i < nodes->len; i++) {
+        const VmpBlockNode *node = g_ptr_array_index(nodes, i);
+        if (node->path && !g_path_is_absolute(node->path))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+gboolean
+vmp_machine_resolve_paths(VmpBlockGraph *graph, VmpQmpClient *client, const char *name,
+                          GError **error)
+{
+    if (!has_relative_paths(graph))
+        return TRUE;
+
+    g_autofree char *link =
+        g_strdup_printf("/proc/%d/cwd", (int)vmp_qmp_client_get_peer(client));
+    g_autofree char *cwd = g_file_read_link(link, NULL);
+    if (!cwd)
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "domain %s: QEMU has images open by relative paths, and the folder that "
+            "they start from cannot be told",
+            name);
+    vmp_block_graph_resolve(graph, cwd);
+    return TRUE;
+}
+
+VmpBlockGraph *
+vmp_machine_read_graph(VmpMachine *machine, VmpQmpClient *client, GError **error)
+{
+    const VmpStoreDomain *row = machine->row;
+    g_autoptr(VmpBlockGraph) graph =
+        vmp_block_graph_read(client, vmp_machine_get_cancellable(machine), error);
+
+    /* Ours are given absolute paths. */
+    if (graph && row->qmp_path && !vmp_machine_resolve_paths(graph, client, row->name, error))
+        return NULL;
+    return g_steal_pointer(&graph);
 }
 
 char *
@@ -300,8 +345,8 @@ vmp_machine_get_agent_path(VmpMachine *machine, GError **error)
     const GPtrArray *chardevs = definition ? vmp_domain_get_chardevs(definition) : NULL;
     for (guint i = 0; chardevs && i < chardevs->len; i++) {
         const VmpDomainChardev *chardev = g_ptr_array_index(chardevs, i);
-        if (g_strcmp0(chardev->target_name, "org.qemu.guest_agent.0") != 0
-            || g_strcmp0(chardev->type, "unix") != 0)
+        if (g_strcmp0(chardev->target_name, "org.qemu.guest_agent.0") != 0 ||
+            g_strcmp0(chardev->type, "unix") != 0)
             continue;
         if (chardev->path)
             return g_strdup(chardev->path);
@@ -321,7 +366,8 @@ vmp_machine_get_agent_path(VmpMachine *machine, GError **error)
 static VmpJson *
 read_extra(VmpMachine *machine)
 {
-    VmpJson *extra = machine->row->extra ? vmp_json_parse(machine->row->extra, -1, NULL) : NULL;
+    VmpJson *extra =
+        machine->row->extra ? vmp_json_parse(machine->row->extra, -1, NULL) : NULL;
 
     return extra ? extra : json_object_new_object();
 }
@@ -365,8 +411,8 @@ set_off_state(VmpMachine *machine, VmpState *state, const char **reason)
         *reason = "unknown";
 }
 
-static char *
-ask_status(VmpMachine *machine, GError **error)
+char *
+vmp_machine_ask_status(VmpMachine *machine, GError **error)
 {
     VmpQmpClient *client = vmp_machine_get_monitor(machine, error);
     if (!client)
@@ -388,7 +434,7 @@ vmp_machine_query_state(VmpMachine *machine, VmpState *state, const char **reaso
     }
 
     g_autoptr(GError) failure = NULL;
-    g_autofree char *status = ask_status(machine, &failure);
+    g_autofree char *status = vmp_machine_ask_status(machine, &failure);
     if (failure && !vmp_machine_is_on(machine)) {
         /* It went while we asked. */
         set_off_state(machine, state, reason);
@@ -424,8 +470,8 @@ vmp_machine_mark_on(VmpMachine *machine, const VmpDomain *definition, VmpState s
 
     gint64 before = machine->row->active;
     machine->row->active = id;
-    if (!vmp_machine_mark_state(machine, state, reason, error)
-        || !vmp_store_commit(&transaction, error)) {
+    if (!vmp_machine_mark_state(machine, state, reason, error) ||
+        !vmp_store_commit(&transaction, error)) {
         machine->row->active = before;
         return FALSE;
     }
@@ -447,8 +493,8 @@ is_worth_keeping(VmpMachine *machine)
     g_autoptr(GPtrArray) intents = vmp_store_list_intents(store, id, NULL);
 
     /* What cannot be read is kept. */
-    return !snapshots || !checkpoints || !intents || snapshots->len || checkpoints->len
-           || intents->len;
+    return !snapshots || !checkpoints || !intents || snapshots->len || checkpoints->len ||
+           intents->len;
 }
 
 gboolean

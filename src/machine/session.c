@@ -16,8 +16,8 @@
 
 struct _VmpBlockSession {
     VmpMachine *machine;
-    VmpQmpClient *client;  /* a reference; NULL once closed */
-    VmpInstance *daemon;   /* NULL: the running QEMU serves, or it is closed */
+    VmpQmpClient *client; /* a reference; NULL once closed */
+    VmpInstance *daemon;  /* NULL: the running QEMU serves, or it is closed */
     gboolean is_offline;
 };
 
@@ -28,8 +28,8 @@ static gboolean
 end_leftover(VmpMachine *machine, GError **error)
 {
     g_autoptr(GError) failure = NULL;
-    g_autoptr(VmpInstance) daemon = vmp_instance_read(
-        machine->host, machine->row->uuid, VMP_INSTANCE_DAEMON, &failure);
+    g_autoptr(VmpInstance) daemon =
+        vmp_instance_read(machine->host, machine->row->uuid, VMP_INSTANCE_DAEMON, &failure);
 
     if (failure) {
         g_propagate_error(error, g_steal_pointer(&failure));
@@ -38,8 +38,10 @@ end_leftover(VmpMachine *machine, GError **error)
     if (!daemon)
         return TRUE;
     if (!vmp_instance_kill(daemon, LEFTOVER_TIMEOUT_MS, NULL))
-        return vmp_fail(error, VMP_ERROR_BUSY, "a storage daemon (pid %d) holds the disks and "
-                        "does not end", (int)daemon->process.pid);
+        return vmp_fail(error, VMP_ERROR_BUSY,
+                        "a storage daemon (pid %d) holds the disks and "
+                        "does not end",
+                        (int)daemon->process.pid);
     vmp_instance_remove_files(daemon, VMP_INSTANCE_DAEMON);
     return TRUE;
 }
@@ -61,18 +63,19 @@ add_disk_nodes(VmpBlockSession *session, const VmpDomainDisk *disk, gboolean rea
 {
     g_autofree char *format = g_strconcat(disk->target, "-format", NULL);
     g_autofree char *storage = g_strconcat(disk->target, "-storage", NULL);
-    VmpJson *file = vmp_qmp_options_file(storage, disk->source,
-                                         disk->type == VMP_STORAGE_BLOCK, FALSE);
+    VmpJson *file =
+        vmp_qmp_options_file(storage, disk->source, disk->type == VMP_STORAGE_BLOCK, FALSE);
 
     vmp_json_add(file, "b:auto-read-only", TRUE, "s:discard", "unmap", NULL);
-    return add_node(session, file, error)
-           && add_node(session,
-                       vmp_qmp_options_format(format, disk->driver, storage, NULL, read_only),
-                       error);
+    return add_node(session, file, error) &&
+           add_node(session,
+                    vmp_qmp_options_format(format, disk->driver, storage, NULL, read_only),
+                    error);
 }
 
 static gboolean
-open_disk(VmpBlockSession *session, const VmpDomainDisk *disk, gboolean read_only, GError **error)
+open_disk(VmpBlockSession *session, const VmpDomainDisk *disk, gboolean read_only,
+          GError **error)
 {
     g_autoptr(GError) failure = NULL;
     g_autofree char *label = g_strdup_printf("disk %s ('%s')", disk->target, disk->source);
@@ -109,7 +112,8 @@ open_disks(VmpBlockSession *session, GError **error)
         const VmpDomainDisk *disk = g_ptr_array_index(disks, i);
         g_autoptr(GError) failure = NULL;
 
-        if (!has_image(disk) || open_disk(session, disk, disk->readonly || is_medium(disk), &failure))
+        if (!has_image(disk) ||
+            open_disk(session, disk, disk->readonly || is_medium(disk), &failure))
             continue;
         /* A disc that was taken away since does not keep anybody from the disks. */
         if (is_medium(disk) && !vmp_error_is(failure, VMP_ERROR_INTERRUPTED)) {
@@ -131,9 +135,9 @@ open_offline(VmpBlockSession *session, GError **error)
 
     if (!end_leftover(machine, error))
         return FALSE;
-    session->daemon = vmp_instance_start_daemon(machine->host, machine->row->uuid,
-                                                &session->client,
-                                                vmp_machine_get_cancellable(machine), error);
+    session->daemon =
+        vmp_instance_start_daemon(machine->host, machine->row->uuid, &session->client,
+                                  vmp_machine_get_cancellable(machine), error);
     if (!session->daemon)
         return FALSE;
     vmp_machine_prepare_client(machine, session->client);
@@ -196,8 +200,10 @@ end_daemon(const VmpInstance *daemon, GError **error)
     g_autofree char *words = vmp_log_last_words(log);
     if (status == 0 && !strstr(words, "bitmap"))
         return TRUE;
-    return vmp_fail(error, VMP_ERROR_INCONSISTENT, "qemu-storage-daemon did not store all that "
-                    "it should (exit status %d)%s%s", status, *words ? ": " : "", words);
+    return vmp_fail(error, VMP_ERROR_INCONSISTENT,
+                    "qemu-storage-daemon did not store all that "
+                    "it should (exit status %d)%s%s",
+                    status, *words ? ": " : "", words);
 }
 
 gboolean
@@ -252,8 +258,7 @@ vmp_block_session_get_machine(VmpBlockSession *session)
 VmpBlockGraph *
 vmp_block_session_read_graph(VmpBlockSession *session, GError **error)
 {
-    return vmp_block_graph_read(session->client, vmp_machine_get_cancellable(session->machine),
-                                error);
+    return vmp_machine_read_graph(session->machine, session->client, error);
 }
 
 /* The node that stands on @node: an overlay of it, or a filter. */
@@ -264,7 +269,8 @@ find_above(const VmpBlockGraph *graph, const VmpBlockNode *node)
 
     for (guint i = 0; i < nodes->len; i++) {
         const VmpBlockNode *other = g_ptr_array_index(nodes, i);
-        if (g_strcmp0(other->backing, node->name) == 0 || g_strcmp0(other->file, node->name) == 0)
+        if (g_strcmp0(other->backing, node->name) == 0 ||
+            g_strcmp0(other->file, node->name) == 0)
             return other;
     }
     return NULL;
@@ -284,8 +290,8 @@ offline_root(const VmpBlockGraph *graph, const char *target)
 }
 
 const char *
-vmp_block_session_root(VmpBlockSession *session, const VmpBlockGraph *graph, const char *target,
-                       GError **error)
+vmp_block_session_root(VmpBlockSession *session, const VmpBlockGraph *graph,
+                       const char *target, GError **error)
 {
     const char *name = session->machine->row->name;
     const char *root = NULL;

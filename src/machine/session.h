@@ -15,29 +15,22 @@
 typedef struct _VmpBlockSession VmpBlockSession;
 
 /* Opens all disks of the definition that have an image (those that are writable rw). */
-VmpBlockSession *
-vmp_block_session_open(VmpMachine *machine, GError **error);
+VmpBlockSession *vmp_block_session_open(VmpMachine *machine, GError **error);
 /* Ends it; an error here means that bitmaps may not be stored. */
-gboolean
-vmp_block_session_close(VmpBlockSession *session, GError **error);
+gboolean vmp_block_session_close(VmpBlockSession *session, GError **error);
 void
 vmp_block_session_free(VmpBlockSession *session); /* close, errors to the operation's notes */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpBlockSession, vmp_block_session_free)
 
-gboolean
-vmp_block_session_is_offline(const VmpBlockSession *session);
-VmpQmpClient *
-vmp_block_session_get_client(VmpBlockSession *session);
-VmpMachine *
-vmp_block_session_get_machine(VmpBlockSession *session);
-VmpBlockGraph *
-vmp_block_session_read_graph(VmpBlockSession *session, GError **error);
+gboolean vmp_block_session_is_offline(const VmpBlockSession *session);
+VmpQmpClient *vmp_block_session_get_client(VmpBlockSession *session);
+VmpMachine *vmp_block_session_get_machine(VmpBlockSession *session);
+VmpBlockGraph *vmp_block_session_read_graph(VmpBlockSession *session, GError **error);
 /* Name of the node that is the root of the disk @target in @graph (a filter may stand on the
  * image); NULL with NOT_FOUND.  Borrowed from @graph. */
-const char *
-vmp_block_session_root(VmpBlockSession *session, const VmpBlockGraph *graph, const char *target,
-                       GError **error);
+const char *vmp_block_session_root(VmpBlockSession *session, const VmpBlockGraph *graph,
+                                   const char *target, GError **error);
 /* The active image of that disk: below filters. */
-const VmpBlockNode *
-vmp_block_session_image(VmpBlockSession *session, const VmpBlockGraph *graph,
-                        const char *target, GError **error);
+const VmpBlockNode *vmp_block_session_image(VmpBlockSession *session,
+                                            const VmpBlockGraph *graph, const char *target,
+                                            GError **error);

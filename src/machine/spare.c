@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "machine/firmware.h"
 #include "machine/machine-private.h"
 
@@ -80,9 +81,9 @@ vmp_machine_prepare_spare(VmpMachine *machine, const VmpDomain *definition, gboo
     };
 
     vmp_machine_drop_spare(machine);
-    machine->spare =
-        vmp_instance_start(machine->host, machine->row->uuid, VMP_INSTANCE_SPARE, &spec,
-                           &machine->spare_monitor, vmp_machine_get_cancellable(machine), error);
+    machine->spare = vmp_instance_start(machine->host, machine->row->uuid, VMP_INSTANCE_SPARE,
+                                        &spec, &machine->spare_monitor,
+                                        vmp_machine_get_cancellable(machine), error);
     if (!machine->spare)
         return FALSE;
     vmp_machine_prepare_client(machine, machine->spare_monitor);
@@ -100,8 +101,8 @@ vmp_machine_drop_spare(VmpMachine *machine)
 {
     g_clear_pointer(&machine->spare_monitor, vmp_qmp_client_unref);
     /* One that was chosen is the next command's to finish. */
-    if (machine->spare && !machine->spare->chosen
-        && vmp_instance_kill(machine->spare, END_TIMEOUT_MS, NULL))
+    if (machine->spare && !machine->spare->chosen &&
+        vmp_instance_kill(machine->spare, END_TIMEOUT_MS, NULL))
         vmp_instance_remove_files(machine->spare, VMP_INSTANCE_SPARE);
     g_clear_pointer(&machine->spare, vmp_instance_free);
 }
@@ -117,13 +118,14 @@ promote(VmpMachine *machine, const char *reason, GError **error)
         return FALSE;
     g_clear_pointer(&machine->instance, vmp_instance_free);
     machine->instance = g_steal_pointer(&machine->spare);
-    return vmp_machine_mark_on(machine, definition, VMP_STATE_PAUSED, reason, error);
+    return vmp_fault("spare-promoted", error) &&
+           vmp_machine_mark_on(machine, definition, VMP_STATE_PAUSED, reason, error);
 }
 
 gboolean
 vmp_machine_switch_to_spare(VmpMachine *machine, const char *reason, GError **error)
 {
-    if (!vmp_instance_choose(machine->spare, error))
+    if (!vmp_instance_choose(machine->spare, error) || !vmp_fault("spare-chosen", error))
         return FALSE;
     if (vmp_machine_is_on(machine) && !vmp_machine_end_process(machine, 0, error))
         return FALSE;
@@ -139,8 +141,8 @@ gboolean
 vmp_machine_settle_spare(VmpMachine *machine, GError **error)
 {
     g_autoptr(GError) failure = NULL;
-    machine->spare = vmp_instance_read(machine->host, machine->row->uuid, VMP_INSTANCE_SPARE,
-                                       &failure);
+    machine->spare =
+        vmp_instance_read(machine->host, machine->row->uuid, VMP_INSTANCE_SPARE, &failure);
     if (failure) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;

@@ -18,20 +18,15 @@
 /* Can a second QEMU with @definition stand beside one that runs with it?  FALSE if
  * something outside of vmpoint's hands can be had once only (a TCP port, say); *why
  * (optional, free with g_free()) then names it. */
-gboolean
-vmp_spare_is_possible(const VmpDomain *definition, char **why);
+gboolean vmp_spare_is_possible(const VmpDomain *definition, char **why);
 
 /* Starts it.  @incoming: it waits for migrate-incoming. */
-gboolean
-vmp_machine_prepare_spare(VmpMachine *machine, const VmpDomain *definition, gboolean incoming,
-                          GError **error);
+gboolean vmp_machine_prepare_spare(VmpMachine *machine, const VmpDomain *definition,
+                                   gboolean incoming, GError **error);
 /* Borrowed; NULL if there is no spare. */
-VmpQmpClient *
-vmp_machine_get_spare_monitor(VmpMachine *machine);
+VmpQmpClient *vmp_machine_get_spare_monitor(VmpMachine *machine);
 /* Ends the present QEMU and makes the spare the domain's machine, with its definition as the
  * active one.  The guest stays as it is in the spare: resume it with vmp_machine_resume(). */
-gboolean
-vmp_machine_switch_to_spare(VmpMachine *machine, const char *reason, GError **error);
+gboolean vmp_machine_switch_to_spare(VmpMachine *machine, const char *reason, GError **error);
 /* Ends it.  No spare: nothing happens. */
-void
-vmp_machine_drop_spare(VmpMachine *machine);
+void vmp_machine_drop_spare(VmpMachine *machine);

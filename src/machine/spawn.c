@@ -17,14 +17,15 @@
 #include "base/process.h"
 
 #define LAST_WORDS_MAX 2000
-#define END_TIMEOUT_MS 1000
+#define END_TIMEOUT_MS 10000
 
 struct _VmpSpawn {
     VmpProcess process;
     char *program;
     gboolean detached;
-    VmpFd go;     /* socket: a byte sent here lets it run; closed without one it ends */
-    VmpFd report; /* pipe: its pid, then an errno if it could not run; end of file if it could */
+    VmpFd go; /* socket: a byte sent here lets it run; closed without one it ends */
+    VmpFd
+        report; /* pipe: its pid, then an errno if it could not run; end of file if it could */
 };
 
 /* All that the child needs.  Made before the fork: a child of a program with threads may
@@ -65,8 +66,8 @@ keep_only(const Child *child)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(child->log, STDOUT_FILENO) < 0
-        || dup2(child->log, STDERR_FILENO) < 0)
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(child->log, STDOUT_FILENO) < 0 ||
+        dup2(child->log, STDERR_FILENO) < 0)
         return FALSE;
     /* Whatever program uses us may have left anything open.  Where the kernel does not know
      * the call, what others opened without O_CLOEXEC stays open: untidy, not wrong. */
@@ -178,8 +179,9 @@ vmp_spawn_new(const VmpSpawnSpec *spec, GError **error)
     g_auto(VmpFd) go = -1, report = -1;
     if (!make_channels(spawn, &go, &report, error))
         return NULL;
-    g_auto(VmpFd) log = open(spec->log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC
-                             | O_NOFOLLOW, 0600);
+    g_auto(VmpFd) log =
+        open(spec->log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+             0600);
     if (log < 0) {
         vmp_fail_errno(error, errno, "cannot make log '%s'", spec->log_path);
         return NULL;

@@ -27,24 +27,19 @@ typedef struct {
 
 typedef struct _VmpSpawn VmpSpawn;
 
-/* Makes the process, in a session of its own; it waits.  UNSUPPORTED if there is no such program. */
-VmpSpawn *
-vmp_spawn_new(const VmpSpawnSpec *spec, GError **error);
-VmpProcess
-vmp_spawn_get_process(const VmpSpawn *spawn);
+/* Makes the process, in a session of its own; it waits.  UNSUPPORTED if there is no such
+ * program. */
+VmpSpawn *vmp_spawn_new(const VmpSpawnSpec *spec, GError **error);
+VmpProcess vmp_spawn_get_process(const VmpSpawn *spawn);
 /* Lets it run.  On success it is @argv that runs. */
-gboolean
-vmp_spawn_go(VmpSpawn *spawn, GError **error);
+gboolean vmp_spawn_go(VmpSpawn *spawn, GError **error);
 /* A process that has not run ends. */
-void
-vmp_spawn_free(VmpSpawn *spawn);
+void vmp_spawn_free(VmpSpawn *spawn);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpSpawn, vmp_spawn_free)
 
 /* Waits at most @timeout_ms for a process that is our child (not a detached one) to end, and
  * takes its zombie away.  @status (optional) as in VmpToolResult.  FALSE if it goes on. */
-gboolean
-vmp_process_reap(const VmpProcess *process, int timeout_ms, int *status);
+gboolean vmp_process_reap(const VmpProcess *process, int timeout_ms, int *status);
 
 /* The last words of a log, as one line; "" if there are none.  Free with g_free(). */
-char *
-vmp_log_last_words(const char *path);
+char *vmp_log_last_words(const char *path);

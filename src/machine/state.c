@@ -40,8 +40,8 @@ const char *
 vmp_state_reason(const char *reason)
 {
     static const char *const known[] = {
-        "booted", "user", "unpaused", "from snapshot", "restored", "shutdown",
-        "destroyed", "crashed", "failed", "snapshot", "migrated",
+        "booted",    "user",    "unpaused", "from snapshot", "restored", "shutdown",
+        "destroyed", "crashed", "failed",   "snapshot",      "migrated",
     };
 
     for (guint i = 0; reason && i < G_N_ELEMENTS(known); i++) {

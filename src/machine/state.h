@@ -16,8 +16,6 @@ typedef struct {
 extern const VmpRunState vmp_run_states[];
 
 /* NOSTATE for a word that is not in the table. */
-VmpState
-vmp_run_state(const char *status, const char **reason);
+VmpState vmp_run_state(const char *status, const char **reason);
 /* @reason as a static string, if it is one of those that vmpoint remembers; else "unknown". */
-const char *
-vmp_state_reason(const char *reason);
+const char *vmp_state_reason(const char *reason);

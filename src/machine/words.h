@@ -11,5 +11,4 @@
 #include <vmpoint/error.h>
 
 /* @fallback for words that say none of what we know. */
-VmpErrorCode
-vmp_words_code(const char *words, VmpErrorCode fallback);
+VmpErrorCode vmp_words_code(const char *words, VmpErrorCode fallback);
