@@ -13,7 +13,11 @@ static const VmpStepKind *const step_kinds[] = {
     &vmp_step_pause,           &vmp_step_swap_disks,         &vmp_step_reset,
     &vmp_step_resume,          &vmp_step_close_nodes,        &vmp_step_end_process,
     &vmp_step_start_commits,   &vmp_step_finish_commits,     &vmp_step_start_backup,
-    NULL,
+    &vmp_step_save_internal,   &vmp_step_delete_internal,    &vmp_step_start_stopped,
+    &vmp_step_load_internal,   &vmp_step_apply_internal,     &vmp_step_create_memory_file,
+    &vmp_step_stop_for_memory, &vmp_step_save_memory,        &vmp_step_wake,
+    &vmp_step_seal_memory,     &vmp_step_load_spare,         &vmp_step_switch_to_spare,
+    &vmp_step_set_background,  &vmp_step_save_live,          NULL,
 };
 
 VmpMachine *

@@ -114,6 +114,9 @@ plan_target(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *s
     image->file_node = vmp_block_graph_new_name(begin->graph, storage_stem, taken);
     image->reuse = (begin->flags & VMP_BACKUP_BEGIN_REUSE_EXTERNAL) != 0;
     image->block_device = disk->type == VMP_STORAGE_BLOCK;
+    /* QEMU would sync the target again and again while it writes; settling does it once, before
+     * the backup is called complete. */
+    image->no_flush = TRUE;
     /* An increment names what it is laid over, so that it opens by itself; without that name
      * it would pass for a whole disk. */
     if (disk->mode == VMP_BACKUP_DISK_INCREMENTAL && g_str_equal(disk->driver, "qcow2")) {
@@ -135,14 +138,12 @@ add_increment(VmpJson *entry, const Begin *begin, const VmpBackupDisk *disk,
         return vmp_fail(error, VMP_ERROR_NOT_FOUND, "disk '%s': there is no checkpoint '%s'",
                         disk->name, disk->incremental);
 
-    g_autoptr(VmpBitmapChain) chain =
-        vmp_bitmap_chain_find(begin->graph, source, disk->incremental, error);
-    g_autofree char *bitmap = g_strdup_printf("backup-%s", disk->name);
+    g_autoptr(VmpBitmapChain) chain = vmp_point_checkpoint_chain(
+        begin->graph, source, disk->name, disk->incremental, disk->incremental, error);
+    g_autofree char *bitmap = g_strdup_printf(".backup-%s", disk->name);
     VmpJson *layers = json_object_new_array();
     if (!chain) {
         json_object_put(layers);
-        g_prefix_error(error, "disk '%s': no increment since checkpoint '%s': ", disk->name,
-                       disk->incremental);
         return FALSE;
     }
     for (guint i = 0; i < chain->nodes->len; i++) {

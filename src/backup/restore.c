@@ -28,6 +28,10 @@ check_chain(const char *const *images, guint64 *size, GCancellable *cancellable,
                             "'%s' has %" G_GUINT64_FORMAT " bytes, '%s' has %" G_GUINT64_FORMAT
                             ": they are not of one disk",
                             images[i], image->virtual_size, images[0], *size);
+        /* QEMU reads what was cut off a file as zeroes. */
+        if (g_str_equal(image->format, "qcow2") &&
+            !vmp_image_check_alone(images[i], image->format, cancellable, error))
+            return FALSE;
     }
     return TRUE;
 }
@@ -46,6 +50,18 @@ sync_and_rename(const char *from, const char *to, GError **error)
     return vmp_dir_sync(dir, error);
 }
 
+static char **
+canonicalize_all(const char *const *paths)
+{
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+
+    for (guint i = 0; paths && paths[i]; i++) {
+        g_autofree char *path = g_canonicalize_filename(paths[i], NULL);
+        g_strv_builder_add(builder, path);
+    }
+    return g_strv_builder_end(builder);
+}
+
 static gboolean
 write_and_compare(const char *const *images, const VmpImageSpec *spec, GCancellable *cancellable,
                   GError **error)
@@ -60,28 +76,31 @@ vmp_backup_restore_chain(VmpHost *host G_GNUC_UNUSED, const char *const *images,
                          GError **error)
 {
     VMP_ERROR_CONTEXT(error, "restoring '%s'", target);
+    /* With a folder in front, neither "-x" nor "nbd:x" is anything but a file's name. */
+    g_autofree char *path = g_canonicalize_filename(target, NULL);
+    g_auto(GStrv) chain = canonicalize_all(images);
     GCancellable *cancellable = vmp_operation_get_cancellable(operation);
     guint64 size = 0;
 
-    if (!images || !images[0])
+    if (!chain[0])
         return vmp_fail(error, VMP_ERROR_INVALID, "no backup image is given");
     if (format && !g_str_equal(format, "qcow2") && !g_str_equal(format, "raw"))
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED, "the format '%s' is neither qcow2 nor raw",
                         format);
-    if (g_file_test(target, G_FILE_TEST_EXISTS))
+    if (g_file_test(path, G_FILE_TEST_EXISTS))
         return vmp_fail(error, VMP_ERROR_EXISTS, "it exists already");
-    if (!check_chain(images, &size, cancellable, error))
+    if (!check_chain((const char *const *)chain, &size, cancellable, error))
         return FALSE;
     if (vmp_operation_get_dry_run(operation))
         return TRUE;
 
-    g_autofree char *aside = g_strdup_printf("%s.restoring", target);
+    g_autofree char *aside = g_strdup_printf("%s.restoring", path);
     VmpImageSpec spec = { .path = aside, .format = format ? format : "qcow2", .size = size };
     if (g_file_test(aside, G_FILE_TEST_EXISTS))
         return vmp_fail(error, VMP_ERROR_EXISTS,
                         "'%s' exists: another restore runs, or was cut off; remove it then", aside);
-    if (write_and_compare(images, &spec, cancellable, error) &&
-        sync_and_rename(aside, target, error))
+    if (write_and_compare((const char *const *)chain, &spec, cancellable, error) &&
+        sync_and_rename(aside, path, error))
         return TRUE;
     vmp_file_remove(aside, NULL);
     return FALSE;

@@ -243,11 +243,16 @@ settle_ended(Running *running, VmpChange *change, VmpQmpClient *client, const GP
              gboolean cancelled, VmpJobState *state, GError **error)
 {
     g_autofree char *failure = cancelled ? NULL : find_failure(running, jobs);
-    const char *word = cancelled ? "cancelled" : failure ? "failed" : "completed";
+    g_autoptr(GError) unsynced = NULL;
 
     add_totals(running->detail, jobs);
-    if (!clean_up(running, client, error) ||
-        !close_row(running, change->machine, word, failure, error))
+    if (!clean_up(running, client, error))
+        return FALSE;
+    if (!cancelled && !failure && !vmp_new_images_sync(running->images, &unsynced))
+        failure = g_strdup(unsynced->message);
+
+    const char *word = cancelled ? "cancelled" : failure ? "failed" : "completed";
+    if (!close_row(running, change->machine, word, failure, error))
         return FALSE;
     *state = cancelled ? VMP_JOB_CANCELLED : failure ? VMP_JOB_FAILED : VMP_JOB_COMPLETED;
     return TRUE;

@@ -154,10 +154,9 @@ check_overlay_paths(const VmpSnapshot *snapshot, GError **error)
 }
 
 static gboolean
-align_disks(VmpSnapshot *snapshot, const VmpDomain *domain, gboolean disk_only, GError **error)
+align_disks(VmpSnapshot *snapshot, const VmpDomain *domain, DiskDefault fallback, GError **error)
 {
     const GPtrArray *disks = vmp_domain_get_disks(domain);
-    DiskDefault fallback = disk_default(snapshot, disk_only);
 
     if (!check_entries(snapshot, domain, error))
         return FALSE;
@@ -282,6 +281,47 @@ vmp_align_snapshot(VmpSnapshot *snapshot, const VmpDomain *domain, gboolean acti
         return vmp_fail(error, VMP_ERROR_INVALID,
                         "a live snapshot is one of a running domain with external memory");
     return align_memory(snapshot, active, disk_only, error) &&
-           align_disks(snapshot, domain, disk_only, error) &&
+           align_disks(snapshot, domain, disk_default(snapshot, disk_only), error) &&
            check_combination(snapshot, domain, active, disk_only, error);
+}
+
+/* ---- redefine ---- */
+
+gboolean
+vmp_align_redefined_memory(VmpSnapshot *snapshot, GError **error)
+{
+    gboolean without = snapshot->state == VMP_STATE_SHUTOFF ||
+                       snapshot->state == VMP_STATE_DISK_SNAPSHOT;
+
+    if (snapshot->memory == VMP_LOCATION_UNSET)
+        snapshot->memory = without ? VMP_LOCATION_NO : VMP_LOCATION_INTERNAL;
+    if (without && snapshot->memory != VMP_LOCATION_NO)
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "a snapshot with the state '%s' has no memory",
+                        vmp_state_name(snapshot->state));
+    return TRUE;
+}
+
+static gboolean
+has_external_part(const VmpSnapshot *snapshot)
+{
+    if (snapshot->state == VMP_STATE_DISK_SNAPSHOT || snapshot->memory == VMP_LOCATION_EXTERNAL)
+        return TRUE;
+    for (guint i = 0; i < snapshot->disks->len; i++)
+        if (((const VmpSnapshotDisk *)g_ptr_array_index(snapshot->disks, i))->location ==
+            VMP_LOCATION_EXTERNAL)
+            return TRUE;
+    return FALSE;
+}
+
+gboolean
+vmp_align_redefined(VmpSnapshot *snapshot, const VmpDomain *domain, GError **error)
+{
+    DiskDefault fallback = { VMP_LOCATION_INTERNAL, TRUE };
+
+    if (!vmp_align_redefined_memory(snapshot, error))
+        return FALSE;
+    if (has_external_part(snapshot))
+        fallback = (DiskDefault){ VMP_LOCATION_EXTERNAL, FALSE };
+    return align_disks(snapshot, domain, fallback, error);
 }

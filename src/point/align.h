@@ -19,6 +19,15 @@ gboolean
 vmp_align_snapshot(VmpSnapshot *snapshot, const VmpDomain *domain, gboolean active,
                    VmpSnapshotCreateFlags flags, GError **error);
 
+/* The same for a document that is redefined, against its own domain: what it does not say is
+ * external for a disk-only state or when any part is external, else internal.  Images are not
+ * looked at. */
+gboolean
+vmp_align_redefined(VmpSnapshot *snapshot, const VmpDomain *domain, GError **error);
+/* Its memory alone, where there is no domain to align disks to. */
+gboolean
+vmp_align_redefined_memory(VmpSnapshot *snapshot, GError **error);
+
 /* "<source minus extension>.<snapshot>"; free with g_free(). */
 char *
 vmp_align_overlay_path(const char *source, const char *snapshot);

@@ -86,9 +86,6 @@ check_flags(VmpCheckpointCreateFlags flags, GError **error)
     if ((flags & VMP_CHECKPOINT_CREATE_REDEFINE_VALIDATE) &&
         !(flags & VMP_CHECKPOINT_CREATE_REDEFINE))
         return vmp_fail(error, VMP_ERROR_INVALID, "validating goes with redefining only");
-    if (flags & VMP_CHECKPOINT_CREATE_REDEFINE)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "redefining a checkpoint is not supported yet");
     if (flags & VMP_CHECKPOINT_CREATE_QUIESCE)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "quiescing through the guest agent is not supported yet");

@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "plan/executor.h"
 #include "point/checkpoint.h"
+#include "point/layer.h"
 #include "point/record.h"
 #include "point/steps.h"
 #include "point/tree.h"
@@ -24,53 +25,107 @@ names_to_delete(const GPtrArray *rows, const char *name, VmpCheckpointDeleteFlag
 }
 
 typedef struct {
-    VmpJson *bitmaps;   /* see step-bitmaps.c */
+    VmpBlockSession *session;
+    const VmpBlockGraph *graph;
+    const VmpDomain *definition;
+    VmpJson *bitmaps;     /* see step-bitmaps.c */
     VmpJson *reopen;
-    GHashTable *reopened; /* names of nodes in @reopen */
+    GHashTable *reopened; /* name of a node -> its element of @reopen, borrowed */
 } Removal;
 
-/* An image below the active one has to be opened writable for it. */
-static void
-add_reopen(Removal *removal, const VmpBlockNode *node)
+/* The images that QEMU opened by itself under @node, top first: all of them have to be said. */
+static VmpJson *
+list_below(const VmpBlockGraph *graph, const VmpBlockNode *node)
 {
-    if (!g_hash_table_add(removal->reopened, node->name))
-        return;
-    json_object_array_add(removal->reopen,
-                          vmp_json_build("s:node", node->name, "s:driver", node->driver, "s:file",
-                                         node->file, "S:backing", node->backing, NULL));
+    VmpJson *below = json_object_new_array();
+
+    while ((node = vmp_block_graph_backing(graph, node)) && node->name[0] == '#') {
+        const VmpBlockNode *storage = vmp_block_graph_node(graph, node->file);
+        json_object_array_add(below,
+                              vmp_json_build("s:driver", node->driver, "s:storage",
+                                             storage ? storage->driver : "file", "s:path",
+                                             node->path, "b:touched", FALSE, NULL));
+    }
+    return below;
+}
+
+/* The element for @node, which has a name to reopen it by. */
+static VmpJson *
+get_reopen(Removal *removal, const VmpBlockNode *node, const char *target)
+{
+    VmpJson *entry = g_hash_table_lookup(removal->reopened, node->name);
+    if (entry)
+        return entry;
+
+    const VmpDomainDisk *disk = vmp_domain_find_disk(removal->definition, target);
+    const VmpLayerOptions options = vmp_layer_options_of(disk, node);
+    entry = vmp_json_build("s:node", node->name, "s:driver", node->driver, "s:file", node->file,
+                           "S:backing", node->backing, "b:read-only", node->read_only,
+                           "b:touched", FALSE, "B:direct", options.direct, "B:unmap",
+                           options.unmap, "S:detect-zeroes", options.detect_zeroes, "o:below",
+                           list_below(removal->graph, node), NULL);
+    json_object_array_add(removal->reopen, entry);
+    g_hash_table_insert(removal->reopened, node->name, entry);
+    return entry;
+}
+
+/* An image below the active one has to be opened writable for it; @named is the nearest node
+ * with a name from there upwards. */
+static gboolean
+add_reopen(Removal *removal, const VmpBlockNode *named, const VmpBlockNode *node,
+           const char *target, GError **error)
+{
+    if (!named)
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "disk '%s': QEMU has its images open under names of its own making and "
+                        "cannot make '%s' writable; do it when the domain is off",
+                        target, node->path);
+
+    VmpJson *entry = get_reopen(removal, named, target);
+    VmpJson *below = vmp_json_get_array(entry, "below");
+    guint depth = 0;
+    for (const VmpBlockNode *at = named; at != node; depth++)
+        at = vmp_block_graph_backing(removal->graph, at);
+    vmp_json_add(depth == 0 ? entry : vmp_json_at(below, depth - 1), "b:touched", TRUE, NULL);
+    return TRUE;
 }
 
 /* The bitmap goes from every image of the chain that has it. */
-static void
-plan_disk(Removal *removal, const VmpBlockGraph *graph, const VmpBlockNode *top,
-          const VmpCheckpointDisk *disk, const char *checkpoint)
+static gboolean
+plan_disk(Removal *removal, const VmpBlockNode *top, const VmpCheckpointDisk *disk,
+          const char *checkpoint, GError **error)
 {
     const char *name = disk->bitmap ? disk->bitmap : checkpoint;
+    const VmpBlockNode *named = NULL;
 
-    for (const VmpBlockNode *node = top; node; node = vmp_block_graph_backing(graph, node)) {
+    for (const VmpBlockNode *node = top; node;
+         node = vmp_block_graph_backing(removal->graph, node)) {
+        if (node->name[0] != '#')
+            named = node;
         if (!vmp_block_node_bitmap(node, name))
             continue;
         json_object_array_add(removal->bitmaps,
                               vmp_json_build("s:disk", disk->name, "s:node", node->name, "s:name",
                                              name, NULL));
-        if (node->read_only)
-            add_reopen(removal, node);
+        if (node->read_only && !add_reopen(removal, named, node, disk->name, error))
+            return FALSE;
     }
+    return TRUE;
 }
 
 static gboolean
-plan_checkpoint(Removal *removal, VmpBlockSession *session, const VmpBlockGraph *graph,
-                const char *name, GError **error)
+plan_checkpoint(Removal *removal, const char *name, GError **error)
 {
-    g_autoptr(VmpCheckpoint) checkpoint =
-        vmp_record_load_checkpoint(vmp_block_session_get_machine(session), name, error);
+    g_autoptr(VmpCheckpoint) checkpoint = vmp_record_load_checkpoint(
+        vmp_block_session_get_machine(removal->session), name, error);
 
     for (guint i = 0; checkpoint && checkpoint->disks && i < checkpoint->disks->len; i++) {
         const VmpCheckpointDisk *disk = g_ptr_array_index(checkpoint->disks, i);
         /* A disk that was taken out of the domain has taken its bitmap along. */
-        const VmpBlockNode *top = vmp_block_session_image(session, graph, disk->name, NULL);
-        if (disk->wanted && top)
-            plan_disk(removal, graph, top, disk, name);
+        const VmpBlockNode *top =
+            vmp_block_session_image(removal->session, removal->graph, disk->name, NULL);
+        if (disk->wanted && top && !plan_disk(removal, top, disk, name, error))
+            return FALSE;
     }
     return checkpoint != NULL;
 }
@@ -81,13 +136,14 @@ plan_removal(VmpPlan *plan, VmpChange *change, const GPtrArray *names, GError **
     g_autoptr(GHashTable) reopened = g_hash_table_new(g_str_hash, g_str_equal);
     g_autoptr(VmpJson) bitmaps = json_object_new_array();
     g_autoptr(VmpJson) reopen = json_object_new_array();
-    Removal removal = { bitmaps, reopen, reopened };
     VmpBlockSession *session = vmp_change_get_session(change, error);
     g_autoptr(VmpBlockGraph) graph =
         session ? vmp_block_session_read_graph(session, error) : NULL;
+    Removal removal = { session, graph, vmp_machine_get_definition(change->machine, NULL), bitmaps,
+                        reopen, reopened };
 
     for (guint i = 0; graph && i < names->len; i++)
-        if (!plan_checkpoint(&removal, session, graph, g_ptr_array_index(names, i), error))
+        if (!plan_checkpoint(&removal, g_ptr_array_index(names, i), error))
             return FALSE;
     if (graph && vmp_json_length(bitmaps) > 0)
         vmp_plan_add_commit(plan, &vmp_step_remove_bitmaps,

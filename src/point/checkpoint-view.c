@@ -6,6 +6,7 @@
 #include "point/checkpoint.h"
 #include "point/record.h"
 #include "point/tree.h"
+#include "qmp/transaction.h"
 #include "storage/bitmap.h"
 
 void
@@ -101,40 +102,143 @@ vmp_point_get_checkpoint_info(VmpMachine *machine, const char *name, GError **er
 
 /* ---- sizes ---- */
 
-/* Bytes dirty since the checkpoint: each layer's bitmap counts what was written while it
- * was the active one, so the sum is an upper bound and exact for a single layer. */
-static gboolean
-measure_disk(VmpBlockSession *session, const VmpBlockGraph *graph, VmpCheckpointDisk *disk,
-             const char *checkpoint, GError **error)
+VmpBitmapChain *
+vmp_point_checkpoint_chain(const VmpBlockGraph *graph, const VmpBlockNode *top, const char *disk,
+                           const char *bitmap, const char *checkpoint, GError **error)
 {
-    const char *name = disk->bitmap ? disk->bitmap : checkpoint;
-    const VmpBlockNode *top = vmp_block_session_image(session, graph, disk->name, error);
+    g_autoptr(GError) failure = NULL;
+    VmpBitmapChain *chain = vmp_bitmap_chain_find(graph, top, bitmap, &failure);
+
+    /* The store knows the checkpoint, so its bitmap should be there. */
+    if (!chain)
+        vmp_fail(error,
+                 vmp_error_is(failure, VMP_ERROR_NOT_FOUND) ? VMP_ERROR_INCONSISTENT
+                                                            : failure->code,
+                 "disk '%s': what changed since checkpoint '%s' is not known: %s", disk, checkpoint,
+                 failure->message);
+    return chain;
+}
+
+/* A bitmap of ours that lives while we count; no checkpoint's name begins with a dot. */
+#define SIZE_BITMAP ".vmpoint-size"
+
+typedef struct {
+    VmpBlockSession *session;
+    VmpBlockGraph *graph;
+    VmpQmpTransaction *merge;
+    const char *checkpoint;
+} Measure;
+
+static void
+measure_clear(Measure *measure)
+{
+    g_clear_pointer(&measure->graph, vmp_block_graph_free);
+    g_clear_pointer(&measure->session, vmp_block_session_free);
+    g_clear_pointer(&measure->merge, vmp_qmp_transaction_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Measure, measure_clear)
+
+static gboolean
+run_transaction(const Measure *measure, const VmpQmpTransaction *transaction, GError **error)
+{
+    if (vmp_qmp_transaction_get_length(transaction) == 0)
+        return TRUE;
+
+    g_autoptr(VmpQmpCommand) command = vmp_qmp_transaction_to_command(transaction);
+    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(
+        vmp_block_session_get_client(measure->session), command, NULL, error);
+    return reply != NULL;
+}
+
+static gboolean
+read_graph_again(Measure *measure, GError **error)
+{
+    g_clear_pointer(&measure->graph, vmp_block_graph_free);
+    measure->graph = vmp_block_session_read_graph(measure->session, error);
+    return measure->graph != NULL;
+}
+
+/* Also those of one that was killed while it counted. */
+static gboolean
+remove_size_bitmaps(const Measure *measure, GError **error)
+{
+    g_autoptr(VmpQmpTransaction) removal = vmp_qmp_transaction_new();
+    const GPtrArray *nodes = vmp_block_graph_nodes(measure->graph);
+
+    for (guint i = 0; i < nodes->len; i++) {
+        const VmpBlockNode *node = g_ptr_array_index(nodes, i);
+        if (vmp_block_node_bitmap(node, SIZE_BITMAP))
+            vmp_qmp_transaction_bitmap_remove(removal, node->name, SIZE_BITMAP);
+    }
+    return run_transaction(measure, removal, error);
+}
+
+/* Each layer's bitmap counts what was written while it was the active one, and what was written
+ * in two of them counts once: only their union tells. */
+static gboolean
+plan_merge(Measure *measure, const VmpCheckpointDisk *disk, GError **error)
+{
+    const char *name = disk->bitmap ? disk->bitmap : measure->checkpoint;
+    const VmpBlockNode *top =
+        vmp_block_session_image(measure->session, measure->graph, disk->name, error);
     g_autoptr(VmpBitmapChain) chain =
-        top ? vmp_bitmap_chain_find(graph, top, name, error) : NULL;
+        top ? vmp_point_checkpoint_chain(measure->graph, top, disk->name, name,
+                                         measure->checkpoint, error)
+            : NULL;
 
     if (!chain)
         return FALSE;
-    disk->size = 0;
-    for (guint i = 0; i < chain->nodes->len; i++)
-        disk->size += vmp_block_node_bitmap(g_ptr_array_index(chain->nodes, i), name)->count;
+    vmp_qmp_transaction_bitmap_add(measure->merge, top->name, SIZE_BITMAP, VMP_BITMAP_DISABLED,
+                                   chain->granularity);
+    for (guint i = 0; i < chain->nodes->len; i++) {
+        const VmpBlockNode *layer = g_ptr_array_index(chain->nodes, i);
+        vmp_qmp_transaction_bitmap_merge(measure->merge, top->name, SIZE_BITMAP, layer->name,
+                                         name);
+    }
     return TRUE;
 }
 
 static gboolean
-measure(VmpMachine *machine, VmpCheckpoint *checkpoint, GError **error)
+read_size(const Measure *measure, VmpCheckpointDisk *disk, GError **error)
 {
-    g_autoptr(VmpBlockSession) session = vmp_block_session_open(machine, error);
-    g_autoptr(VmpBlockGraph) graph =
-        session ? vmp_block_session_read_graph(session, error) : NULL;
+    const VmpBlockNode *top =
+        vmp_block_session_image(measure->session, measure->graph, disk->name, error);
+    const VmpBitmap *size = top ? vmp_block_node_bitmap(top, SIZE_BITMAP) : NULL;
 
-    if (!graph)
-        return FALSE;
+    if (!size)
+        return top && vmp_fail(error, VMP_ERROR_INCONSISTENT,
+                               "disk '%s': the bitmap that counts has gone", disk->name);
+    disk->size = size->count;
+    return TRUE;
+}
+
+static gboolean
+for_each_disk(Measure *measure, VmpCheckpoint *checkpoint, gboolean plan, GError **error)
+{
     for (guint i = 0; checkpoint->disks && i < checkpoint->disks->len; i++) {
         VmpCheckpointDisk *disk = g_ptr_array_index(checkpoint->disks, i);
-        if (disk->wanted && !measure_disk(session, graph, disk, checkpoint->name, error))
+        if (disk->wanted &&
+            !(plan ? plan_merge(measure, disk, error) : read_size(measure, disk, error)))
             return FALSE;
     }
     return TRUE;
+}
+
+static gboolean
+measure_sizes(VmpMachine *machine, VmpCheckpoint *checkpoint, GError **error)
+{
+    g_auto(Measure) measure = { .session = vmp_block_session_open(machine, error),
+                                .merge = vmp_qmp_transaction_new(),
+                                .checkpoint = checkpoint->name };
+
+    if (!measure.session || !read_graph_again(&measure, error) ||
+        !remove_size_bitmaps(&measure, error) ||
+        !for_each_disk(&measure, checkpoint, TRUE, error) ||
+        !run_transaction(&measure, measure.merge, error) || !read_graph_again(&measure, error))
+        return FALSE;
+
+    gboolean read = for_each_disk(&measure, checkpoint, FALSE, error);
+    return remove_size_bitmaps(&measure, read ? error : NULL) && read;
 }
 
 char *
@@ -146,7 +250,7 @@ vmp_point_get_checkpoint_xml(VmpMachine *machine, const char *name,
 
     if (!checkpoint)
         return NULL;
-    if ((flags & VMP_CHECKPOINT_FORMAT_SIZE) && !measure(machine, checkpoint, error))
+    if ((flags & VMP_CHECKPOINT_FORMAT_SIZE) && !measure_sizes(machine, checkpoint, error))
         return NULL;
     return vmp_checkpoint_format(checkpoint, flags);
 }

@@ -6,6 +6,7 @@
 #include <vmpoint/checkpoint.h>
 
 #include "plan/plan.h"
+#include "storage/bitmap.h"
 
 char *
 vmp_point_create_checkpoint(VmpMachine *machine, const char *xml,
@@ -33,3 +34,9 @@ vmp_point_checkpoint_bitmaps(VmpBlockSession *session, const VmpBlockGraph *grap
 gboolean
 vmp_point_checkpoint_edits(VmpMachine *machine, const VmpCheckpoint *checkpoint, VmpJson *edits,
                            GError **error);
+
+/* vmp_bitmap_chain_find() for a checkpoint that the store knows: that its bitmap is not there is
+ * INCONSISTENT, and the message names disk and checkpoint. */
+VmpBitmapChain *
+vmp_point_checkpoint_chain(const VmpBlockGraph *graph, const VmpBlockNode *top, const char *disk,
+                           const char *bitmap, const char *checkpoint, GError **error);

@@ -5,6 +5,10 @@
 #include "plan/executor.h"
 #include "point/align.h"
 #include "point/definition.h"
+#include "point/internal.h"
+#include "point/layer.h"
+#include "point/memory.h"
+#include "point/quiet.h"
 #include "point/record.h"
 #include "point/snapshot.h"
 #include "point/steps.h"
@@ -24,7 +28,7 @@ typedef struct {
 /* ---- the request ---- */
 
 static gboolean
-check_flags(VmpSnapshotCreateFlags flags, gboolean active, GError **error)
+check_flags(VmpSnapshotCreateFlags flags, gboolean active, gboolean persistent, GError **error)
 {
     if (flags & VMP_SNAPSHOT_CREATE_CURRENT)
         return vmp_fail(error, VMP_ERROR_INVALID, "making current goes with redefining only");
@@ -33,6 +37,9 @@ check_flags(VmpSnapshotCreateFlags flags, gboolean active, GError **error)
     if (flags & VMP_SNAPSHOT_CREATE_QUIESCE)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "quiescing through the guest agent is not supported yet");
+    if ((flags & VMP_SNAPSHOT_CREATE_HALT) && !persistent)
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "a transient domain cannot be halted: nothing would be left of it");
     if ((flags & VMP_SNAPSHOT_CREATE_LIVE) && !active)
         return vmp_fail(error, VMP_ERROR_INVALID, "a live snapshot needs a running domain");
     return TRUE;
@@ -98,7 +105,8 @@ read_request(VmpMachine *machine, const char *xml, VmpSnapshotCreateFlags flags,
     const VmpDomain *definition = vmp_machine_get_definition(machine, error);
 
     if (!snapshot || !definition ||
-        !check_flags(flags, vmp_machine_is_on(machine), error) ||
+        !check_flags(flags, vmp_machine_is_on(machine),
+                     vmp_machine_get_row(machine)->inactive != 0, error) ||
         !fill_in(snapshot, machine, flags, error) ||
         !vmp_align_snapshot(snapshot, definition, vmp_machine_is_on(machine), flags, error) ||
         !capture_definitions(snapshot, machine, error))
@@ -110,9 +118,6 @@ read_request(VmpMachine *machine, const char *xml, VmpSnapshotCreateFlags flags,
 static gboolean
 check_supported(const VmpSnapshot *snapshot, GError **error)
 {
-    if (snapshot->memory != VMP_LOCATION_NO)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "snapshots with memory are not supported yet; use --disk-only");
     for (guint i = 0; i < snapshot->disks->len; i++) {
         const VmpSnapshotDisk *disk = g_ptr_array_index(snapshot->disks, i);
         if (disk->location == VMP_LOCATION_INTERNAL || disk->location == VMP_LOCATION_MANUAL)
@@ -132,6 +137,8 @@ static VmpNewImage *
 plan_image(const VmpSnapshotDisk *disk, const VmpBlockNode *below, const CreateContext *context,
            GHashTable *taken)
 {
+    const VmpLayerOptions options =
+        vmp_layer_options_of(vmp_domain_find_disk(context->definition, disk->name), below);
     VmpNewImage *image = g_new0(VmpNewImage, 1);
     g_autofree char *format_stem = g_strdup_printf("%s-format", disk->name);
     g_autofree char *storage_stem = g_strdup_printf("%s-storage", disk->name);
@@ -140,7 +147,7 @@ plan_image(const VmpSnapshotDisk *disk, const VmpBlockNode *below, const CreateC
     image->format = g_strdup(disk->driver ? disk->driver : "qcow2");
     image->size = below->size;
     image->backing_path = g_strdup(below->path);
-    image->backing_format = g_strdup(below->driver);
+    image->backing_format = g_strdup(vmp_layer_format_of(below));
     image->cluster_size = below->cluster_size;
     image->extended_l2 = below->extended_l2;
     image->node = vmp_block_graph_new_name(context->graph, format_stem, taken);
@@ -148,6 +155,10 @@ plan_image(const VmpSnapshotDisk *disk, const VmpBlockNode *below, const CreateC
     image->model = g_strdup(below->path);
     image->reuse = (context->flags & VMP_SNAPSHOT_CREATE_REUSE_EXT) != 0;
     image->block_device = disk->type == VMP_STORAGE_BLOCK;
+    image->direct = options.direct;
+    image->unmap = options.unmap;
+    image->aio = g_strdup(options.aio);
+    image->detect_zeroes = g_strdup(options.detect_zeroes);
     return image;
 }
 
@@ -206,10 +217,33 @@ plan_steps(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *cont
     }
     vmp_plan_add(plan, &vmp_step_create_images,
                  vmp_json_build("o:images", g_steal_pointer(&images), NULL));
+    gboolean memory = snapshot->memory == VMP_LOCATION_EXTERNAL;
+    if (memory && !vmp_memory_plan_save(plan, context->machine, snapshot->memory_file,
+                                        (context->flags & VMP_SNAPSHOT_CREATE_LIVE) != 0, error))
+        return FALSE;
     vmp_plan_add_commit(plan, &vmp_step_switch_to_overlays,
                         vmp_json_build("b:offline", vmp_block_session_is_offline(context->session),
-                                       "o:disks", g_steal_pointer(&switches), NULL));
+                                       "B:noted", memory, "o:disks", g_steal_pointer(&switches),
+                                       NULL));
+    plan->mark_commit = memory;
+    if (memory)
+        vmp_memory_plan_seal(plan);
     return TRUE;
+}
+
+/* What can be done with the memory. */
+static gboolean
+check_memory(VmpMachine *machine, const VmpSnapshot *snapshot, GError **error)
+{
+    gboolean disks = FALSE;
+
+    for (guint i = 0; i < snapshot->disks->len; i++)
+        disks |= ((const VmpSnapshotDisk *)g_ptr_array_index(snapshot->disks, i))->location ==
+                 VMP_LOCATION_EXTERNAL;
+    if (!disks)
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "a snapshot of the memory without any disk is not supported yet");
+    return vmp_memory_check(machine, snapshot->memory_file, error);
 }
 
 /* What the store is told at the end: new sources, files that are ours, the snapshot. */
@@ -234,6 +268,13 @@ plan_edits(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *cont
         if (!reuse && disk->type == VMP_STORAGE_FILE)
             vmp_store_edit_put_file(plan->edits, &file);
     }
+    if (snapshot->memory == VMP_LOCATION_EXTERNAL) {
+        VmpStoreFile file = { .path = snapshot->memory_file,
+                              .domain = vmp_machine_get_row(context->machine)->id,
+                              .role = (char *)"memory",
+                              .point = snapshot->name };
+        vmp_store_edit_put_file(plan->edits, &file);
+    }
     if (!vmp_definition_edit_sources(context->machine, changes, plan->edits, error))
         return FALSE;
     if (context->flags & VMP_SNAPSHOT_CREATE_NO_METADATA)
@@ -254,9 +295,19 @@ vmp_point_create_snapshot(VmpMachine *machine, const char *xml, VmpSnapshotCreat
     VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
 
     g_autoptr(VmpSnapshot) snapshot = read_request(machine, xml, flags, error);
-    if (!snapshot || !check_supported(snapshot, error))
+    if (!snapshot)
+        return NULL;
+    if (vmp_internal_is(snapshot))
+        return vmp_point_create_internal(machine, snapshot, flags, error)
+                   ? g_steal_pointer(&snapshot->name)
+                   : NULL;
+    if (!check_supported(snapshot, error) ||
+        (snapshot->memory == VMP_LOCATION_EXTERNAL &&
+         !check_memory(machine, snapshot, error)))
         return NULL;
 
+    if (vmp_machine_is_on(machine) && !vmp_quiet_check_jobs(machine, error))
+        return NULL;
     g_auto(VmpChange) change = { .machine = machine,
                                  .operation = vmp_machine_get_operation(machine) };
     VmpBlockSession *session = vmp_change_get_session(&change, error);

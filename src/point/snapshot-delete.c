@@ -5,6 +5,8 @@
 #include "plan/executor.h"
 #include "plan/sweep.h"
 #include "point/definition.h"
+#include "point/internal.h"
+#include "point/quiet.h"
 #include "point/record.h"
 #include "point/snapshot.h"
 #include "point/steps.h"
@@ -137,6 +139,8 @@ plan_merge(VmpPlan *plan, const Delete *delete, GError **error)
     plan->mark_commit = TRUE;
     vmp_plan_add_cleanup(plan, &vmp_step_close_nodes,
                          vmp_json_build("o:nodes", json_object_get(closes), NULL));
+    if (delete->snapshot->memory_file)
+        vmp_plan_retire_file(delete->machine, delete->snapshot->memory_file, plan->edits);
     if (!vmp_definition_edit_sources(delete->machine, sources, plan->edits, error))
         return FALSE;
     vmp_store_edit_remove_point(plan->edits, vmp_machine_get_row(delete->machine)->id,
@@ -159,10 +163,9 @@ merge_newest(VmpMachine *machine, const char *name, GError **error)
                         "snapshot '%s' has no <domain> that says which images it froze; only its "
                         "metadata can be deleted",
                         name);
-    if (vmp_snapshot_get_location(delete.snapshot) != VMP_LOCATION_EXTERNAL ||
-        delete.snapshot->memory == VMP_LOCATION_EXTERNAL)
+    if (vmp_snapshot_get_location(delete.snapshot) != VMP_LOCATION_EXTERNAL)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "only external disk-only snapshots can be deleted yet");
+                        "external and internal snapshots cannot be deleted together yet");
 
     delete.past = vmp_domain_parse(delete.snapshot->domain_xml, -1, error);
     delete.session = delete.past ? vmp_change_get_session(&change, error) : NULL;
@@ -171,6 +174,15 @@ merge_newest(VmpMachine *machine, const char *name, GError **error)
     g_autoptr(VmpPlan) plan = vmp_plan_new("snapshot-delete", vmp_machine_get_name(machine), name);
     return delete.graph && vmp_change_begin_planning(&change, error) &&
            plan_merge(plan, &delete, error) && vmp_plan_execute(plan, &change, error);
+}
+
+static gboolean
+are_internal(const GPtrArray *rows, const GPtrArray *names)
+{
+    for (guint i = 0; i < names->len; i++)
+        if (vmp_tree_find(rows, g_ptr_array_index(names, i))->location != VMP_LOCATION_INTERNAL)
+            return FALSE;
+    return TRUE;
 }
 
 gboolean
@@ -195,5 +207,11 @@ vmp_point_delete_snapshot(VmpMachine *machine, const char *name, VmpSnapshotDele
         return forget(machine, rows, name, flags, error);
     if (flags & VMP_SNAPSHOT_DELETE_CHILDREN_ONLY && row->children == 0)
         return TRUE;
-    return check_newest(row, error) && merge_newest(machine, name, error);
+
+    g_autoptr(GPtrArray) names = names_to_forget(rows, name, flags);
+    if (are_internal(rows, names))
+        return vmp_point_delete_internal(machine, names, name, error);
+    return check_newest(row, error) &&
+           (!vmp_machine_is_on(machine) || vmp_quiet_check_jobs(machine, error)) &&
+           merge_newest(machine, name, error);
 }

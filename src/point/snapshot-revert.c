@@ -7,11 +7,14 @@
 #include "plan/sweep.h"
 #include "point/align.h"
 #include "point/definition.h"
+#include "point/internal.h"
+#include "point/layer.h"
+#include "point/memory.h"
+#include "point/quiet.h"
 #include "point/record.h"
 #include "point/snapshot.h"
 #include "point/steps.h"
 #include "storage/image.h"
-#include "storage/job.h"
 #include "store/edit.h"
 
 /* How the revert gets to its end state (docs/design/revert.md has the table). */
@@ -20,6 +23,7 @@ typedef enum {
     REVERT_IN_PROCESS,  /* active, and active at the end: disks are swapped in place */
     REVERT_NEW_PROCESS, /* active, active at the end, but another machine for the guest */
     REVERT_TO_OFF,      /* active now, off at the end */
+    REVERT_WITH_MEMORY, /* a process with the RAM of that moment; active or off now */
 } RevertWay;
 
 typedef struct {
@@ -48,6 +52,12 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Revert, revert_clear)
 /* ---- the request ---- */
 
 static gboolean
+has_memory(const Revert *revert)
+{
+    return revert->snapshot->memory == VMP_LOCATION_EXTERNAL;
+}
+
+static gboolean
 check_request(const Revert *revert, GError **error)
 {
     gboolean running = (revert->flags & VMP_SNAPSHOT_REVERT_RUNNING) != 0;
@@ -55,32 +65,15 @@ check_request(const Revert *revert, GError **error)
 
     if (running && paused)
         return vmp_fail(error, VMP_ERROR_INVALID, "running and paused exclude each other");
-    if (revert->snapshot->memory == VMP_LOCATION_INTERNAL ||
-        revert->snapshot->memory == VMP_LOCATION_EXTERNAL ||
-        vmp_snapshot_get_location(revert->snapshot) == VMP_LOCATION_INTERNAL)
+    if (has_memory(revert) && (revert->flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM))
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "reverting to a snapshot with memory or with internal disks is not "
-                        "supported yet");
+                        "fresh firmware variables go with a boot, not with the memory of a guest");
+    if (has_memory(revert))
+        return TRUE;
     if (!vmp_machine_get_row(revert->machine)->inactive && !running && !paused)
         return vmp_fail(error, VMP_ERROR_INVALID,
                         "a transient domain cannot revert to an inactive state; ask for running "
                         "or paused");
-    return TRUE;
-}
-
-/* Jobs hold images; changing what is below them ends badly. */
-static gboolean
-check_no_jobs(VmpMachine *machine, GError **error)
-{
-    VmpQmpClient *monitor = vmp_machine_get_monitor(machine, error);
-    g_autoptr(GPtrArray) jobs = monitor ? vmp_jobs_query(monitor, NULL, error) : NULL;
-
-    if (!jobs)
-        return FALSE;
-    if (jobs->len > 0) {
-        const VmpJob *job = g_ptr_array_index(jobs, 0);
-        return vmp_fail(error, VMP_ERROR_BUSY, "the %s job '%s' is running", job->type, job->id);
-    }
     return TRUE;
 }
 
@@ -125,13 +118,17 @@ choose_definitions(Revert *revert, GError **error)
 static void
 choose_way(Revert *revert, const VmpDomain *active)
 {
-    revert->end = VMP_STATE_SHUTOFF;
+    revert->end = !has_memory(revert)                              ? VMP_STATE_SHUTOFF
+                  : revert->snapshot->state == VMP_STATE_PAUSED ? VMP_STATE_PAUSED
+                                                                   : VMP_STATE_RUNNING;
     if (revert->flags & VMP_SNAPSHOT_REVERT_RUNNING)
         revert->end = VMP_STATE_RUNNING;
     else if (revert->flags & VMP_SNAPSHOT_REVERT_PAUSED)
         revert->end = VMP_STATE_PAUSED;
 
-    if (!active)
+    if (has_memory(revert))
+        revert->way = REVERT_WITH_MEMORY;
+    else if (!active)
         revert->way = REVERT_OFFLINE;
     else if (revert->end == VMP_STATE_SHUTOFF)
         revert->way = REVERT_TO_OFF;
@@ -334,11 +331,18 @@ plan_swap(const Revert *revert, VmpJson *branch, InProcess *steps, GError **erro
     g_autofree char *node = vmp_block_graph_new_name(revert->graph, format_stem, steps->taken);
     g_autofree char *file = vmp_block_graph_new_name(revert->graph, storage_stem, steps->taken);
 
+    const VmpBlockNode *replaced = vmp_block_graph_active_image(revert->graph, device->node);
+    const VmpLayerOptions options =
+        vmp_layer_options_of(vmp_domain_find_disk(revert->definition, target),
+                             replaced ? replaced : vmp_block_graph_node(revert->graph, device->node));
+
     json_object_array_add(
         steps->opens,
         vmp_json_build("s:disk", target, "s:path", vmp_json_get_string(branch, "path"),
                        "s:format", "qcow2", "s:node", node, "s:file-node", file,
-                       "S:backing-node", base ? base->name : NULL, NULL));
+                       "S:backing-node", base ? base->name : NULL, "B:direct", options.direct,
+                       "B:unmap", options.unmap, "S:aio", options.aio, "S:detect-zeroes",
+                       options.detect_zeroes, NULL));
     json_object_array_add(steps->swaps, vmp_json_build("s:disk", target, "s:qom", qom, "s:old",
                                                        device->node, "s:new", node, NULL));
     add_nodes_to_close(steps->closes, revert->graph, device->node, backing);
@@ -384,6 +388,8 @@ plan_steps(VmpPlan *plan, const Revert *revert, GError **error)
     switch (revert->way) {
     case REVERT_OFFLINE:
         return TRUE; /* the store's edits are the commit */
+    case REVERT_WITH_MEMORY:
+        return TRUE; /* see plan_memory() */
     case REVERT_IN_PROCESS:
         return plan_in_process(plan, revert, error);
     case REVERT_NEW_PROCESS:
@@ -507,7 +513,7 @@ edit_snapshot(VmpPlan *plan, Revert *revert, GError **error)
 static gboolean
 plan_edits(VmpPlan *plan, Revert *revert, const VmpDomain *present, GError **error)
 {
-    gboolean active = revert->way == REVERT_IN_PROCESS;
+    gboolean active = revert->way == REVERT_IN_PROCESS || revert->way == REVERT_WITH_MEMORY;
     gboolean persistent = vmp_machine_get_row(revert->machine)->inactive != 0;
 
     if (!set_sources(revert->definition, revert, present, error) ||
@@ -540,9 +546,9 @@ look(Revert *revert, const char *name, GError **error)
         return TRUE;
 
     VmpQmpClient *monitor = vmp_machine_get_monitor(revert->machine, error);
-    if (!monitor || !check_no_jobs(revert->machine, error))
+    if (!monitor || !vmp_quiet_check_jobs(revert->machine, error))
         return FALSE;
-    revert->graph = vmp_block_graph_read(monitor, NULL, error);
+    revert->graph = vmp_machine_read_graph(revert->machine, monitor, error);
     return revert->graph != NULL;
 }
 
@@ -551,7 +557,8 @@ start_if_asked(const Revert *revert, GError **error)
 {
     VmpStartFlags flags = revert->end == VMP_STATE_PAUSED ? VMP_START_PAUSED : 0;
 
-    if (revert->way == REVERT_IN_PROCESS || revert->end == VMP_STATE_SHUTOFF)
+    if (revert->way == REVERT_IN_PROCESS || revert->way == REVERT_WITH_MEMORY ||
+        revert->end == VMP_STATE_SHUTOFF)
         return TRUE;
     if (revert->flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM)
         flags |= VMP_START_RESET_NVRAM;
@@ -574,6 +581,24 @@ check_startable(const Revert *revert, GError **error)
     return command != NULL;
 }
 
+static gboolean
+check_memory(const Revert *revert, GError **error)
+{
+    return !has_memory(revert) ||
+           vmp_memory_check_load(revert->machine, revert->definition,
+                                 revert->snapshot->memory_file, error);
+}
+
+/* Now that the definition has the new layers. */
+static gboolean
+plan_memory(VmpPlan *plan, const Revert *revert, GError **error)
+{
+    return !has_memory(revert) ||
+           vmp_memory_plan_load(plan, revert->machine, revert->definition,
+                                revert->snapshot->memory_file, revert->end == VMP_STATE_RUNNING,
+                                error);
+}
+
 gboolean
 vmp_point_revert(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags flags,
                  const char *save_current, GError **error)
@@ -586,6 +611,12 @@ vmp_point_revert(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags f
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "saving the present state first is not supported yet; make a snapshot");
 
+    g_autoptr(VmpSnapshot) snapshot = vmp_record_load_snapshot(machine, name, error);
+    if (!snapshot)
+        return FALSE;
+    if (vmp_internal_is(snapshot))
+        return vmp_point_revert_internal(machine, snapshot, flags, error);
+
     const VmpDomain *present = vmp_machine_get_definition(machine, error);
     if (!present || !look(&revert, name, error) || !choose_definitions(&revert, error))
         return FALSE;
@@ -597,13 +628,13 @@ vmp_point_revert(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags f
     g_auto(VmpChange) change = { .machine = machine, .operation = operation };
     add_risks(plan, &revert, present, active);
     if (!plan_branches(&revert, error) || !plan_steps(plan, &revert, error) ||
-        !check_startable(&revert, error))
+        !check_startable(&revert, error) || !check_memory(&revert, error))
         return FALSE;
     if (!vmp_operation_get_dry_run(operation) &&
         !vmp_plan_check_risks(plan, (flags & VMP_SNAPSHOT_REVERT_FORCE) != 0, error))
         return FALSE;
     if (!vmp_change_begin_planning(&change, error) || !plan_edits(plan, &revert, present, error) ||
-        !vmp_plan_execute(plan, &change, error))
+        !plan_memory(plan, &revert, error) || !vmp_plan_execute(plan, &change, error))
         return FALSE;
     return vmp_operation_get_dry_run(operation) || start_if_asked(&revert, error);
 }

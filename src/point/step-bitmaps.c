@@ -2,12 +2,16 @@
 
 /* start-bitmaps  { "bitmaps": [ { "disk": "vda", "node": "vda-format", "name": "c1" } ] }
  * remove-bitmaps { "bitmaps": the same; several images of one disk's chain may be named,
- *                  "reopen": [ { "node", "file", "backing", "driver" } ] }
+ *                  "reopen": [ { "node", "file", "backing", "driver",
+ *                                "read-only", "touched", "direct", "unmap", "detect-zeroes",
+ *                                "below": [ { "driver", "storage", "path", "touched" } ] } ] }
  *
  * Both are one transaction: on all disks or on none.
  *
  * QEMU cannot remove a bitmap from a read-only image; images below the active one are
- * reopened writable for the transaction and back afterwards.
+ * reopened writable for the transaction and back afterwards.  QEMU cannot reopen by itself
+ * what it has opened by itself, for a backing image that nobody named; but it reopens it
+ * together with the node above it that has a name ("below" is what stands under that).
  */
 
 #include "base/error.h"
@@ -141,19 +145,44 @@ remove_command(const VmpStep *step)
     return vmp_qmp_transaction_to_command(transaction);
 }
 
-static VmpQmpCommand *
-reopen_command(VmpJson *node, gboolean read_only)
+/* Nameless images under a named node, as nested options; NULL if there are none. */
+static VmpJson *
+options_below(VmpJson *below, gboolean for_removal)
 {
+    VmpJson *options = NULL;
+
+    for (guint i = vmp_json_length(below); i > 0; i--) {
+        VmpJson *layer = vmp_json_at(below, i - 1);
+        gboolean writable = for_removal && vmp_json_get_bool(layer, "touched", FALSE);
+        options = vmp_qmp_options_unnamed(
+            vmp_json_get_string(layer, "driver"), vmp_json_get_string(layer, "storage"),
+            vmp_json_get_string(layer, "path"), !writable, options);
+    }
+    return options;
+}
+
+/* A reopen forgets every option that is not said again. */
+static VmpQmpCommand *
+reopen_command(VmpJson *node, gboolean for_removal)
+{
+    gboolean writable = for_removal && vmp_json_get_bool(node, "touched", TRUE);
+    gboolean read_only = vmp_json_get_bool(node, "read-only", TRUE) && !writable;
+    VmpJson *below = options_below(vmp_json_get_array(node, "below"), for_removal);
     const char *backing = vmp_json_get_string(node, "backing");
     VmpJson *options = vmp_qmp_options_format(
         vmp_json_get_string(node, "node"), vmp_json_get_string(node, "driver"),
-        vmp_json_get_string(node, "file"), backing ? backing : "", read_only);
+        vmp_json_get_string(node, "file"), below ? NULL : backing ? backing : "", read_only);
+    gboolean direct = vmp_json_get_bool(node, "direct", FALSE);
 
+    vmp_json_add(options, "O:backing", below, "O:cache",
+                 direct ? vmp_json_build("b:direct", TRUE, NULL) : NULL, "S:discard",
+                 vmp_json_get_bool(node, "unmap", FALSE) ? "unmap" : NULL, "S:detect-zeroes",
+                 vmp_json_get_string(node, "detect-zeroes"), NULL);
     return vmp_qmp_blockdev_reopen(options);
 }
 
 static gboolean
-reopen_all(const VmpStep *step, VmpChange *change, gboolean read_only, GError **error)
+reopen_all(const VmpStep *step, VmpChange *change, gboolean for_removal, GError **error)
 {
     VmpJson *nodes = vmp_json_get_array(step->args, "reopen");
     VmpQmpClient *client = vmp_change_get_client(change, error);
@@ -161,7 +190,7 @@ reopen_all(const VmpStep *step, VmpChange *change, gboolean read_only, GError **
     if (!client)
         return FALSE;
     for (guint i = 0; i < vmp_json_length(nodes); i++) {
-        g_autoptr(VmpQmpCommand) command = reopen_command(vmp_json_at(nodes, i), read_only);
+        g_autoptr(VmpQmpCommand) command = reopen_command(vmp_json_at(nodes, i), for_removal);
         g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, error);
         if (!reply)
             return FALSE;
@@ -173,11 +202,11 @@ static gboolean
 remove_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
     g_autoptr(GError) back = NULL;
-    gboolean removed = reopen_all(step, change, FALSE, error) &&
+    gboolean removed = reopen_all(step, change, TRUE, error) &&
                        run_transaction(step, change, remove_command, error);
 
     /* Read-only again in any case; a node left writable is untidy, not wrong. */
-    if (!reopen_all(step, change, TRUE, &back))
+    if (!reopen_all(step, change, FALSE, &back))
         vmp_operation_note(change->operation, "%s", back->message);
     return removed;
 }
@@ -204,10 +233,10 @@ remove_commands(const VmpStep *step, GPtrArray *commands)
     VmpJson *nodes = vmp_json_get_array(step->args, "reopen");
 
     for (guint i = 0; i < vmp_json_length(nodes); i++)
-        g_ptr_array_add(commands, reopen_command(vmp_json_at(nodes, i), FALSE));
+        g_ptr_array_add(commands, reopen_command(vmp_json_at(nodes, i), TRUE));
     g_ptr_array_add(commands, remove_command(step));
     for (guint i = 0; i < vmp_json_length(nodes); i++)
-        g_ptr_array_add(commands, reopen_command(vmp_json_at(nodes, i), TRUE));
+        g_ptr_array_add(commands, reopen_command(vmp_json_at(nodes, i), FALSE));
 }
 
 const VmpStepKind vmp_step_remove_bitmaps = {

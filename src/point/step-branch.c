@@ -3,7 +3,8 @@
 /* create-branches { "images": [ { "disk", "path", "format", "backing", "backing-format",
  *                                 "bitmaps": [ { "name", "granularity" } ] } ] }
  * open-branches   { "nodes": [ { "disk", "path", "format", "node", "file-node",
- *                                "backing-node": absent = opened from the header } ] }
+ *                                "backing-node": absent = opened from the header,
+ *                                "direct", "unmap", "aio", "detect-zeroes": see layer.h } ] }
  * pause           { "was-running": bool }
  * swap-disks      { "disks": [ { "disk", "qom", "device", "old", "new" } ] }
  * reset           { }
@@ -126,22 +127,48 @@ const VmpStepKind vmp_step_create_branches = {
 
 /* ---- open-branches ---- */
 
+/* What file and format node have in common. */
+static void
+add_common_options(VmpJson *options, VmpJson *node)
+{
+    gboolean direct = vmp_json_get_bool(node, "direct", FALSE);
+    gboolean unmap = vmp_json_get_bool(node, "unmap", FALSE);
+
+    vmp_json_add(options, "O:cache", direct ? vmp_json_build("b:direct", TRUE, NULL) : NULL,
+                 "S:discard", unmap ? "unmap" : NULL, NULL);
+}
+
+static VmpQmpCommand *
+open_file_command(VmpJson *node)
+{
+    VmpJson *options = vmp_qmp_options_file(vmp_json_get_string(node, "file-node"),
+                                            vmp_json_get_string(node, "path"), FALSE, FALSE);
+
+    add_common_options(options, node);
+    vmp_json_add(options, "S:aio", vmp_json_get_string(node, "aio"), NULL);
+    return vmp_qmp_blockdev_add(options);
+}
+
+static VmpQmpCommand *
+open_format_command(VmpJson *node)
+{
+    VmpJson *options = vmp_qmp_options_format(
+        vmp_json_get_string(node, "node"), vmp_json_get_string(node, "format"),
+        vmp_json_get_string(node, "file-node"), vmp_json_get_string(node, "backing-node"), FALSE);
+
+    add_common_options(options, node);
+    vmp_json_add(options, "S:detect-zeroes", vmp_json_get_string(node, "detect-zeroes"), NULL);
+    return vmp_qmp_blockdev_add(options);
+}
+
 static void
 open_commands(const VmpStep *step, GPtrArray *commands)
 {
     VmpJson *nodes = vmp_json_get_array(step->args, "nodes");
 
     for (guint i = 0; i < vmp_json_length(nodes); i++) {
-        VmpJson *node = vmp_json_at(nodes, i);
-        const char *file = vmp_json_get_string(node, "file-node");
-
-        g_ptr_array_add(commands,
-                        vmp_qmp_blockdev_add(vmp_qmp_options_file(
-                            file, vmp_json_get_string(node, "path"), FALSE, FALSE)));
-        g_ptr_array_add(commands, vmp_qmp_blockdev_add(vmp_qmp_options_format(
-                                      vmp_json_get_string(node, "node"),
-                                      vmp_json_get_string(node, "format"), file,
-                                      vmp_json_get_string(node, "backing-node"), FALSE)));
+        g_ptr_array_add(commands, open_file_command(vmp_json_at(nodes, i)));
+        g_ptr_array_add(commands, open_format_command(vmp_json_at(nodes, i)));
     }
 }
 

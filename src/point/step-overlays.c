@@ -2,7 +2,7 @@
 
 /* create-images { "images": [ VmpNewImage ... ] }
  *
- * switch-to-overlays { "offline": bool, "disks": [ {
+ * switch-to-overlays { "offline": bool, "noted": bool, "disks": [ {
  *     "disk": "vda", "node": "vda-format", "overlay": "vda-format-1",
  *     "path": "/x/a.s1", "backing": "/x/a.qcow2",
  *     "bitmaps": [ { "name": "c1", "granularity": 65536 } ] } ] }
@@ -175,6 +175,9 @@ switch_probe(const VmpStep *step, VmpChange *change, GError **error)
 
     if (vmp_machine_is_on(change->machine))
         return probe_graph(step, change, error);
+    /* Where something had to be done before, only the journal's note says that it was. */
+    if (vmp_json_get_bool(step->args, "noted", FALSE) && !change->commit_begun)
+        return VMP_PROBE_NOT_DONE;
     /* A storage daemon's switch lives in that daemon alone until it is settled, and nothing
      * has been written to the overlays. */
     return offline ? VMP_PROBE_NOT_DONE : probe_images(step);

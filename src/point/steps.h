@@ -25,6 +25,26 @@ extern const VmpStepKind vmp_step_resume;
 extern const VmpStepKind vmp_step_close_nodes;
 extern const VmpStepKind vmp_step_end_process; /* commit */
 
+/* step-internal.c */
+extern const VmpStepKind vmp_step_save_internal;   /* commit */
+extern const VmpStepKind vmp_step_delete_internal; /* commit */
+
+/* step-load.c: taking internal snapshots back */
+extern const VmpStepKind vmp_step_start_stopped;
+extern const VmpStepKind vmp_step_load_internal;  /* commit */
+extern const VmpStepKind vmp_step_apply_internal; /* commit */
+
+/* step-memory.c: RAM to a file and back */
+extern const VmpStepKind vmp_step_create_memory_file;
+extern const VmpStepKind vmp_step_stop_for_memory;
+extern const VmpStepKind vmp_step_save_memory;
+extern const VmpStepKind vmp_step_set_background;
+extern const VmpStepKind vmp_step_save_live;
+extern const VmpStepKind vmp_step_wake;
+extern const VmpStepKind vmp_step_seal_memory;
+extern const VmpStepKind vmp_step_load_spare;
+extern const VmpStepKind vmp_step_switch_to_spare; /* commit */
+
 /* step-commit.c: merging a layer down */
 extern const VmpStepKind vmp_step_start_commits;
 extern const VmpStepKind vmp_step_finish_commits; /* commit */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "point/tree.h"
 
+#include <string.h>
+
 #include "base/error.h"
 
 VmpStorePoint *
@@ -48,4 +50,23 @@ vmp_tree_select(const GPtrArray *rows, const char *from, gboolean deep, GError *
             g_ptr_array_add(selected, row);
     }
     return selected;
+}
+
+gboolean
+vmp_tree_check_parent(const GPtrArray *rows, const char *name, const char *parent,
+                      GError **error)
+{
+    if (!parent)
+        return TRUE;
+    if (strcmp(parent, name) == 0)
+        return vmp_fail(error, VMP_ERROR_INVALID, "'%s' cannot be its own parent", name);
+    if (!vmp_tree_find(rows, parent))
+        return vmp_fail(error, VMP_ERROR_INVALID, "the parent '%s' of '%s' is not there", parent,
+                        name);
+
+    g_autoptr(GPtrArray) below = vmp_tree_descendants(rows, name);
+    if (vmp_tree_find(below, parent))
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "the parent '%s' is itself below '%s': a cycle", parent, name);
+    return TRUE;
 }

@@ -17,3 +17,8 @@ vmp_tree_find(const GPtrArray *rows, const char *name);
  * @from. */
 GPtrArray *
 vmp_tree_select(const GPtrArray *rows, const char *from, gboolean deep, GError **error);
+/* May @name have that @parent?  VMP_ERROR_INVALID if the parent is not there, is the point itself,
+ * or is below it. */
+gboolean
+vmp_tree_check_parent(const GPtrArray *rows, const char *name, const char *parent,
+                      GError **error);

@@ -12,8 +12,8 @@ from . import images
 KINDS = ("snapshot", "checkpoint")
 
 
-class Unboot:
-    """A machine that is started paused; `write` takes the guest's place."""
+class StandIn:
+    """Takes the guest's place in a machine that is started paused."""
 
     def __init__(self, vm):
         self.vm = vm

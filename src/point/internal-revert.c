@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/error.h"
+#include "machine/launch.h"
+#include "plan/executor.h"
+#include "point/definition.h"
+#include "point/internal-disks.h"
+#include "point/internal.h"
+#include "point/quiet.h"
+#include "point/record.h"
+#include "point/steps.h"
+#include "store/edit.h"
+
+typedef struct {
+    VmpMachine *machine;
+    const VmpSnapshot *snapshot;
+    VmpSnapshotRevertFlags flags;
+    VmpDomain *definition, *inactive; /* what the domain becomes */
+    GPtrArray *disks;                 /* of VmpInternalDisk, as they are now */
+    const char *vmstate;              /* the disk whose image has the RAM; NULL = none has */
+    VmpState end;                     /* SHUTOFF, RUNNING or PAUSED */
+    gboolean on, new_process;
+} Revert;
+
+static void
+revert_clear(Revert *revert)
+{
+    g_clear_pointer(&revert->definition, vmp_domain_free);
+    g_clear_pointer(&revert->inactive, vmp_domain_free);
+    g_clear_pointer(&revert->disks, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Revert, revert_clear)
+
+static gboolean
+has_memory(const Revert *revert)
+{
+    return revert->snapshot->memory == VMP_LOCATION_INTERNAL;
+}
+
+/* ---- the request ---- */
+
+static gboolean
+check_request(const Revert *revert, GError **error)
+{
+    gboolean running = (revert->flags & VMP_SNAPSHOT_REVERT_RUNNING) != 0;
+    gboolean paused = (revert->flags & VMP_SNAPSHOT_REVERT_PAUSED) != 0;
+
+    if (running && paused)
+        return vmp_fail(error, VMP_ERROR_INVALID, "running and paused exclude each other");
+    if (has_memory(revert) && revert->flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM)
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "a snapshot with memory has the firmware's variables of its moment; fresh "
+                        "ones go with a boot only");
+    if (!has_memory(revert) && !vmp_machine_get_row(revert->machine)->inactive && !running
+        && !paused)
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "a transient domain cannot revert to an inactive state; ask for running "
+                        "or paused");
+    if (revert->snapshot->state == VMP_STATE_PMSUSPENDED)
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED, "the guest was suspended to memory then");
+    return TRUE;
+}
+
+static void
+choose_end(Revert *revert)
+{
+    revert->end = !has_memory(revert)                              ? VMP_STATE_SHUTOFF
+                  : revert->snapshot->state == VMP_STATE_PAUSED ? VMP_STATE_PAUSED
+                                                                   : VMP_STATE_RUNNING;
+    if (revert->flags & VMP_SNAPSHOT_REVERT_RUNNING)
+        revert->end = VMP_STATE_RUNNING;
+    else if (revert->flags & VMP_SNAPSHOT_REVERT_PAUSED)
+        revert->end = VMP_STATE_PAUSED;
+}
+
+/* ---- definitions ---- */
+
+static VmpDomain *
+parse_definition(const Revert *revert, const char *xml, GError **error)
+{
+    g_autoptr(VmpDomain) domain = vmp_domain_parse(xml, -1, error);
+
+    /* The name never reverts. */
+    if (!domain || !vmp_domain_set_name(domain, vmp_machine_get_name(revert->machine), error))
+        return NULL;
+    return g_steal_pointer(&domain);
+}
+
+static gboolean
+choose_definitions(Revert *revert, const VmpDomain *present, GError **error)
+{
+    const VmpSnapshot *snapshot = revert->snapshot;
+
+    if (!snapshot->domain_xml) { /* see the risk "no-domain" */
+        revert->definition = vmp_domain_copy(present);
+        revert->inactive = vmp_domain_copy(present);
+        return TRUE;
+    }
+    revert->definition = parse_definition(revert, snapshot->domain_xml, error);
+    revert->inactive = parse_definition(
+        revert,
+        snapshot->inactive_domain_xml ? snapshot->inactive_domain_xml : snapshot->domain_xml,
+        error);
+    return revert->definition && revert->inactive;
+}
+
+/* ---- disks ---- */
+
+static gboolean
+is_frozen_by(const VmpSnapshot *snapshot, const char *path)
+{
+    g_autoptr(VmpDomain) domain =
+        snapshot->domain_xml ? vmp_domain_parse(snapshot->domain_xml, -1, NULL) : NULL;
+    const VmpDomainDisk *disk = domain ? vmp_domain_find_disk(domain, path) : NULL;
+    const VmpSnapshotDisk *entry = disk ? vmp_snapshot_find_disk(snapshot, disk->target) : NULL;
+
+    return entry && entry->location == VMP_LOCATION_EXTERNAL;
+}
+
+/* An external snapshot that froze @path needs it as it is. */
+static gboolean
+check_not_frozen(VmpMachine *machine, const char *target, const char *path, GError **error)
+{
+    VmpStore *store = vmp_machine_get_store(machine);
+    g_autoptr(GPtrArray) rows = vmp_store_list_points(store, vmp_machine_get_row(machine)->id,
+                                                      VMP_POINT_SNAPSHOT, FALSE, error);
+
+    for (guint i = 0; rows && i < rows->len; i++) {
+        const VmpStorePoint *row = g_ptr_array_index(rows, i);
+        if (row->location != VMP_LOCATION_EXTERNAL)
+            continue;
+        g_autoptr(VmpSnapshot) other = vmp_record_load_snapshot(machine, row->name, error);
+        if (!other)
+            return FALSE;
+        if (is_frozen_by(other, path))
+            return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                            "disk '%s': image '%s' is what the external snapshot '%s' stands on; "
+                            "taking it back would damage that",
+                            target, path, row->name);
+    }
+    return rows != NULL;
+}
+
+static gboolean
+check_disk(Revert *revert, const char *target, GError **error)
+{
+    const char *tag = revert->snapshot->name;
+    const VmpDomainDisk *then = vmp_domain_find_disk(revert->definition, target);
+    const VmpInternalDisk *now = vmp_internal_disks_find(revert->disks, target);
+
+    if (!now || !then)
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "disk '%s' of the snapshot is not the domain's any more", target);
+    if (g_strcmp0(then->source, now->path) != 0)
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "disk '%s': its present image '%s' is not '%s', which the snapshot is in",
+                        target, now->path ? now->path : now->node, then->source);
+    if (!vmp_internal_snapshots_find(now->snapshots, tag))
+        return vmp_fail(error, VMP_ERROR_INCONSISTENT,
+                        "disk '%s': image '%s' has no internal snapshot '%s'", target, now->path,
+                        tag);
+    return check_not_frozen(revert->machine, target, now->path, error);
+}
+
+/* Of every image that has the tag, whether the snapshot's document names it or not. */
+static gboolean
+check_tagged(Revert *revert, const VmpInternalDisk *disk, GError **error)
+{
+    const char *tag = revert->snapshot->name;
+    const VmpInternalSnapshot *found = vmp_internal_snapshots_find(disk->snapshots, tag);
+
+    if (!found)
+        return TRUE;
+    if (!vmp_internal_snapshots_is_clear(disk->snapshots, tag))
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "disk '%s': '%s' is the number of another internal snapshot of its image, "
+                        "which QEMU would take",
+                        disk->disk, tag);
+    if (found->vm_state_size > 0)
+        revert->vmstate = disk->disk;
+    return TRUE;
+}
+
+static gboolean
+check_disks(Revert *revert, GError **error)
+{
+    for (guint i = 0; i < revert->snapshot->disks->len; i++) {
+        const VmpSnapshotDisk *entry = g_ptr_array_index(revert->snapshot->disks, i);
+        if (entry->location == VMP_LOCATION_INTERNAL && !check_disk(revert, entry->name, error))
+            return FALSE;
+    }
+    for (guint i = 0; i < revert->disks->len; i++)
+        if (!check_tagged(revert, g_ptr_array_index(revert->disks, i), error))
+            return FALSE;
+    if (has_memory(revert) && !revert->vmstate)
+        return vmp_fail(error, VMP_ERROR_INCONSISTENT, "no image has the RAM of snapshot '%s'",
+                        revert->snapshot->name);
+    return TRUE;
+}
+
+/* ---- risks ---- */
+
+/* Names of the bitmaps in images that go back: QEMU wants none there. */
+static char *
+bitmaps_in_the_way(const Revert *revert)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    GString *names = g_string_new(NULL);
+
+    for (guint i = 0; i < revert->disks->len; i++) {
+        const VmpInternalDisk *disk = g_ptr_array_index(revert->disks, i);
+        if (!vmp_internal_snapshots_find(disk->snapshots, revert->snapshot->name))
+            continue;
+        for (guint j = 0; j < disk->bitmaps->len; j++)
+            if (g_hash_table_add(seen, g_ptr_array_index(disk->bitmaps, j)))
+                g_string_append_printf(names, "%s%s", names->len ? ", " : "",
+                                       (const char *)g_ptr_array_index(disk->bitmaps, j));
+    }
+    return g_string_free(names, FALSE);
+}
+
+static void
+add_process_risks(VmpPlan *plan, Revert *revert, const VmpDomain *present)
+{
+    g_autofree char *difference = NULL;
+
+    if (!revert->on || !has_memory(revert))
+        return;
+    if (!vmp_launch_same_abi(present, revert->definition, &difference))
+        vmp_plan_add_risk(plan, "abi-change", TRUE, "the guest would see another machine (%s)",
+                          difference);
+    else if (vmp_domain_has_genid(revert->definition))
+        vmp_plan_add_risk(plan, "genid", TRUE,
+                          "the running process cannot change its VM generation id");
+    else
+        return;
+    revert->new_process = TRUE;
+    vmp_plan_add_risk(plan, "new-process", TRUE,
+                      "the running process would be replaced: connections to it break");
+}
+
+static void
+add_risks(VmpPlan *plan, Revert *revert, const VmpDomain *present)
+{
+    g_autofree char *bitmaps = bitmaps_in_the_way(revert);
+
+    if (!revert->snapshot->domain_xml)
+        vmp_plan_add_risk(plan, "no-domain", TRUE,
+                          "the snapshot has no complete <domain>: the present definition would be "
+                          "used");
+    add_process_risks(plan, revert, present);
+    if (*bitmaps)
+        vmp_plan_add_risk(plan, "checkpoints", TRUE,
+                          "the bitmaps of these checkpoints would be lost: %s", bitmaps);
+    for (guint i = 0; i < revert->disks->len; i++) {
+        const VmpInternalDisk *disk = g_ptr_array_index(revert->disks, i);
+        if (!vmp_internal_snapshots_find(disk->snapshots, revert->snapshot->name))
+            vmp_plan_add_risk(plan, "uncovered-disk", TRUE,
+                              "disk '%s' is not part of the snapshot: its content stays what it is "
+                              "now",
+                              disk->disk);
+    }
+}
+
+/* ---- the plan ---- */
+
+static gboolean
+plan_memory(VmpPlan *plan, const Revert *revert, gint64 definition, GError **error)
+{
+    VmpState state = VMP_STATE_NOSTATE;
+
+    if (!vmp_machine_query_state(revert->machine, &state, NULL, error))
+        return FALSE;
+    if (revert->on)
+        vmp_plan_add(plan, &vmp_step_pause,
+                     vmp_json_build("b:was-running", state == VMP_STATE_RUNNING, NULL));
+    else
+        vmp_plan_add(plan, &vmp_step_start_stopped,
+                     vmp_json_build("i:definition", definition, NULL));
+    vmp_plan_add_commit(
+        plan, &vmp_step_load_internal,
+        vmp_json_build("s:tag", revert->snapshot->name, "o:disks",
+                       vmp_internal_disks_to_json(revert->disks, revert->snapshot->name),
+                       "s:vmstate", revert->vmstate, "i:definition", definition, "b:drop-bitmaps",
+                       TRUE, "b:new-process", revert->new_process, NULL));
+    if (revert->end == VMP_STATE_RUNNING)
+        vmp_plan_add(plan, &vmp_step_resume, NULL);
+    return TRUE;
+}
+
+static gboolean
+plan_steps(VmpPlan *plan, const Revert *revert, GError **error)
+{
+    /* An image does not say what it was taken back to: only the note tells that it was begun. */
+    plan->mark_commit = TRUE;
+    if (!has_memory(revert)) {
+        vmp_plan_add_commit(
+            plan, &vmp_step_apply_internal,
+            vmp_json_build("s:tag", revert->snapshot->name, "o:disks",
+                           vmp_internal_disks_to_json(revert->disks, revert->snapshot->name),
+                           "b:drop-bitmaps", TRUE, NULL));
+        return TRUE;
+    }
+
+    g_autofree char *text = vmp_domain_format(revert->definition, VMP_DOMAIN_FORMAT_SECURE);
+    const VmpStoreDomain *row = vmp_machine_get_row(revert->machine);
+    gint64 definition =
+        vmp_store_put_definition(vmp_machine_get_store(revert->machine), text, -1,
+                                 row->active ? row->active : row->inactive, error);
+    return definition != 0 && plan_memory(plan, revert, definition, error);
+}
+
+static gboolean
+plan_edits(VmpPlan *plan, const Revert *revert, GError **error)
+{
+    const VmpStoreDomain *row = vmp_machine_get_row(revert->machine);
+
+    if (!vmp_definition_edit(revert->machine, has_memory(revert) ? revert->definition : NULL,
+                             row->inactive ? revert->inactive : NULL, plan->edits, error))
+        return FALSE;
+    vmp_store_edit_set_current(plan->edits, row->id, VMP_POINT_SNAPSHOT, revert->snapshot->name);
+    return TRUE;
+}
+
+/* A definition that could not be launched is found out before anything is let go. */
+static gboolean
+check_startable(const Revert *revert, GError **error)
+{
+    gboolean starts = has_memory(revert) ? !revert->on || revert->new_process
+                                         : revert->end != VMP_STATE_SHUTOFF;
+    VmpLaunchHost host = { .monitor_fd = -1, .query_fd = -1 };
+
+    if (!starts)
+        return TRUE;
+    if (revert->on && vmp_machine_get_row(revert->machine)->qmp_path)
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "another process would be needed, and this one was not started by vmpoint");
+    g_auto(GStrv) command = vmp_launch_command(revert->definition, &host, error);
+    return command != NULL;
+}
+
+/* The step that loads has said why in a warning. */
+static gboolean
+fail_without_ram(VmpOperation *operation, GError **error)
+{
+    GPtrArray *warnings = operation ? vmp_operation_get_warnings(operation) : NULL;
+
+    return vmp_fail(error, VMP_ERROR_DAMAGED, "%s",
+                    warnings && warnings->len > 0
+                        ? (const char *)g_ptr_array_index(warnings, warnings->len - 1)
+                        : "the RAM could not be loaded: the domain is off");
+}
+
+static gboolean
+finish(const Revert *revert, GError **error)
+{
+    VmpStartFlags flags = revert->end == VMP_STATE_PAUSED ? VMP_START_PAUSED : 0;
+
+    if (has_memory(revert) && !vmp_machine_is_on(revert->machine))
+        return fail_without_ram(vmp_machine_get_operation(revert->machine), error);
+
+    if (revert->flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM)
+        flags |= VMP_START_RESET_NVRAM;
+    if (revert->end == VMP_STATE_SHUTOFF || has_memory(revert)
+        || vmp_machine_start_with(revert->machine, revert->definition, flags, error))
+        return TRUE;
+    g_prefix_error(error, "reverted to '%s', but it could not be started: ",
+                   revert->snapshot->name);
+    return FALSE;
+}
+
+static gboolean
+look(Revert *revert, GError **error)
+{
+    const VmpDomain *present = vmp_machine_get_definition(revert->machine, error);
+
+    if (!present || !check_request(revert, error)
+        || (revert->on
+            && (!vmp_quiet_check_jobs(revert->machine, error)
+                || !vmp_quiet_check_migration(revert->machine, error)))
+        || !choose_definitions(revert, present, error))
+        return FALSE;
+    choose_end(revert);
+    revert->disks = vmp_internal_disks_look(revert->machine, error);
+    return revert->disks && check_disks(revert, error);
+}
+
+gboolean
+vmp_point_revert_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
+                          VmpSnapshotRevertFlags flags, GError **error)
+{
+    VmpOperation *operation = vmp_machine_get_operation(machine);
+    gboolean dry_run = vmp_operation_get_dry_run(operation);
+    g_auto(VmpChange) change = { .machine = machine, .operation = operation };
+    g_auto(Revert) revert = { .machine = machine,
+                              .snapshot = snapshot,
+                              .flags = flags,
+                              .on = vmp_machine_is_on(machine) };
+    if (!look(&revert, error))
+        return FALSE;
+
+    g_autoptr(VmpPlan) plan =
+        vmp_plan_new("snapshot-revert", vmp_machine_get_name(machine), snapshot->name);
+    add_risks(plan, &revert, vmp_machine_get_definition(machine, NULL));
+    if (!check_startable(&revert, error)
+        || (!dry_run
+            && !vmp_plan_check_risks(plan, (flags & VMP_SNAPSHOT_REVERT_FORCE) != 0, error)))
+        return FALSE;
+    if (!vmp_change_begin_planning(&change, error) || !plan_steps(plan, &revert, error)
+        || !plan_edits(plan, &revert, error) || !vmp_plan_execute(plan, &change, error))
+        return FALSE;
+    return dry_run || finish(&revert, error);
+}

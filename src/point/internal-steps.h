@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the steps of internal snapshots share. */
+
+#include "plan/step.h"
+#include "point/internal-disks.h"
+#include "storage/image.h"
+
+/* Runs @command, which starts the job @id, to its end.  Not cancellable: QEMU answers when
+ * it is done.  A failed job is REFUSED, with QEMU's words. */
+gboolean
+vmp_internal_run_job(VmpChange *change, VmpQmpCommand *command, const char *id, GError **error);
+
+/* The nodes that @entries (see step-internal.c) mean, with @tag if not NULL; as planned when
+ * @disks is NULL.  Free with g_strfreev(). */
+char **
+vmp_internal_nodes(VmpJson *entries, const GPtrArray *disks, const char *tag);
+
+/* Of a domain that is off: does it to each image that needs it. */
+gboolean
+vmp_internal_each_image(VmpJson *entries, const GPtrArray *disks, VmpImageSnapshotVerb verb,
+                        const char *tag, GError **error);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The RAM of a running guest, to a file and back. */
+
+#include "plan/plan.h"
+
+#include <vmpoint/snapshot-record.h>
+
+/* What must be so before the RAM is saved to @path. */
+gboolean
+vmp_memory_check(VmpMachine *machine, const char *path, GError **error);
+/* Steps that come before the disks switch: the guest is stopped, its RAM in the file; @live: or
+ * ready to be saved while it runs. */
+gboolean
+vmp_memory_plan_save(VmpPlan *plan, VmpMachine *machine, const char *path, gboolean live,
+                     GError **error);
+/* Those that come after: the guest is as it was, the file complete. */
+void
+vmp_memory_plan_seal(VmpPlan *plan);
+
+/* Can the guest of that moment be prepared beside what runs now? */
+gboolean
+vmp_memory_check_load(VmpMachine *machine, const VmpDomain *definition, const char *path,
+                      GError **error);
+/* Steps that put a process with the RAM of @path in the place of the present one, if there is one.
+ * Planning is begun. */
+gboolean
+vmp_memory_plan_load(VmpPlan *plan, VmpMachine *machine, const VmpDomain *definition,
+                     const char *path, gboolean resume, GError **error);

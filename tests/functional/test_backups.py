@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Backups: full ones and increments, judged byte by byte by qemu-img and libnbd."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+from vmtest import images, world
+from vmtest.images import MIB
+from vmtest.world import holds, names, refused, source
+
+SIZE = 32 * MIB
+
+
+@pytest.fixture
+def off(make_vm):
+    return make_vm(size=SIZE).define()
+
+
+@pytest.fixture
+def made(off):
+    """A paused machine with two disks, and who writes in its guest's place."""
+    return off, world.StandIn(off).start()
+
+
+class Backups:
+    """Writes the documents, in the words of libvirt."""
+
+    def __init__(self, vm, work):
+        self.vm, self.work = vm, work
+
+    def document(self, name, since=None, disks=("vda", "vdb"), image_format="qcow2", folder=None):
+        rows = "".join(
+            f"<disk name='{disk}' type='file'><driver type='{image_format}'/>"
+            f"<target file='{self.target(name, disk, folder)}'/></disk>" for disk in disks)
+        rows += "".join(f"<disk name='{disk}' backup='no'/>" for disk in ("vda", "vdb")
+                        if disk not in disks)
+        increment = f"<incremental>{since}</incremental>" if since else ""
+        path = self.work / f"{name}.xml"
+        path.write_text(f"<domainbackup>{increment}<disks>{rows}</disks></domainbackup>")
+        return path
+
+    def target(self, name, disk, folder=None):
+        return (folder or self.work) / f"{name}-{disk}"
+
+    def words(self, name, checkpoint=None, **how):
+        words = ["backup-begin", self.vm.name, self.document(name, **how)]
+        if checkpoint:
+            path = self.work / f"{checkpoint}.xml"
+            path.write_text(f"<domaincheckpoint><name>{checkpoint}</name></domaincheckpoint>")
+            words.append(path)
+        return words
+
+    def take(self, name, *options, **how):
+        return self.vm.cli.run(*self.words(name, **how), "--wait", *options)
+
+    def instant(self, target):
+        """The disk as it is, copied by others."""
+        out = self.work / f"instant-{target}.raw"
+        with out.open("wb") as file:
+            file.write(images.read(source(self.vm, target), 0, SIZE, live=True))
+        return out
+
+
+@pytest.fixture
+def backups(off, work):
+    return Backups(off, work)
+
+
+def info(vm, *options):
+    return vm.cli.run("domjobinfo", vm.name, *options).data
+
+
+def jobs(vm):
+    return vm.spy.execute("query-jobs")
+
+
+def test_increments_are_whole_across_snapshot_and_revert(made, work, backups):
+    vm, guest = made
+    guest.write("vda", 0, 4 * MIB, 1)
+    guest.write("vdb", 0, MIB, 1)
+    backups.take("full", checkpoint="c1")
+    guest.write("vda", MIB, MIB, 2)
+    vm.cli.run("snapshot-create-as", vm.name, "s1", "--disk-only")
+    guest.write("vda", 2 * MIB, MIB, 3)
+    backups.take("one", since="c1", checkpoint="c2")
+    assert images.identical(work / "one-vda", backups.instant("vda")), "it opens by itself, whole"
+    assert images.chain(work / "one-vda") == [work / "one-vda", work / "full-vda"]
+    assert images.identical(work / "one-vdb", backups.instant("vdb"))
+
+    vm.cli.run("snapshot-revert", vm.name, "s1", "--paused")
+    guest.write("vda", 8 * MIB, MIB, 4)
+    backups.take("two", since="c1")
+    assert images.identical(work / "two-vda", backups.instant("vda"))
+    # c2 began in the branch that was left.
+    refused(vm.cli, *backups.words("three", since="c2"), "--wait", status=10,
+            says=("vm", "'vda'", "'c2'"))
+    assert not list(work.glob("three-v*"))
+
+    allocated = int(images.tool("qemu-img", "map", "--output=json", work / "two-vda")
+                    .stdout.count('"depth": 0'))
+    assert allocated, "an increment holds something itself"
+    assert images.info(work / "two-vda")["actual-size"] < 3 * MIB, "and not the whole disk"
+    assert world.names(vm, "checkpoint") == ["c1", "c2"]
+    assert not jobs(vm)
+    assert info(vm, "--completed")["state"] == "completed"
+    # What one backup needed does not stay in QEMU.
+    assert {bitmap for *_, bitmaps in world.nodes(vm) for bitmap in bitmaps} <= {"c1", "c2"}
+    assert not [node for node in world.nodes(vm) if "two" in node[2] or "full" in node[2]]
+
+
+def test_a_domain_that_is_off_is_backed_up_as_well(off, work, backups):
+    images.write_pattern(work / "vm-vda.qcow2", 0, 2 * MIB, "off")
+    backups.take("full", checkpoint="c1")
+    images.require_pattern(work / "full-vda", 0, 2 * MIB, "off")
+    images.write_pattern(work / "vm-vda.qcow2", 4 * MIB, MIB, "more")
+    backups.take("incr", since="c1")
+    assert images.identical(work / "incr-vda", work / "vm-vda.qcow2")
+    assert images.info(work / "incr-vda")["actual-size"] < 2 * MIB
+    images.check(work / "vm-vda.qcow2")
+    assert set(images.bitmaps(work / "vm-vda.qcow2")) == {"c1"}
+
+
+def test_raw_targets_chosen_disks_and_prepared_files(made, work, backups):
+    vm, guest = made
+    guest.write("vda", MIB, MIB, 5)
+    guest.write("vdb", MIB, MIB, 6)
+    backups.take("raw", image_format="raw", disks=("vda",))
+    assert (work / "raw-vda").stat().st_size == SIZE
+    assert images.tool("qemu-img", "compare", "-f", "raw", "-F", "raw", work / "raw-vda",
+                       backups.instant("vda"))
+    assert not (work / "raw-vdb").exists()
+
+    images.create(work / "mine-vdb", SIZE, options=("cluster_size=2M",))
+    backups.take("mine", "--reuse-external", disks=("vdb",))
+    assert images.info(work / "mine-vdb")["cluster-size"] == 2 * MIB
+    assert holds(work / "mine-vdb", MIB, MIB, 6)
+
+
+def test_a_target_that_exists_is_never_written_to(made, work, backups):
+    vm, guest = made
+    (work / "full-vdb").write_text("precious")
+    before = world.look(vm, work)
+    refused(vm.cli, *backups.words("full", checkpoint="c1"), "--wait", status=4,
+            says=("vm", "full-vdb"))
+    (work / "full.xml").unlink()
+    assert world.look(vm, work) == before
+    assert (work / "full-vdb").read_text() == "precious"
+
+
+def start_and_hold(vm, words):
+    """Begin a backup that stands nearly still: its jobs are throttled from beside vmpoint."""
+    vm.spy.drain_events()
+    command = vm.cli.start(*words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in vm.disks:
+        job = vm.spy.wait_event("JOB_STATUS_CHANGE", status="running")["data"]["id"]
+        vm.spy.execute("block-job-set-speed", {"device": job, "speed": 64 * 1024})
+    assert command.wait(60) == 0
+    assert all(job["status"] == "running" for job in jobs(vm)), jobs(vm)
+
+
+@pytest.fixture
+def large(make_vm):
+    """A paused machine whose disks have enough in them for a backup to take a while."""
+    vm = make_vm(size=256 * MIB).define()
+    guest = world.StandIn(vm).start()
+    for disk in ("vda", "vdb"):
+        guest.write(disk, 0, 128 * MIB, 1)
+    return vm, guest
+
+
+def test_an_abort_leaves_no_target_and_keeps_what_is_dirty(large, work):
+    vm, guest = large
+    backups = Backups(vm, work)
+    backups.take("full", checkpoint="c1")
+    for disk in ("vda", "vdb"):
+        guest.write(disk, 0, 96 * MIB, 2)
+    start_and_hold(vm, backups.words("incr", since="c1", checkpoint="c2"))
+
+    running = info(vm)
+    assert (running["state"], running["operation"]) == ("running", "Backup")
+    assert 0 <= running["processed"] < running["total"]
+    assert "incr-vda" in vm.cli.run("backup-dumpxml", vm.name).data["xml"]
+    refused(vm.cli, *backups.words("second"), status=5, says=("vm", "backup"))
+    refused(vm.cli, "snapshot-revert", vm.name, "none", status=3, says=("'none'",))
+    assert not list(work.glob("second-v*"))
+
+    vm.cli.run("domjobabort", vm.name)
+    assert not jobs(vm)
+    assert info(vm, "--completed")["state"] == "cancelled" and info(vm)["state"] == "none"
+    assert not list(work.glob("incr-v*"))
+    refused(vm.cli, "domjobabort", vm.name, status=3, says=("vm", "no job"))
+
+    guest.write("vda", 200 * MIB, MIB, 3)
+    backups.take("again", since="c1")
+    for target in ("vda", "vdb"):
+        assert holds(work / f"again-{target}", 0, 96 * MIB, 2), "dirty bits were kept"
+        assert holds(work / f"again-{target}", 96 * MIB, 32 * MIB, 1)
+    assert holds(work / "again-vda", 200 * MIB, MIB, 3)
+
+
+def test_a_backup_fails_with_its_process(large, work):
+    vm, _ = large
+    backups = Backups(vm, work)
+    start_and_hold(vm, backups.words("dead", checkpoint="c1"))
+    assert (work / "dead-vda").exists()
+    os.kill(vm.cli.run("dominfo", vm.name).data["pid"], signal.SIGKILL)
+    vm.close()
+    vm.cli.run("recover", vm.name)
+    ended = info(vm, "--completed")
+    assert ended["state"] == "failed" and "process" in ended["error"], ended
+    assert not list(work.glob("dead-v*"))
+
+
+@pytest.fixture
+def small(work):
+    """A file system with room for 4 MiB."""
+    folder = work / "small"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder],
+                          capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot mount a small file system: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_target_fails_the_backup_of_a_domain_that_is_off(off, work, small, backups):
+    images.write_pattern(work / "vm-vda.qcow2", 0, 16 * MIB, "data")
+    said = refused(off.cli, *backups.words("full", checkpoint="c1", folder=small), status=1,
+                   says=("vm", "vda", "No space left"))
+    assert "backup failed" in said
+    assert not list(small.iterdir())
+    assert info(off, "--completed")["state"] == "failed"
+    images.check(work / "vm-vda.qcow2")
+    backups.take("again", checkpoint="c2")
+    images.require_pattern(work / "again-vda", 0, 16 * MIB, "data")
+
+
+def test_a_full_target_fails_the_backup_and_leaves_nothing(made, work, small, backups):
+    vm, guest = made
+    guest.write("vda", 0, 16 * MIB, 1)
+    said = vm.cli.run(*backups.words("full", checkpoint="c1", folder=small), "--wait",
+                      check=False, json=False)
+    assert said.status in (1, 7, 13), said
+    assert "vda" in said.stderr and "No space left" in said.stderr
+    assert said.stderr.count("\n") == 1, said
+    assert not list(small.iterdir())
+    assert not jobs(vm)
+    assert info(vm, "--completed")["state"] == "failed"
+    assert vm.cli.run("domstate", vm.name).data["state"] == "paused"
+    guest.write("vda", 0, MIB, 2)
+    backups.take("again", checkpoint="c2")
+    assert images.identical(work / "again-vda", backups.instant("vda"))
+
+
+def test_restore_names_and_full_disks(off, work, small, backups, vmpoint, monkeypatch):
+    images.write_pattern(work / "vm-vda.qcow2", 0, 8 * MIB, "data")
+    backups.take("full")
+    # None of these names is an option, a protocol or a list of options.
+    folder = work / "names"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in ("nbd:x", "-x", "json:{}", "a,b=c"):
+        (folder / name).write_bytes((work / "full-vda").read_bytes())
+        vmpoint.run("backup-restore", "--chain", "--format", "raw", f"--to={name}.out", "--", name)
+        images.require_pattern(folder / f"{name}.out", 0, 8 * MIB, "data", image_format="raw")
+    refused(vmpoint, "backup-restore", "--chain", work / "full-vda", "--to", small / "out",
+            status=13, says=(small / "out", "No space left"))
+    assert not list(small.iterdir())
+    refused(vmpoint, "backup-restore", "--chain", work / "full-vda", "--to", work / "vm-vda.qcow2",
+            status=4, says=("vm-vda.qcow2",))
+    refused(vmpoint, "backup-restore", "--chain", work / "none", "--to", work / "new", status=3,
+            says=(work / "none",))
+    (work / "cut").write_bytes((work / "full-vda").read_bytes()[:5000])
+    refused(vmpoint, "backup-restore", "--chain", work / "cut", "--to", work / "new", status=12,
+            says=(work / "cut",))
+    assert not (work / "new").exists() and not list(work.glob("*.restoring"))
+
+
+@pytest.mark.parametrize("document, status, says", [
+    ("<domainbackup mode='pull'><server transport='unix' socket='/x'/></domainbackup>", 6, "pull"),
+    ("<domainbackup><incremental>none</incremental></domainbackup>", 3, "'none'"),
+    ("<domainbackup><disks><disk name='vdx' type='file'/></disks></domainbackup>", 3, "vdx"),
+    ("<domainbackup><disks><disk name='vda' type='file'/><disk name='vda' type='file'/></disks></domainbackup>", 2, "vda"),
+    ("<domainbackup mode='sideways'/>", 2, "sideways"),
+    ("<domainsnapshot/>", 2, "domainbackup"),
+], ids=["pull", "unknown-checkpoint", "unknown-disk", "a-disk-twice", "unknown-mode",
+        "another-document"])
+def test_a_backup_that_cannot_be_is_refused(off, work, vmpoint, document, status, says):
+    before = world.look(off, work)
+    refused(vmpoint, "backup-begin", off.name, "-", stdin=document, status=status,
+            says=(says,))
+    assert world.look(off, work) == before
+    assert names(off, "checkpoint") == []
+
+
+def test_what_else_may_be_done_while_a_backup_runs(large, work):
+    vm, guest = large
+    backups = Backups(vm, work)
+    vm.cli.run("snapshot-create-as", vm.name, "s1", "--disk-only")
+    guest.write("vda", 0, MIB, 2)
+    start_and_hold(vm, backups.words("held", checkpoint="c1"))
+    before = (names(vm), source(vm), sorted(path.name for path in work.glob("vm-vd*")))
+    for words in (["snapshot-revert", vm.name, "s1", "--paused"], ["snapshot-revert", vm.name, "s1"],
+                  ["snapshot-create-as", vm.name, "s2", "--disk-only"],
+                  ["snapshot-delete", vm.name, "s1"]):
+        refused(vm.cli, *words, status=5, says=("vm", "backup"))
+    assert (names(vm), source(vm), sorted(path.name for path in work.glob("vm-vd*"))) == before
+    assert len([job for job in jobs(vm) if job["status"] == "running"]) == 2
+
+    # What the guest writes meanwhile is in the increment, not in this backup.
+    guest.write("vda", 0, MIB, 3)
+    vm.cli.run("checkpoint-create-as", vm.name, "c2")
+    for job in jobs(vm):
+        vm.spy.execute("block-job-set-speed", {"device": job["id"], "speed": 0})
+    while any(job["status"] != "concluded" for job in jobs(vm)):
+        vm.spy.wait_event("JOB_STATUS_CHANGE", status="concluded")
+    vm.cli.run("checkpoint-delete", vm.name, "c2")
+    assert info(vm, "--completed")["state"] == "completed"
+    assert holds(work / "held-vda", 0, MIB, 2)
+    backups.take("incr", since="c1")
+    assert holds(work / "incr-vda", 0, MIB, 3) and holds(work / "incr-vda", MIB, MIB, 1)

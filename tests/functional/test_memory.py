@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""External snapshots with RAM: the guest's memory in a file, its disks in new layers."""
+
+import itertools
+import os
+
+import pytest
+from vmtest import images
+from vmtest.images import MIB
+
+EXISTS, UNSUPPORTED, DAMAGED = 4, 6, 12
+
+# More points than any operation has; the loop ends when one is not reached.
+MOST = 80
+
+
+def each_cut(cli, fault, *command):
+    """Runs a command with a fault at its Nth point, for N = 1, 2, ... until it gets through."""
+    for n in itertools.count(1):
+        assert n < MOST, "the operation never gets through"
+        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
+        try:
+            result = cli.run(*command, check=False)
+        finally:
+            del os.environ["VMPOINT_FAULT"]
+        yield n, result
+        if result.status == 0:
+            return
+
+
+def settle(vm):
+    vm.cli.run("recover", vm.name)
+    assert vm.cli.run("recover", vm.name).data == {"settled": []}, "a second recovery finds nothing"
+
+
+def names(vm):
+    return [row["name"] for row in vm.cli.run("snapshot-list", vm.name).data]
+
+
+def state(vm):
+    return vm.cli.run("domstate", vm.name, json=False).stdout.strip()
+
+
+def sources(vm):
+    return [row["source"] for row in vm.cli.run("domblklist", vm.name).data]
+
+
+def files(work):
+    return sorted(path.name for path in [*work.glob("vm-vd*"), *work.glob("*.ram")])
+
+
+def write(vm, seed):
+    for disk in vm.disks:
+        vm.guest.write_pattern(disk.device, 0, MIB, seed)
+    vm.guest.hold("seed", seed)
+
+
+def check(vm, seed):
+    """RAM and both disks are of one time."""
+    for disk in vm.disks:
+        assert vm.guest.has_pattern(disk.device, 0, MIB, seed), disk.target
+    assert vm.guest.held("seed") == seed
+
+
+def create(vm, work, *options, name="s"):
+    return ("snapshot-create-as", vm.name, name, "--memspec", f"file={work}/{name}.ram", *options)
+
+
+@pytest.fixture
+def alone(make_vm):
+    """One without a monitor of the test's own: two such machines can stand side by side."""
+    vm = make_vm()
+    vm.domain.spy = None
+    return vm.define().start()
+
+
+LIVE = pytest.mark.parametrize("options", [(), ("--live",)], ids=["paused", "live"])
+
+
+@LIVE
+def test_a_running_guest_is_saved_at_one_instant(vm, work, options):
+    vm.guest.writer_start(*[disk.device for disk in vm.disks], offset=8 * MIB)
+    vm.guest.wait_generation(3)
+    write(vm, "past")
+    vm.spy.status()
+    vm.cli.run(*create(vm, work, *options))
+    pauses = vm.spy.pauses()
+    assert len(pauses) == 1
+    print(f"saving paused the guest for {pauses[0] * 1000:.1f} ms")
+    assert state(vm) == "running"
+    assert sources(vm) == [str(work / "vm-vda.s"), str(work / "vm-vdb.s")]
+    assert (work / "s.ram").stat().st_size > MIB
+    vm.guest.wait_generation(vm.guest.writer_state().generation + 2)
+    vm.guest.writer_stop()
+    assert vm.guest.writer_state().is_one_instant()
+    write(vm, "present")
+    vm.cli.run("destroy", vm.name)
+    vm.close()
+
+    vm.cli.run("snapshot-revert", vm.name, "s")
+    assert state(vm) == "running"
+    vm.resume_console()
+    check(vm, "past")
+    # The writer was under way: pages or disks of another instant would convict themselves.
+    vm.guest.wait_generation(vm.guest.writer_state().generation + 2)
+    vm.guest.writer_stop()
+    assert vm.guest.writer_state().is_one_instant()
+
+
+def test_the_present_guest_runs_until_the_past_one_is_loaded(alone, work):
+    vm = alone
+    write(vm, "past")
+    boot = vm.guest.boot_id()
+    vm.cli.run(*create(vm, work))
+    write(vm, "present")
+    vm.cli.run("snapshot-revert", vm.name, "s")
+    vm.resume_console()
+    assert state(vm) == "running" and vm.guest.boot_id() == boot
+    check(vm, "past")
+    assert files(work) == ["s.ram", "vm-vda.qcow2", "vm-vda.s-1", "vm-vdb.qcow2", "vm-vdb.s-1"]
+
+    vm.cli.run("snapshot-revert", vm.name, "s", "--paused")
+    assert state(vm) == "paused"
+    vm.cli.run("resume", vm.name)
+    vm.resume_console()
+    check(vm, "past")
+
+    vm.cli.run("snapshot-delete", vm.name, "s")
+    assert files(work) == ["vm-vda.qcow2", "vm-vdb.qcow2"]
+    check(vm, "past")
+
+
+def test_a_paused_guest_stays_paused(vm, work):
+    write(vm, "past")
+    vm.cli.run("suspend", vm.name)
+    vm.cli.run(*create(vm, work))
+    assert vm.spy.status() == "paused"
+    # QEMU has taken its images back: the next snapshot has all that it needs.
+    vm.cli.run("snapshot-create-as", vm.name, "t", "--disk-only")
+    vm.cli.run("resume", vm.name)
+    check(vm, "past")
+    vm.cli.run("destroy", vm.name)
+    vm.cli.run("snapshot-revert", vm.name, "s")
+    assert state(vm) == "paused"
+
+
+def test_checkpoints_go_on_counting(vm, work):
+    vm.cli.run("checkpoint-create-as", vm.name, "c")
+    write(vm, "past")
+    vm.cli.run(*create(vm, work))
+    write(vm, "present")
+    found = [bitmap for node in vm.spy.execute("query-named-block-nodes", {"flat": True})
+             for bitmap in node.get("dirty-bitmaps", []) if bitmap["name"] == "c"]
+    # Of each disk below and above, each with what was written there.
+    assert len(found) == 4
+    assert all(bitmap["recording"] and not bitmap["busy"] for bitmap in found)
+    assert all(bitmap["count"] >= MIB for bitmap in found)
+
+
+def test_what_cannot_be_is_refused_before_anything_is_touched(vm, work):
+    write(vm, "base")
+    before = (names(vm), sources(vm), files(work))
+
+    def refused(status, *command):
+        result = vm.cli.run(*command, check=False)
+        assert result.status == status, result.stderr
+        return result.stderr
+
+    (work / "s.ram").write_bytes(b"somebody else's")
+    assert "s.ram" in refused(EXISTS, *create(vm, work))
+    (work / "s.ram").unlink()
+    assert (names(vm), sources(vm), files(work)) == before
+    plan = vm.cli.run(*create(vm, work), "--dry-run").data
+    assert "migrate" in str(plan)
+    assert (names(vm), sources(vm), files(work)) == before
+
+    vm.cli.run(*create(vm, work))
+    # The test's own monitor is at a path that two cannot have.
+    assert "commandline" in refused(UNSUPPORTED, "snapshot-revert", vm.name, "s")
+    vm.cli.run("destroy", vm.name)
+    damage(work / "s.ram")
+    assert "s.ram" in refused(DAMAGED, "snapshot-revert", vm.name, "s")
+    assert state(vm) == "shut off" and len(files(work)) == 5
+
+
+def damage(path):
+    """One bit of the stream."""
+    with path.open("r+b") as file:
+        file.seek(MIB)
+        byte = file.read(1)[0]
+        file.seek(MIB)
+        file.write(bytes([byte ^ 1]))
+
+
+@LIVE
+@pytest.mark.parametrize("fault", ["kill", "fail"])
+def test_a_cut_snapshot_is_there_or_not(vm, work, fault, options):
+    write(vm, "base")
+    before = (sources(vm), files(work))
+    for n, result in each_cut(vm.cli, fault, *create(vm, work, *options)):
+        settle(vm)
+        assert vm.spy.status() == "running", f"cut at {n}"
+        if not names(vm):
+            assert result.status != 0
+            assert (sources(vm), files(work)) == before, f"cut at {n}"
+            continue
+        assert files(work) == ["s.ram", "vm-vda.qcow2", "vm-vda.s", "vm-vdb.qcow2", "vm-vdb.s"]
+        vm.cli.run("snapshot-delete", vm.name, "s")
+        assert (sources(vm), files(work)) == before, f"cut at {n}"
+    check(vm, "base")
+
+
+@pytest.mark.parametrize("fault", ["kill", "fail"])
+def test_a_cut_revert_ends_before_or_after(alone, work, fault):
+    vm = alone
+    write(vm, "past")
+    vm.cli.run(*create(vm, work))
+    write(vm, "present")
+    for n, result in each_cut(vm.cli, fault, "snapshot-revert", vm.name, "s"):
+        settle(vm)
+        assert state(vm) == "running", f"cut at {n}"
+        assert len(files(work)) == 5, f"cut at {n}: {files(work)}"
+        vm.resume_console()
+        seed = vm.guest.held("seed")
+        assert seed in ("past", "present"), f"cut at {n}"
+        check(vm, seed)
+        assert seed == "past" or result.status != 0, f"cut at {n}"
+        if seed == "past":
+            write(vm, "present")
+    assert images.chain(sources(vm)[0], live=True)[1] == work / "vm-vda.qcow2"
