@@ -3,6 +3,7 @@
 
 /* Checkpoints: points to count changes from.  Flags are libvirt's, bit for bit. */
 
+#include <vmpoint/bulk.h>
 #include <vmpoint/checkpoint-record.h>
 #include <vmpoint/host.h>
 
@@ -58,5 +59,20 @@ typedef enum {
 VMP_PUBLIC gboolean
 vmp_checkpoint_delete(VmpHost *host, const char *domain, const char *name,
                       VmpCheckpointDeleteFlags flags, VmpOperation *operation, GError **error);
+
+/* All checkpoints of a domain in one document, parents first, written as it is made.  @flags: SECURE
+ * or DEFAULT; without SECURE a document that lacks secrets cannot be taken back. */
+VMP_PUBLIC gboolean
+vmp_checkpoint_dump_all(VmpHost *host, const char *domain, VmpCheckpointFormatFlags flags, VmpWriteFunc write,
+                gpointer data, GError **error);
+/* Redefines all checkpoints of such a document, or none.  @flags as for redefining a single one.
+ * Returns how many there were, or -1. */
+VMP_PUBLIC gint64
+vmp_checkpoint_redefine_all(VmpHost *host, const char *domain, VmpCheckpointCreateFlags flags, VmpReadFunc read,
+                    gpointer data, VmpOperation *operation, GError **error);
+/* The same for a folder with a file for each (*.xml: single dumps, or libvirt's own files). */
+VMP_PUBLIC gint64
+vmp_checkpoint_redefine_folder(VmpHost *host, const char *domain, VmpCheckpointCreateFlags flags,
+                       const char *folder, VmpOperation *operation, GError **error);
 
 G_END_DECLS

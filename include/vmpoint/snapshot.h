@@ -5,6 +5,7 @@
  * (virDomainSnapshotCreateXML and friends), bit for bit.
  */
 
+#include <vmpoint/bulk.h>
 #include <vmpoint/host.h>
 #include <vmpoint/snapshot-record.h>
 
@@ -97,5 +98,20 @@ typedef enum {
 VMP_PUBLIC gboolean
 vmp_snapshot_delete(VmpHost *host, const char *domain, const char *name,
                     VmpSnapshotDeleteFlags flags, VmpOperation *operation, GError **error);
+
+/* All snapshots of a domain in one document, parents first, written as it is made.  @flags: SECURE
+ * or DEFAULT; without SECURE a document that lacks secrets cannot be taken back. */
+VMP_PUBLIC gboolean
+vmp_snapshot_dump_all(VmpHost *host, const char *domain, VmpSnapshotFormatFlags flags, VmpWriteFunc write,
+                gpointer data, GError **error);
+/* Redefines all snapshots of such a document, or none.  @flags as for redefining a single one.
+ * Returns how many there were, or -1. */
+VMP_PUBLIC gint64
+vmp_snapshot_redefine_all(VmpHost *host, const char *domain, VmpSnapshotCreateFlags flags, VmpReadFunc read,
+                    gpointer data, VmpOperation *operation, GError **error);
+/* The same for a folder with a file for each (*.xml: single dumps, or libvirt's own files). */
+VMP_PUBLIC gint64
+vmp_snapshot_redefine_folder(VmpHost *host, const char *domain, VmpSnapshotCreateFlags flags,
+                       const char *folder, VmpOperation *operation, GError **error);
 
 G_END_DECLS

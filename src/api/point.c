@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "api/open.h"
+#include "base/error.h"
+#include "point/bulk.h"
 #include "point/checkpoint.h"
+#include "point/redefine.h"
 #include "point/snapshot.h"
 
 char *
@@ -9,7 +12,11 @@ vmp_snapshot_create(VmpHost *host, const char *domain, const char *xml,
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
 
-    return machine ? vmp_point_create_snapshot(machine, xml, flags, error) : NULL;
+    if (!machine)
+        return NULL;
+    return flags & VMP_SNAPSHOT_CREATE_REDEFINE
+               ? vmp_point_redefine_snapshot(machine, xml, flags, error)
+               : vmp_point_create_snapshot(machine, xml, flags, error);
 }
 
 GPtrArray *
@@ -72,7 +79,11 @@ vmp_checkpoint_create(VmpHost *host, const char *domain, const char *xml,
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
 
-    return machine ? vmp_point_create_checkpoint(machine, xml, flags, error) : NULL;
+    if (!machine)
+        return NULL;
+    return flags & VMP_CHECKPOINT_CREATE_REDEFINE
+               ? vmp_point_redefine_checkpoint(machine, xml, flags, error)
+               : vmp_point_create_checkpoint(machine, xml, flags, error);
 }
 
 GPtrArray *
@@ -112,4 +123,66 @@ vmp_checkpoint_delete(VmpHost *host, const char *domain, const char *name,
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
 
     return machine && vmp_point_delete_checkpoint(machine, name, flags, error);
+}
+
+/* ---- many at once ---- */
+
+gboolean
+vmp_snapshot_dump_all(VmpHost *host, const char *domain, VmpSnapshotFormatFlags flags,
+                   VmpWriteFunc write, gpointer data, GError **error)
+{
+    if (flags & ~(guint)VMP_SNAPSHOT_FORMAT_SECURE)
+        return vmp_fail(error, VMP_ERROR_INVALID, "all snapshots are dumped whole or not at all");
+    g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
+
+    return machine && vmp_bulk_write(machine, VMP_POINT_SNAPSHOT,
+                                     (flags & VMP_SNAPSHOT_FORMAT_SECURE) != 0, write, data, error);
+}
+
+gint64
+vmp_snapshot_redefine_all(VmpHost *host, const char *domain, VmpSnapshotCreateFlags flags,
+                       VmpReadFunc read, gpointer data, VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    return machine ? vmp_bulk_read(machine, VMP_POINT_SNAPSHOT, flags, read, data, error) : -1;
+}
+
+gint64
+vmp_snapshot_redefine_folder(VmpHost *host, const char *domain, VmpSnapshotCreateFlags flags,
+                          const char *folder, VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    return machine ? vmp_bulk_read_folder(machine, VMP_POINT_SNAPSHOT, flags, folder, error) : -1;
+}
+
+gboolean
+vmp_checkpoint_dump_all(VmpHost *host, const char *domain, VmpCheckpointFormatFlags flags,
+                   VmpWriteFunc write, gpointer data, GError **error)
+{
+    if (flags & ~(guint)VMP_CHECKPOINT_FORMAT_SECURE)
+        return vmp_fail(error, VMP_ERROR_INVALID, "all checkpoints are dumped whole or not at all");
+    g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
+
+    return machine && vmp_bulk_write(machine, VMP_POINT_CHECKPOINT,
+                                     (flags & VMP_CHECKPOINT_FORMAT_SECURE) != 0, write, data, error);
+}
+
+gint64
+vmp_checkpoint_redefine_all(VmpHost *host, const char *domain, VmpCheckpointCreateFlags flags,
+                       VmpReadFunc read, gpointer data, VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    return machine ? vmp_bulk_read(machine, VMP_POINT_CHECKPOINT, flags, read, data, error) : -1;
+}
+
+gint64
+vmp_checkpoint_redefine_folder(VmpHost *host, const char *domain, VmpCheckpointCreateFlags flags,
+                          const char *folder, VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    return machine ? vmp_bulk_read_folder(machine, VMP_POINT_CHECKPOINT, flags, folder, error) : -1;
 }

@@ -18,13 +18,15 @@ run_begin(VmpSession *session, const VmpArguments *arguments, GError **error)
 
     if (backup_file && !backup)
         return FALSE;
-    g_autofree char *checkpoint = checkpoint_file ? vmp_input_read_text(checkpoint_file, error) : NULL;
+    g_autofree char *checkpoint =
+        checkpoint_file ? vmp_input_read_text(checkpoint_file, error) : NULL;
     if (checkpoint_file && !checkpoint)
         return FALSE;
 
     VmpHost *host = vmp_session_open(session, error);
-    if (!host || !vmp_backup_begin(host, domain, backup, checkpoint, vmp_arguments_get_bits(arguments),
-                                   vmp_session_get_operation(session), error))
+    if (!host ||
+        !vmp_backup_begin(host, domain, backup, checkpoint, vmp_arguments_get_bits(arguments),
+                          vmp_session_get_operation(session), error))
         return FALSE;
     vmp_session_finish(session, vmp_result_new(domain, NULL), "Backup %s\n",
                        vmp_arguments_has(arguments, "wait") ? "completed" : "started");
@@ -37,7 +39,8 @@ run_dumpxml(VmpSession *session, const VmpArguments *arguments, GError **error)
     VmpHost *host = vmp_session_open(session, error);
     if (!host)
         return FALSE;
-    g_autofree char *xml = vmp_backup_get_xml(host, vmp_arguments_get(arguments, "domain"), error);
+    g_autofree char *xml =
+        vmp_backup_get_xml(host, vmp_arguments_get(arguments, "domain"), error);
 
     return xml && vmp_print_xml(session, arguments, xml, error);
 }
@@ -60,14 +63,16 @@ job_to_json(const VmpJobInfo *info)
 {
     json_object *object = json_object_new_object();
 
-    json_object_object_add(object, "state", json_object_new_string(job_states[info->state].json));
+    json_object_object_add(object, "state",
+                           json_object_new_string(job_states[info->state].json));
     json_object_object_add(object, "operation", vmp_json_string(info->operation));
     json_object_object_add(object, "elapsed_ms", json_object_new_int64(info->elapsed_ms));
     json_object_object_add(object, "total", json_object_new_uint64(info->total));
     json_object_object_add(object, "processed", json_object_new_uint64(info->processed));
     json_object_object_add(object, "remaining", json_object_new_uint64(info->remaining));
     json_object_object_add(object, "scratch_used", json_object_new_uint64(info->scratch_used));
-    json_object_object_add(object, "scratch_total", json_object_new_uint64(info->scratch_total));
+    json_object_object_add(object, "scratch_total",
+                           json_object_new_uint64(info->scratch_total));
     json_object_object_add(object, "error", vmp_json_string(info->error));
     return object;
 }
@@ -95,8 +100,10 @@ print_job(VmpOutput *output, const VmpJobInfo *info, gboolean any)
     if (!has_story(info, any))
         return;
 
-    vmp_output_print(output, "%-17s %-12s\n", "Operation:", info->operation ? info->operation : "Unknown");
-    vmp_output_print(output, "%-17s %-12" G_GINT64_FORMAT " ms\n", "Time elapsed:", info->elapsed_ms);
+    vmp_output_print(output, "%-17s %-12s\n",
+                     "Operation:", info->operation ? info->operation : "Unknown");
+    vmp_output_print(output, "%-17s %-12" G_GINT64_FORMAT " ms\n",
+                     "Time elapsed:", info->elapsed_ms);
     if (info->total > 0 || info->processed > 0 || info->remaining > 0) {
         print_bytes(output, "File processed:", info->processed);
         print_bytes(output, "File remaining:", info->remaining);
@@ -135,7 +142,8 @@ print_raw_job(VmpOutput *output, const VmpJobInfo *info)
     print_raw(output, "disk_temp_used", info->scratch_used);
     print_raw(output, "disk_temp_total", info->scratch_total);
     if (info->state != VMP_JOB_RUNNING)
-        vmp_output_print(output, "success: %s\n", vmp_format_boolean(info->state == VMP_JOB_COMPLETED));
+        vmp_output_print(output, "success: %s\n",
+                         vmp_format_boolean(info->state == VMP_JOB_COMPLETED));
     if (info->error)
         vmp_output_print(output, "errmsg: %s\n", info->error);
 }
@@ -169,11 +177,13 @@ run_jobabort(VmpSession *session, const VmpArguments *arguments, GError **error)
 
     if (vmp_arguments_has(arguments, "postcopy")) {
         g_set_error(error, VMP_ERROR, VMP_ERROR_UNSUPPORTED,
-                    "--postcopy is about migrations, and domain '%s' cannot have one here", domain);
+                    "--postcopy is about migrations, and domain '%s' cannot have one here",
+                    domain);
         return FALSE;
     }
     VmpHost *host = vmp_session_open(session, error);
-    if (!host || !vmp_backup_abort_job(host, domain, vmp_session_get_operation(session), error))
+    if (!host ||
+        !vmp_backup_abort_job(host, domain, vmp_session_get_operation(session), error))
         return FALSE;
     vmp_session_finish(session, vmp_result_new(domain, NULL), "%s", "");
     return TRUE;
@@ -259,11 +269,12 @@ static const VmpOption restore_options[] = {
 const VmpCommand vmp_backup_commands[] = {
     { .name = "backup-begin",
       .help = "start a backup of a domain's disks",
-      .description = "Starts a backup as a <domainbackup> document asks for it; without one, a full "
-                     "backup of all disks.  The backup is of the instant at which "
-                     "the command starts it, and so is the checkpoint.  The command returns when the "
-                     "job runs; domjobinfo says how far it is, and the next command for the domain "
-                     "settles what has finished.",
+      .description =
+          "Starts a backup as a <domainbackup> document asks for it; without one, a full "
+          "backup of all disks.  The backup is of the instant at which "
+          "the command starts it, and so is the checkpoint.  The command returns when the "
+          "job runs; domjobinfo says how far it is, and the next command for the domain "
+          "settles what has finished.",
       .options = begin_options,
       .changes = TRUE,
       .run = run_begin },
@@ -274,16 +285,18 @@ const VmpCommand vmp_backup_commands[] = {
       .run = run_dumpxml },
     { .name = "backup-restore",
       .help = "write a disk from a backup",
-      .description = "Writes what the guest saw when the last of the images was made: the full backup "
-                     "with its increments laid over it in their order.  The sources are only read.  "
-                     "The target gets its name when it has been compared with them.",
+      .description =
+          "Writes what the guest saw when the last of the images was made: the full backup "
+          "with its increments laid over it in their order.  The sources are only read.  "
+          "The target gets its name when it has been compared with them.",
       .options = restore_options,
       .changes = TRUE,
       .run = run_restore },
     { .name = "domjobabort",
       .help = "cancel the running backup",
-      .description = "Cancels the backup that runs.  What it wrote is removed; what it would have saved "
-                     "is saved by the next one.",
+      .description =
+          "Cancels the backup that runs.  What it wrote is removed; what it would have saved "
+          "is saved by the next one.",
       .options = jobabort_options,
       .changes = TRUE,
       .run = run_jobabort },

@@ -2,6 +2,7 @@
 
 /* checkpoint-*: points to count changes from. */
 
+#include "cli/bulk.h"
 #include "cli/commands.h"
 #include "cli/input.h"
 #include "cli/points.h"
@@ -19,27 +20,70 @@ create(VmpSession *session, const VmpArguments *arguments, const char *xml, cons
     if (!host)
         return FALSE;
 
-    g_autofree char *name = vmp_checkpoint_create(host, domain, xml, vmp_arguments_get_bits(arguments),
-                                                  vmp_session_get_operation(session), error);
+    g_autofree char *name =
+        vmp_checkpoint_create(host, domain, xml, vmp_arguments_get_bits(arguments),
+                              vmp_session_get_operation(session), error);
     if (!name)
         return FALSE;
     if (origin)
         vmp_session_finish(session, vmp_result_new(domain, name),
                            "Domain checkpoint %s created from '%s'", name, origin);
     else
-        vmp_session_finish(session, vmp_result_new(domain, name), "Domain checkpoint %s created", name);
+        vmp_session_finish(session, vmp_result_new(domain, name),
+                           "Domain checkpoint %s created", name);
     return TRUE;
+}
+
+static gboolean
+redefine_all(VmpSession *session, const VmpArguments *arguments, VmpDocument *document,
+             GError **error)
+{
+    const char *domain = vmp_arguments_get(arguments, "domain");
+    VmpHost *host = vmp_session_open(session, error);
+    gint64 count = host ? vmp_checkpoint_redefine_all(
+                              host, domain, vmp_arguments_get_bits(arguments),
+                              vmp_document_read, document,
+                              vmp_session_get_operation(session), error)
+                        : -1;
+
+    if (count >= 0)
+        vmp_bulk_finish(session, domain, "checkpoint", count, document->title);
+    return count >= 0;
+}
+
+static gboolean
+redefine_folder(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    const char *domain = vmp_arguments_get(arguments, "domain");
+    const char *folder = vmp_arguments_get(arguments, "from-dir");
+    VmpHost *host = vmp_session_open(session, error);
+    gint64 count = host ? vmp_checkpoint_redefine_folder(
+                              host, domain, vmp_arguments_get_bits(arguments), folder,
+                              vmp_session_get_operation(session), error)
+                        : -1;
+
+    if (count >= 0)
+        vmp_bulk_finish(session, domain, "checkpoint", count, folder);
+    return count >= 0;
 }
 
 static gboolean
 run_create(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
     const char *file = vmp_arguments_get(arguments, "xmlfile");
-    g_autofree char *xml = file ? vmp_input_read_text(file, error) : NULL;
+    g_auto(VmpDocument) document = { .fd = -1 };
 
-    if (file && !xml)
+    if (vmp_arguments_has(arguments, "from-dir"))
+        return redefine_folder(session, arguments, error);
+    if (!file)
+        return create(session, arguments, NULL, NULL, error);
+    if (!vmp_document_open(&document, file, error))
         return FALSE;
-    return create(session, arguments, xml, file, error);
+    if (vmp_arguments_has(arguments, "redefine") &&
+        vmp_document_has_root(&document, "domaincheckpoints"))
+        return redefine_all(session, arguments, &document, error);
+    g_autofree char *xml = vmp_document_read_text(&document, error);
+    return xml && create(session, arguments, xml, file, error);
 }
 
 static gboolean
@@ -68,7 +112,8 @@ info_to_json(const VmpCheckpointInfo *info)
 
     json_object_object_add(object, "name", vmp_json_string(info->name));
     json_object_object_add(object, "parent", vmp_json_string(info->parent));
-    json_object_object_add(object, "creation_time", json_object_new_int64(info->creation_time));
+    json_object_object_add(object, "creation_time",
+                           json_object_new_int64(info->creation_time));
     json_object_object_add(object, "current", json_object_new_boolean(info->current));
     json_object_object_add(object, "children", json_object_new_int64(info->children));
     return object;
@@ -117,9 +162,10 @@ read_info(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
     VmpHost *host = vmp_session_open(session, error);
 
-    return host ? vmp_checkpoint_get_info(host, vmp_arguments_get(arguments, "domain"),
-                                          vmp_arguments_get(arguments, "checkpointname"), error)
-                : NULL;
+    return host
+               ? vmp_checkpoint_get_info(host, vmp_arguments_get(arguments, "domain"),
+                                         vmp_arguments_get(arguments, "checkpointname"), error)
+               : NULL;
 }
 
 static void
@@ -141,10 +187,12 @@ run_info(VmpSession *session, const VmpArguments *arguments, GError **error)
 
     if (vmp_session_wants_json(session)) {
         json_object *object = info_to_json(info);
-        json_object_object_add(object, "descendants", json_object_new_int64(info->descendants));
+        json_object_object_add(object, "descendants",
+                               json_object_new_int64(info->descendants));
         vmp_output_take_json(vmp_session_get_output(session), object);
     } else {
-        print_info(vmp_session_get_output(session), vmp_arguments_get(arguments, "domain"), info);
+        print_info(vmp_session_get_output(session), vmp_arguments_get(arguments, "domain"),
+                   info);
     }
     return TRUE;
 }
@@ -156,7 +204,8 @@ run_parent(VmpSession *session, const VmpArguments *arguments, GError **error)
     if (!info)
         return FALSE;
     if (!info->parent) {
-        g_set_error(error, VMP_ERROR, VMP_ERROR_NOT_FOUND, "checkpoint '%s' has no parent", info->name);
+        g_set_error(error, VMP_ERROR, VMP_ERROR_NOT_FOUND, "checkpoint '%s' has no parent",
+                    info->name);
         return FALSE;
     }
     vmp_print_name(session, "parent", info->parent);
@@ -164,14 +213,25 @@ run_parent(VmpSession *session, const VmpArguments *arguments, GError **error)
 }
 
 static gboolean
+dump_all(VmpHost *host, const char *domain, guint flags, VmpWriteFunc write, gpointer data,
+         GError **error)
+{
+    return vmp_checkpoint_dump_all(host, domain, flags, write, data, error);
+}
+
+static gboolean
 run_dumpxml(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
+    if (vmp_arguments_has(arguments, "all"))
+        return vmp_bulk_dump(session, arguments, dump_all, error);
+
     VmpHost *host = vmp_session_open(session, error);
     if (!host)
         return FALSE;
-    g_autofree char *xml = vmp_checkpoint_get_xml(host, vmp_arguments_get(arguments, "domain"),
-                                                  vmp_arguments_get(arguments, "checkpointname"),
-                                                  vmp_arguments_get_bits(arguments), error);
+    g_autofree char *xml =
+        vmp_checkpoint_get_xml(host, vmp_arguments_get(arguments, "domain"),
+                               vmp_arguments_get(arguments, "checkpointname"),
+                               vmp_arguments_get_bits(arguments), error);
 
     return xml && vmp_print_xml(session, arguments, xml, error);
 }
@@ -187,22 +247,24 @@ run_delete(VmpSession *session, const VmpArguments *arguments, GError **error)
     if (!host || !vmp_checkpoint_delete(host, domain, name, vmp_arguments_get_bits(arguments),
                                         vmp_session_get_operation(session), error))
         return FALSE;
-    vmp_session_finish(session, vmp_result_new(domain, name), "Domain checkpoint %s %sdeleted\n", name,
-                       children ? "children " : "");
+    vmp_session_finish(session, vmp_result_new(domain, name),
+                       "Domain checkpoint %s %sdeleted\n", name, children ? "children " : "");
     return TRUE;
 }
 
-#define NAME_OPTION                                                                                \
-    VMP_POSITION("checkpointname", VMP_OPTION_REQUIRED, "name", VMP_COMPLETE_CHECKPOINT,           \
+#define NAME_OPTION                                                                      \
+    VMP_POSITION("checkpointname", VMP_OPTION_REQUIRED, "name", VMP_COMPLETE_CHECKPOINT, \
                  "name of a checkpoint")
-#define QUIESCE_OPTION                                                                             \
-    VMP_FLAG_BIT("quiesce", VMP_CHECKPOINT_CREATE_QUIESCE,                                         \
+#define QUIESCE_OPTION                                     \
+    VMP_FLAG_BIT("quiesce", VMP_CHECKPOINT_CREATE_QUIESCE, \
                  "have the guest agent freeze the guest's file systems")
 
 static const VmpOption create_options[] = {
     VMP_DOMAIN_OPTION,
     VMP_POSITION("xmlfile", 0, "file", VMP_COMPLETE_FILE,
                  "file with the <domaincheckpoint>; - is standard input"),
+    VMP_VALUE("from-dir", "folder", VMP_COMPLETE_FILE,
+              "with --redefine, take in all that have a file in this folder"),
     VMP_FLAG_BIT("redefine", VMP_CHECKPOINT_CREATE_REDEFINE,
                  "take in a checkpoint that exists, or change what is remembered of it"),
     VMP_FLAG_BIT("redefine-validate", VMP_CHECKPOINT_CREATE_REDEFINE_VALIDATE,
@@ -213,6 +275,8 @@ static const VmpOption create_options[] = {
 
 static const VmpRule create_rules[] = {
     { VMP_RULE_FIRST_NEEDS, "redefine-validate redefine" },
+    { VMP_RULE_FIRST_NEEDS, "from-dir redefine" },
+    { VMP_RULE_AT_MOST_ONE, "from-dir xmlfile" },
     { VMP_RULE_AT_MOST_ONE, "redefine quiesce" },
     { VMP_RULE_NONE, NULL },
 };
@@ -220,7 +284,8 @@ static const VmpRule create_rules[] = {
 static const VmpOption create_as_options[] = {
     VMP_DOMAIN_OPTION,
     VMP_POSITION("name", 0, "name", VMP_COMPLETE_NOTHING, "name of the checkpoint"),
-    VMP_POSITION("description", 0, "text", VMP_COMPLETE_NOTHING, "description of the checkpoint"),
+    VMP_POSITION("description", 0, "text", VMP_COMPLETE_NOTHING,
+                 "description of the checkpoint"),
     VMP_FLAG("print-xml", "print the document, make no checkpoint"),
     QUIESCE_OPTION,
     { .name = "diskspec",
@@ -239,7 +304,8 @@ static const VmpOption list_options[] = {
     VMP_FLAG_BIT("leaves", VMP_CHECKPOINT_LIST_LEAVES, "only those without children"),
     VMP_FLAG_BIT("no-leaves", VMP_CHECKPOINT_LIST_NO_LEAVES, "only those with children"),
     VMP_FLAG("tree", "draw a tree"),
-    VMP_POSITION("from", 0, "name", VMP_COMPLETE_CHECKPOINT, "only children of this checkpoint"),
+    VMP_POSITION("from", 0, "name", VMP_COMPLETE_CHECKPOINT,
+                 "only children of this checkpoint"),
     VMP_FLAG_BIT("descendants", VMP_CHECKPOINT_LIST_DESCENDANTS,
                  "with --from, also children of children"),
     VMP_FLAG("name", "print only names"),
@@ -260,7 +326,9 @@ static const VmpOption name_options[] = { VMP_DOMAIN_OPTION, NAME_OPTION, VMP_OP
 
 static const VmpOption dumpxml_options[] = {
     VMP_DOMAIN_OPTION,
-    NAME_OPTION,
+    VMP_POSITION("checkpointname", 0, "name", VMP_COMPLETE_CHECKPOINT,
+                 "name of a checkpoint"),
+    VMP_FLAG("all", "all checkpoints of the domain in one document"),
     VMP_FLAG_BIT("security-info", VMP_CHECKPOINT_FORMAT_SECURE, "with passwords"),
     VMP_FLAG_BIT("no-domain", VMP_CHECKPOINT_FORMAT_NO_DOMAIN,
                  "without <domain>; not fit for --redefine"),
@@ -270,11 +338,18 @@ static const VmpOption dumpxml_options[] = {
     VMP_OPTION_END,
 };
 
+static const VmpRule dumpxml_rules[] = {
+    { VMP_RULE_EXACTLY_ONE, "checkpointname all" },
+    { VMP_RULE_FIRST_EXCLUDES, "all no-domain size xpath wrap" },
+    { VMP_RULE_NONE, NULL },
+};
+
 static const VmpOption delete_options[] = {
     VMP_DOMAIN_OPTION,
     NAME_OPTION,
     VMP_FLAG_BIT("children", VMP_CHECKPOINT_DELETE_CHILDREN, "and all below it"),
-    VMP_FLAG_BIT("children-only", VMP_CHECKPOINT_DELETE_CHILDREN_ONLY, "all below it, but not itself"),
+    VMP_FLAG_BIT("children-only", VMP_CHECKPOINT_DELETE_CHILDREN_ONLY,
+                 "all below it, but not itself"),
     VMP_FLAG_BIT("metadata", VMP_CHECKPOINT_DELETE_METADATA_ONLY,
                  "only forget it; its bitmaps stay"),
     VMP_OPTION_END,
@@ -296,8 +371,9 @@ const VmpCommand vmp_checkpoint_commands[] = {
       .run = run_create },
     { .name = "checkpoint-create-as",
       .help = "make a checkpoint from arguments",
-      .description = "Starts to record which parts of the disks are written from now on.  A comma that "
-                     "belongs to a name in a diskspec is written twice.",
+      .description =
+          "Starts to record which parts of the disks are written from now on.  A comma that "
+          "belongs to a name in a diskspec is written twice.",
       .options = create_as_options,
       .changes = TRUE,
       .run = run_create_as },
@@ -310,8 +386,11 @@ const VmpCommand vmp_checkpoint_commands[] = {
       .run = run_delete },
     { .name = "checkpoint-dumpxml",
       .help = "the <domaincheckpoint> document of a checkpoint",
-      .description = "Prints the document of a checkpoint, which checkpoint-create --redefine reads.",
+      .description =
+          "Prints the document of a checkpoint, which checkpoint-create --redefine reads, or "
+          "that of all of them.  One with secrets left out of it is not taken back.",
       .options = dumpxml_options,
+      .rules = dumpxml_rules,
       .run = run_dumpxml },
     { .name = "checkpoint-info",
       .help = "facts about a checkpoint",

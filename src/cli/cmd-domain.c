@@ -20,7 +20,8 @@ run_define(VmpSession *session, const VmpArguments *arguments, GError **error)
                                               vmp_session_get_operation(session), error);
     if (!name)
         return FALSE;
-    vmp_session_finish(session, vmp_result_new(name, NULL), "Domain '%s' defined from %s\n", name, file);
+    vmp_session_finish(session, vmp_result_new(name, NULL), "Domain '%s' defined from %s\n",
+                       name, file);
     return TRUE;
 }
 
@@ -33,7 +34,8 @@ run_undefine(VmpSession *session, const VmpArguments *arguments, GError **error)
     if (!host || !vmp_domain_undefine(host, domain, vmp_arguments_get_bits(arguments),
                                       vmp_session_get_operation(session), error))
         return FALSE;
-    vmp_session_finish(session, vmp_result_new(domain, NULL), "Domain '%s' has been undefined\n", domain);
+    vmp_session_finish(session, vmp_result_new(domain, NULL),
+                       "Domain '%s' has been undefined\n", domain);
     return TRUE;
 }
 
@@ -47,10 +49,9 @@ run_attach(VmpSession *session, const VmpArguments *arguments, GError **error)
     if (file && !xml)
         return FALSE;
     VmpHost *host = vmp_session_open(session, error);
-    if (!host ||
-        !vmp_domain_attach(host, name, vmp_arguments_get(arguments, "qmp"),
-                           vmp_arguments_get(arguments, "agent"), xml,
-                           vmp_session_get_operation(session), error))
+    if (!host || !vmp_domain_attach(host, name, vmp_arguments_get(arguments, "qmp"),
+                                    vmp_arguments_get(arguments, "agent"), xml,
+                                    vmp_session_get_operation(session), error))
         return FALSE;
     vmp_session_finish(session, vmp_result_new(name, NULL), "Domain '%s' attached\n", name);
     return TRUE;
@@ -78,7 +79,8 @@ run_destroy(VmpSession *session, const VmpArguments *arguments, GError **error)
     if (!host || !vmp_domain_destroy(host, domain, vmp_arguments_get_bits(arguments),
                                      vmp_session_get_operation(session), error))
         return FALSE;
-    vmp_session_finish(session, vmp_result_new(domain, NULL), "Domain '%s' destroyed\n", domain);
+    vmp_session_finish(session, vmp_result_new(domain, NULL), "Domain '%s' destroyed\n",
+                       domain);
     return TRUE;
 }
 
@@ -95,7 +97,8 @@ run_change(VmpSession *session, const VmpArguments *arguments, Change change, co
 
     if (!host || !change(host, domain, vmp_session_get_operation(session), error))
         return FALSE;
-    vmp_session_finish(session, vmp_result_new(domain, NULL), "Domain '%s' %s\n", domain, done);
+    vmp_session_finish(session, vmp_result_new(domain, NULL), "Domain '%s' %s\n", domain,
+                       done);
     return TRUE;
 }
 
@@ -111,9 +114,9 @@ run_shutdown(VmpSession *session, const VmpArguments *arguments, GError **error)
     const char *mode = vmp_arguments_get(arguments, "mode");
 
     if (mode && !g_str_equal(mode, "acpi")) {
-        g_set_error(error, VMP_ERROR, VMP_ERROR_UNSUPPORTED,
-                    "shutdown mode '%s' is not supported: the power button ('acpi') is pressed",
-                    mode);
+        g_set_error(
+            error, VMP_ERROR, VMP_ERROR_UNSUPPORTED,
+            "shutdown mode '%s' is not supported: the power button ('acpi') is pressed", mode);
         return FALSE;
     }
     return run_change(session, arguments, vmp_domain_shutdown, "is being shutdown", error);
@@ -199,20 +202,23 @@ static const VmpOption destroy_options[] = {
 const VmpCommand vmp_domain_commands[] = {
     { .name = "attach",
       .help = "adopt a QEMU that somebody else started",
-      .description = "Makes the virtual machine behind a QMP socket a domain.  Without --xml it is "
-                     "described from what QEMU says of itself.",
+      .description =
+          "Makes the virtual machine behind a QMP socket a domain.  Without --xml it is "
+          "described from what QEMU says of itself.",
       .options = attach_options,
       .changes = TRUE,
       .run = run_attach },
     { .name = "define",
       .help = "take in a domain from an XML file",
-      .description = "Stores the definition of a domain, or replaces it.  The domain is not started.",
+      .description =
+          "Stores the definition of a domain, or replaces it.  The domain is not started.",
       .options = define_options,
       .changes = TRUE,
       .run = run_define },
     { .name = "destroy",
       .help = "end a domain at once",
-      .description = "Ends QEMU without asking the guest.  QEMU stores its bitmaps if it still can.",
+      .description =
+          "Ends QEMU without asking the guest.  QEMU stores its bitmaps if it still can.",
       .options = destroy_options,
       .changes = TRUE,
       .run = run_destroy },
@@ -254,8 +260,9 @@ const VmpCommand vmp_domain_commands[] = {
       .run = run_suspend },
     { .name = "undefine",
       .help = "forget a domain",
-      .description = "Removes the definition of a domain.  Refused for a domain that is off and has "
-                     "snapshots or checkpoints, unless the options say that they may go as well.",
+      .description =
+          "Removes the definition of a domain.  Refused for a domain that is off and has "
+          "snapshots or checkpoints, unless the options say that they may go as well.",
       .options = undefine_options,
       .rules = undefine_rules,
       .changes = TRUE,

@@ -23,8 +23,9 @@ run_recover(VmpSession *session, const VmpArguments *arguments, GError **error)
     VmpHost *host = vmp_session_open(session, error);
     if (!host)
         return FALSE;
-    g_autoptr(GPtrArray) sentences = vmp_host_recover(host, vmp_arguments_get(arguments, "domain"),
-                                                      vmp_session_get_operation(session), error);
+    g_autoptr(GPtrArray) sentences =
+        vmp_host_recover(host, vmp_arguments_get(arguments, "domain"),
+                         vmp_session_get_operation(session), error);
     if (!sentences)
         return FALSE;
 
@@ -113,12 +114,14 @@ run_complete(VmpSession *session, const VmpArguments *arguments, GError **error)
 }
 
 static const VmpOption recover_options[] = {
-    VMP_POSITION("domain", 0, "name", VMP_COMPLETE_DOMAIN, "domain name or uuid; all if not said"),
+    VMP_POSITION("domain", 0, "name", VMP_COMPLETE_DOMAIN,
+                 "domain name or uuid; all if not said"),
     VMP_OPTION_END,
 };
 
 static const VmpOption help_options[] = {
-    VMP_POSITION("command", 0, "name", VMP_COMPLETE_COMMAND, "a command, or a group of commands"),
+    VMP_POSITION("command", 0, "name", VMP_COMPLETE_COMMAND,
+                 "a command, or a group of commands"),
     VMP_OPTION_END,
 };
 
@@ -141,13 +144,15 @@ const VmpCommand vmp_host_commands[] = {
       .run = run_complete },
     { .name = "help",
       .help = "print help",
-      .description = "Lists all commands, or the commands of a group, or says how a command is used.",
+      .description =
+          "Lists all commands, or the commands of a group, or says how a command is used.",
       .options = help_options,
       .run = run_help },
     { .name = "recover",
       .help = "settle what interrupted commands left open",
-      .description = "Finishes or undoes what commands have left open that were killed, and says what "
-                     "was done.  Each command that changes a domain does so for that domain first.",
+      .description =
+          "Finishes or undoes what commands have left open that were killed, and says what "
+          "was done.  Each command that changes a domain does so for that domain first.",
       .options = recover_options,
       .changes = TRUE,
       .run = run_recover },

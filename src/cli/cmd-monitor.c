@@ -23,7 +23,8 @@ domain_to_json(const VmpDomainInfo *info)
     json_object_object_add(object, "name", vmp_json_string(info->name));
     json_object_object_add(object, "uuid", vmp_json_string(info->uuid));
     json_object_object_add(object, "state", vmp_json_string(vmp_state_name(info->state)));
-    json_object_object_add(object, "pid", info->pid > 0 ? json_object_new_int64(info->pid) : NULL);
+    json_object_object_add(object, "pid",
+                           info->pid > 0 ? json_object_new_int64(info->pid) : NULL);
     json_object_object_add(object, "persistent", json_object_new_boolean(info->persistent));
     json_object_object_add(object, "attached", json_object_new_boolean(info->attached));
     json_object_object_add(object, "os_type", vmp_json_string(info->os_type));
@@ -109,7 +110,8 @@ activity_of(const VmpArguments *arguments)
 {
     if (vmp_arguments_has(arguments, "all"))
         return VMP_LIST_ACTIVE | VMP_LIST_INACTIVE;
-    if (vmp_arguments_has(arguments, "inactive") || vmp_arguments_has(arguments, "state-shutoff"))
+    if (vmp_arguments_has(arguments, "inactive") ||
+        vmp_arguments_has(arguments, "state-shutoff"))
         return VMP_LIST_INACTIVE;
     return VMP_LIST_ACTIVE;
 }
@@ -125,6 +127,7 @@ compare_domains(gconstpointer a, gconstpointer b)
     return order != 0 ? order : vmp_compare_names(one->name, other->name);
 }
 
+/* virsh --id passes over domains that have none. */
 static void
 print_domain_words(VmpOutput *output, const VmpArguments *arguments, const VmpDomainInfo *info)
 {
@@ -138,6 +141,8 @@ print_domain_words(VmpOutput *output, const VmpArguments *arguments, const VmpDo
         words[count++] = id;
     if (vmp_arguments_has(arguments, "name"))
         words[count++] = info->name;
+    if (count == 1 && words[0] == id && info->pid <= 0)
+        return;
 
     g_autofree char *line = g_strjoinv(" ", (char **)words);
     vmp_output_print(output, "%s\n", line);
@@ -161,7 +166,8 @@ static void
 print_domains(VmpSession *session, const VmpArguments *arguments, const GPtrArray *domains)
 {
     VmpOutput *output = vmp_session_get_output(session);
-    gboolean words = vmp_arguments_has(arguments, "name") || vmp_arguments_has(arguments, "uuid") ||
+    gboolean words = vmp_arguments_has(arguments, "name") ||
+                     vmp_arguments_has(arguments, "uuid") ||
                      vmp_arguments_has(arguments, "id");
 
     if (vmp_session_wants_json(session)) {
@@ -185,7 +191,11 @@ run_list(VmpSession *session, const VmpArguments *arguments, GError **error)
     VmpHost *host = vmp_session_open(session, error);
     if (!host)
         return FALSE;
-    g_autoptr(GPtrArray) domains = vmp_domain_list(host, activity_of(arguments), error);
+    /* The tables show neither memory nor CPUs. */
+    VmpListFlags flags = activity_of(arguments);
+    if (vmp_output_is_json(vmp_session_get_output(session)))
+        flags |= VMP_LIST_DETAILS;
+    g_autoptr(GPtrArray) domains = vmp_domain_list(host, flags, error);
     if (!domains)
         return FALSE;
 
@@ -216,8 +226,10 @@ print_domain(VmpOutput *output, const VmpDomainInfo *info)
     print_fact(output, "OS Type:", info->os_type ? info->os_type : "hvm");
     print_fact(output, "State:", vmp_state_text(info->state));
     vmp_output_print(output, "%-15s %u\n", "CPU(s):", info->vcpus);
-    vmp_output_print(output, "%-15s %" G_GUINT64_FORMAT " KiB\n", "Max memory:", info->max_memory / 1024);
-    vmp_output_print(output, "%-15s %" G_GUINT64_FORMAT " KiB\n", "Used memory:", info->used_memory / 1024);
+    vmp_output_print(output, "%-15s %" G_GUINT64_FORMAT " KiB\n",
+                     "Max memory:", info->max_memory / 1024);
+    vmp_output_print(output, "%-15s %" G_GUINT64_FORMAT " KiB\n",
+                     "Used memory:", info->used_memory / 1024);
     print_fact(output, "Persistent:", vmp_format_boolean(info->persistent));
     print_fact(output, "Autostart:", "disable");
     print_fact(output, "Managed save:", "no");
@@ -251,7 +263,8 @@ run_domstate(VmpSession *session, const VmpArguments *arguments, GError **error)
     VmpState state = VMP_STATE_NOSTATE;
     const char *reason = NULL;
 
-    if (!host || !vmp_domain_get_state(host, vmp_arguments_get(arguments, "domain"), &state, &reason, error))
+    if (!host || !vmp_domain_get_state(host, vmp_arguments_get(arguments, "domain"), &state,
+                                       &reason, error))
         return FALSE;
 
     if (vmp_session_wants_json(session)) {
@@ -260,7 +273,8 @@ run_domstate(VmpSession *session, const VmpArguments *arguments, GError **error)
         json_object_object_add(object, "reason", vmp_json_string(reason));
         vmp_output_take_json(output, object);
     } else if (vmp_arguments_has(arguments, "reason")) {
-        vmp_output_print(output, "%s (%s)\n", vmp_state_text(state), reason ? reason : "unknown");
+        vmp_output_print(output, "%s (%s)\n", vmp_state_text(state),
+                         reason ? reason : "unknown");
     } else {
         vmp_output_print(output, "%s\n", vmp_state_text(state));
     }
@@ -321,7 +335,8 @@ print_blocks_in_detail(VmpOutput *output, const GPtrArray *blocks)
 
     for (guint i = 0; i < blocks->len; i++) {
         const VmpDomainBlock *block = g_ptr_array_index(blocks, i);
-        vmp_table_add_row(table, block->type, block->device, block->target, source_of(block), NULL);
+        vmp_table_add_row(table, block->type, block->device, block->target, source_of(block),
+                          NULL);
     }
     vmp_output_print_table(output, table);
 }
@@ -382,7 +397,8 @@ add_sizes_row(VmpTable *table, const VmpDomainBlock *block, gboolean human)
 static void
 print_all_sizes(VmpOutput *output, const GPtrArray *blocks, gboolean human)
 {
-    g_autoptr(VmpTable) table = vmp_table_new("Target", "Capacity", "Allocation", "Physical", NULL);
+    g_autoptr(VmpTable) table =
+        vmp_table_new("Target", "Capacity", "Allocation", "Physical", NULL);
 
     for (guint i = 0; i < blocks->len; i++)
         add_sizes_row(table, g_ptr_array_index(blocks, i), human);
@@ -398,7 +414,8 @@ find_block(const GPtrArray *blocks, const char *domain, const char *device, GErr
         if (g_strcmp0(block->target, device) == 0 || g_strcmp0(block->source, device) == 0)
             return block;
     }
-    g_set_error(error, VMP_ERROR, VMP_ERROR_NOT_FOUND, "domain '%s' has no disk '%s'", domain, device);
+    g_set_error(error, VMP_ERROR, VMP_ERROR_NOT_FOUND, "domain '%s' has no disk '%s'", domain,
+                device);
     return NULL;
 }
 
@@ -423,7 +440,8 @@ run_domblkinfo(VmpSession *session, const VmpArguments *arguments, GError **erro
         return TRUE;
     }
 
-    const VmpDomainBlock *block = find_block(blocks, domain, vmp_arguments_get(arguments, "device"), error);
+    const VmpDomainBlock *block =
+        find_block(blocks, domain, vmp_arguments_get(arguments, "device"), error);
     if (!block)
         return FALSE;
     if (vmp_session_wants_json(session))
@@ -460,7 +478,8 @@ static const VmpOption list_options[] = {
     VMP_FLAG_BIT("state-other", STATE_OTHER, "only those in another state"),
     VMP_FLAG_BIT("autostart", AUTOSTART, "accepted: no domain is started by itself"),
     VMP_FLAG_BIT("no-autostart", NO_AUTOSTART, "accepted: no domain is started by itself"),
-    VMP_FLAG_BIT("with-managed-save", WITH_MANAGED_SAVE, "accepted: no domain has a managed save image"),
+    VMP_FLAG_BIT("with-managed-save", WITH_MANAGED_SAVE,
+                 "accepted: no domain has a managed save image"),
     VMP_FLAG_BIT("without-managed-save", WITHOUT_MANAGED_SAVE,
                  "accepted: no domain has a managed save image"),
     VMP_FLAG("uuid", "print only uuids"),
@@ -514,8 +533,9 @@ static const VmpOption dumpxml_options[] = {
 const VmpCommand vmp_monitor_commands[] = {
     { .name = "domblkinfo",
       .help = "how large a disk is",
-      .description = "Prints how large a disk is to the guest, how much of it is allocated and how "
-                     "large its image is, in bytes.",
+      .description =
+          "Prints how large a disk is to the guest, how much of it is allocated and how "
+          "large its image is, in bytes.",
       .options = domblkinfo_options,
       .rules = domblkinfo_rules,
       .run = run_domblkinfo },
@@ -541,8 +561,9 @@ const VmpCommand vmp_monitor_commands[] = {
       .run = run_dumpxml },
     { .name = "list",
       .help = "list domains",
-      .description = "Lists the domains that run or are paused.  The id of a domain is that of its "
-                     "QEMU process.",
+      .description =
+          "Lists the domains that run or are paused.  The id of a domain is that of its "
+          "QEMU process.",
       .options = list_options,
       .rules = list_rules,
       .run = run_list },

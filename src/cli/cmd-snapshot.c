@@ -2,6 +2,7 @@
 
 /* snapshot-*: points to go back to. */
 
+#include "cli/bulk.h"
 #include "cli/commands.h"
 #include "cli/input.h"
 #include "cli/points.h"
@@ -20,27 +21,70 @@ create(VmpSession *session, const VmpArguments *arguments, const char *xml, cons
     if (!host)
         return FALSE;
 
-    g_autofree char *name = vmp_snapshot_create(host, domain, xml, vmp_arguments_get_bits(arguments),
-                                                vmp_session_get_operation(session), error);
+    g_autofree char *name =
+        vmp_snapshot_create(host, domain, xml, vmp_arguments_get_bits(arguments),
+                            vmp_session_get_operation(session), error);
     if (!name)
         return FALSE;
     if (origin)
         vmp_session_finish(session, vmp_result_new(domain, name),
                            "Domain snapshot %s created from '%s'", name, origin);
     else
-        vmp_session_finish(session, vmp_result_new(domain, name), "Domain snapshot %s created", name);
+        vmp_session_finish(session, vmp_result_new(domain, name), "Domain snapshot %s created",
+                           name);
     return TRUE;
+}
+
+static gboolean
+redefine_all(VmpSession *session, const VmpArguments *arguments, VmpDocument *document,
+             GError **error)
+{
+    const char *domain = vmp_arguments_get(arguments, "domain");
+    VmpHost *host = vmp_session_open(session, error);
+    gint64 count = host ? vmp_snapshot_redefine_all(
+                              host, domain, vmp_arguments_get_bits(arguments),
+                              vmp_document_read, document,
+                              vmp_session_get_operation(session), error)
+                        : -1;
+
+    if (count >= 0)
+        vmp_bulk_finish(session, domain, "snapshot", count, document->title);
+    return count >= 0;
+}
+
+static gboolean
+redefine_folder(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    const char *domain = vmp_arguments_get(arguments, "domain");
+    const char *folder = vmp_arguments_get(arguments, "from-dir");
+    VmpHost *host = vmp_session_open(session, error);
+    gint64 count = host ? vmp_snapshot_redefine_folder(
+                              host, domain, vmp_arguments_get_bits(arguments), folder,
+                              vmp_session_get_operation(session), error)
+                        : -1;
+
+    if (count >= 0)
+        vmp_bulk_finish(session, domain, "snapshot", count, folder);
+    return count >= 0;
 }
 
 static gboolean
 run_create(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
     const char *file = vmp_arguments_get(arguments, "xmlfile");
-    g_autofree char *xml = file ? vmp_input_read_text(file, error) : NULL;
+    g_auto(VmpDocument) document = { .fd = -1 };
 
-    if (file && !xml)
+    if (vmp_arguments_has(arguments, "from-dir"))
+        return redefine_folder(session, arguments, error);
+    if (!file)
+        return create(session, arguments, NULL, NULL, error);
+    if (!vmp_document_open(&document, file, error))
         return FALSE;
-    return create(session, arguments, xml, file, error);
+    if (vmp_arguments_has(arguments, "redefine") &&
+        vmp_document_has_root(&document, "domainsnapshots"))
+        return redefine_all(session, arguments, &document, error);
+    g_autofree char *xml = vmp_document_read_text(&document, error);
+    return xml && create(session, arguments, xml, file, error);
 }
 
 static gboolean
@@ -70,9 +114,11 @@ info_to_json(const VmpSnapshotInfo *info)
 
     json_object_object_add(object, "name", vmp_json_string(info->name));
     json_object_object_add(object, "parent", vmp_json_string(info->parent));
-    json_object_object_add(object, "creation_time", json_object_new_int64(info->creation_time));
+    json_object_object_add(object, "creation_time",
+                           json_object_new_int64(info->creation_time));
     json_object_object_add(object, "state", vmp_json_string(vmp_state_name(info->state)));
-    json_object_object_add(object, "location", vmp_json_string(vmp_location_name(info->location)));
+    json_object_object_add(object, "location",
+                           vmp_json_string(vmp_location_name(info->location)));
     json_object_object_add(object, "current", json_object_new_boolean(info->current));
     json_object_object_add(object, "has_domain", json_object_new_boolean(info->has_domain));
     json_object_object_add(object, "children", json_object_new_int64(info->children));
@@ -115,7 +161,8 @@ choose(VmpHost *host, const VmpArguments *arguments, const char *option, GError 
 static gboolean
 run_list(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
-    gboolean below = vmp_arguments_has(arguments, "from") || vmp_arguments_has(arguments, "current");
+    gboolean below =
+        vmp_arguments_has(arguments, "from") || vmp_arguments_has(arguments, "current");
     VmpSnapshotListFlags flags = vmp_arguments_get_bits(arguments);
     VmpHost *host = vmp_session_open(session, error);
 
@@ -172,10 +219,12 @@ run_info(VmpSession *session, const VmpArguments *arguments, GError **error)
 
     if (vmp_session_wants_json(session)) {
         json_object *object = info_to_json(info);
-        json_object_object_add(object, "descendants", json_object_new_int64(info->descendants));
+        json_object_object_add(object, "descendants",
+                               json_object_new_int64(info->descendants));
         vmp_output_take_json(vmp_session_get_output(session), object);
     } else {
-        print_info(vmp_session_get_output(session), vmp_arguments_get(arguments, "domain"), info);
+        print_info(vmp_session_get_output(session), vmp_arguments_get(arguments, "domain"),
+                   info);
     }
     return TRUE;
 }
@@ -187,7 +236,8 @@ run_parent(VmpSession *session, const VmpArguments *arguments, GError **error)
     if (!info)
         return FALSE;
     if (!info->parent) {
-        g_set_error(error, VMP_ERROR, VMP_ERROR_NOT_FOUND, "snapshot '%s' has no parent", info->name);
+        g_set_error(error, VMP_ERROR, VMP_ERROR_NOT_FOUND, "snapshot '%s' has no parent",
+                    info->name);
         return FALSE;
     }
     vmp_print_name(session, "parent", info->parent);
@@ -195,8 +245,18 @@ run_parent(VmpSession *session, const VmpArguments *arguments, GError **error)
 }
 
 static gboolean
+dump_all(VmpHost *host, const char *domain, guint flags, VmpWriteFunc write, gpointer data,
+         GError **error)
+{
+    return vmp_snapshot_dump_all(host, domain, flags, write, data, error);
+}
+
+static gboolean
 run_dumpxml(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
+    if (vmp_arguments_has(arguments, "all"))
+        return vmp_bulk_dump(session, arguments, dump_all, error);
+
     VmpHost *host = vmp_session_open(session, error);
     if (!host)
         return FALSE;
@@ -208,24 +268,28 @@ run_dumpxml(VmpSession *session, const VmpArguments *arguments, GError **error)
 }
 
 static gboolean
-set_current(VmpSession *session, VmpHost *host, const char *domain, const char *name, GError **error)
+set_current(VmpSession *session, VmpHost *host, const char *domain, const char *name,
+            GError **error)
 {
-    if (!vmp_snapshot_set_current(host, domain, name, vmp_session_get_operation(session), error))
+    if (!vmp_snapshot_set_current(host, domain, name, vmp_session_get_operation(session),
+                                  error))
         return FALSE;
-    vmp_session_finish(session, vmp_result_new(domain, name), "Snapshot %s set as current", name);
+    vmp_session_finish(session, vmp_result_new(domain, name), "Snapshot %s set as current",
+                       name);
     return TRUE;
 }
 
 static gboolean
-print_current(VmpSession *session, const VmpArguments *arguments, VmpHost *host, const char *name,
-              GError **error)
+print_current(VmpSession *session, const VmpArguments *arguments, VmpHost *host,
+              const char *name, GError **error)
 {
     if (vmp_arguments_has(arguments, "name")) {
         vmp_print_name(session, "name", name);
         return TRUE;
     }
-    g_autofree char *xml = vmp_snapshot_get_xml(host, vmp_arguments_get(arguments, "domain"), name,
-                                                vmp_arguments_get_bits(arguments), error);
+    g_autofree char *xml =
+        vmp_snapshot_get_xml(host, vmp_arguments_get(arguments, "domain"), name,
+                             vmp_arguments_get_bits(arguments), error);
     if (!xml)
         return FALSE;
     vmp_print_whole_xml(session, xml);
@@ -260,7 +324,8 @@ run_revert(VmpSession *session, const VmpArguments *arguments, GError **error)
                                       vmp_arguments_get(arguments, "save-current"),
                                       vmp_session_get_operation(session), error))
         return FALSE;
-    vmp_session_finish(session, vmp_result_new(domain, name), "Domain snapshot %s reverted\n", name);
+    vmp_session_finish(session, vmp_result_new(domain, name), "Domain snapshot %s reverted\n",
+                       name);
     return TRUE;
 }
 
@@ -277,45 +342,59 @@ run_delete(VmpSession *session, const VmpArguments *arguments, GError **error)
     if (!name || !vmp_snapshot_delete(host, domain, name, vmp_arguments_get_bits(arguments),
                                       vmp_session_get_operation(session), error))
         return FALSE;
-    vmp_session_finish(session, vmp_result_new(domain, name), "Domain snapshot %s %sdeleted\n", name,
-                       children ? "children " : "");
+    vmp_session_finish(session, vmp_result_new(domain, name), "Domain snapshot %s %sdeleted\n",
+                       name, children ? "children " : "");
     return TRUE;
 }
 
-#define NAME_OPTION(needed)                                                                        \
+#define NAME_OPTION(needed) \
     VMP_POSITION("snapshotname", needed, "name", VMP_COMPLETE_SNAPSHOT, "name of a snapshot")
 #define NAME_OR_CURRENT NAME_OPTION(0), VMP_FLAG("current", "the current snapshot")
 
-#define CREATE_FLAGS                                                                               \
-    VMP_FLAG_BIT("no-metadata", VMP_SNAPSHOT_CREATE_NO_METADATA, "make it, but do not remember it"), \
-        VMP_FLAG_BIT("halt", VMP_SNAPSHOT_CREATE_HALT, "leave the domain off"),                    \
-        VMP_FLAG_BIT("disk-only", VMP_SNAPSHOT_CREATE_DISK_ONLY, "disks, but no memory"),          \
-        VMP_FLAG_BIT("reuse-external", VMP_SNAPSHOT_CREATE_REUSE_EXT,                              \
-                     "use overlays that exist already"),                                           \
-        VMP_FLAG_BIT("quiesce", VMP_SNAPSHOT_CREATE_QUIESCE,                                       \
-                     "have the guest agent freeze the guest's file systems"),                      \
-        VMP_FLAG_BIT("atomic", VMP_SNAPSHOT_CREATE_ATOMIC, "all disks or none (always so)"),       \
-        VMP_FLAG_BIT("live", VMP_SNAPSHOT_CREATE_LIVE, "let the guest run while memory is saved"), \
-        VMP_FLAG_BIT("validate", VMP_SNAPSHOT_CREATE_VALIDATE, "check the XML against the schema")
+#define CREATE_FLAGS                                                                         \
+    VMP_FLAG_BIT("no-metadata", VMP_SNAPSHOT_CREATE_NO_METADATA,                             \
+                 "make it, but do not remember it"),                                         \
+        VMP_FLAG_BIT("halt", VMP_SNAPSHOT_CREATE_HALT, "leave the domain off"),              \
+        VMP_FLAG_BIT("disk-only", VMP_SNAPSHOT_CREATE_DISK_ONLY, "disks, but no memory"),    \
+        VMP_FLAG_BIT("reuse-external", VMP_SNAPSHOT_CREATE_REUSE_EXT,                        \
+                     "use overlays that exist already"),                                     \
+        VMP_FLAG_BIT("quiesce", VMP_SNAPSHOT_CREATE_QUIESCE,                                 \
+                     "have the guest agent freeze the guest's file systems"),                \
+        VMP_FLAG_BIT("atomic", VMP_SNAPSHOT_CREATE_ATOMIC, "all disks or none (always so)"), \
+        VMP_FLAG_BIT("live", VMP_SNAPSHOT_CREATE_LIVE,                                       \
+                     "let the guest run while memory is saved"),                             \
+        VMP_FLAG_BIT("validate", VMP_SNAPSHOT_CREATE_VALIDATE,                               \
+                     "check the XML against the schema")
 
 static const VmpOption create_options[] = {
     VMP_DOMAIN_OPTION,
     VMP_POSITION("xmlfile", 0, "file", VMP_COMPLETE_FILE,
                  "file with the <domainsnapshot>; - is standard input"),
+    VMP_VALUE("from-dir", "folder", VMP_COMPLETE_FILE,
+              "with --redefine, take in all that have a file in this folder"),
     VMP_FLAG_BIT("redefine", VMP_SNAPSHOT_CREATE_REDEFINE,
                  "take in a snapshot that exists, or change what is remembered of it"),
-    VMP_FLAG_BIT("current", VMP_SNAPSHOT_CREATE_CURRENT, "with --redefine, make it the current one"),
+    VMP_FLAG_BIT("current", VMP_SNAPSHOT_CREATE_CURRENT,
+                 "with --redefine, make it the current one"),
     CREATE_FLAGS,
     VMP_OPTION_END,
+};
+
+static const VmpRule create_rules[] = {
+    { VMP_RULE_FIRST_NEEDS, "from-dir redefine" },
+    { VMP_RULE_AT_MOST_ONE, "from-dir xmlfile" },
+    { VMP_RULE_NONE, NULL },
 };
 
 static const VmpOption create_as_options[] = {
     VMP_DOMAIN_OPTION,
     VMP_POSITION("name", 0, "name", VMP_COMPLETE_NOTHING, "name of the snapshot"),
-    VMP_POSITION("description", 0, "text", VMP_COMPLETE_NOTHING, "description of the snapshot"),
+    VMP_POSITION("description", 0, "text", VMP_COMPLETE_NOTHING,
+                 "description of the snapshot"),
     VMP_FLAG("print-xml", "print the document, make no snapshot"),
     CREATE_FLAGS,
-    VMP_VALUE("memspec", "memspec", VMP_COMPLETE_NOTHING, "memory: [file=]name[,snapshot=type]"),
+    VMP_VALUE("memspec", "memspec", VMP_COMPLETE_NOTHING,
+              "memory: [file=]name[,snapshot=type]"),
     { .name = "diskspec",
       .type = VMP_OPTION_LIST,
       .use = VMP_OPTION_POSITIONAL,
@@ -336,9 +415,12 @@ static const VmpOption list_options[] = {
     VMP_FLAG_BIT("roots", VMP_SNAPSHOT_LIST_ROOTS, "only those without a parent"),
     VMP_FLAG_BIT("leaves", VMP_SNAPSHOT_LIST_LEAVES, "only those without children"),
     VMP_FLAG_BIT("no-leaves", VMP_SNAPSHOT_LIST_NO_LEAVES, "only those with children"),
-    VMP_FLAG_BIT("metadata", VMP_SNAPSHOT_LIST_METADATA, "only those that are remembered: all"),
-    VMP_FLAG_BIT("no-metadata", VMP_SNAPSHOT_LIST_NO_METADATA, "only those that are not: none"),
-    VMP_FLAG_BIT("inactive", VMP_SNAPSHOT_LIST_INACTIVE, "only those of a domain that was off"),
+    VMP_FLAG_BIT("metadata", VMP_SNAPSHOT_LIST_METADATA,
+                 "only those that are remembered: all"),
+    VMP_FLAG_BIT("no-metadata", VMP_SNAPSHOT_LIST_NO_METADATA,
+                 "only those that are not: none"),
+    VMP_FLAG_BIT("inactive", VMP_SNAPSHOT_LIST_INACTIVE,
+                 "only those of a domain that was off"),
     VMP_FLAG_BIT("active", VMP_SNAPSHOT_LIST_ACTIVE, "only those with memory"),
     VMP_FLAG_BIT("disk-only", VMP_SNAPSHOT_LIST_DISK_ONLY,
                  "only those of the disks of a domain that ran"),
@@ -378,17 +460,25 @@ static const VmpRule name_or_current_rules[] = {
 
 static const VmpOption dumpxml_options[] = {
     VMP_DOMAIN_OPTION,
-    NAME_OPTION(VMP_OPTION_REQUIRED),
+    NAME_OPTION(0),
+    VMP_FLAG("all", "all snapshots of the domain in one document"),
     VMP_FLAG_BIT("security-info", VMP_SNAPSHOT_FORMAT_SECURE, "with passwords"),
     VMP_XPATH_OPTIONS,
     VMP_OPTION_END,
+};
+
+static const VmpRule dumpxml_rules[] = {
+    { VMP_RULE_EXACTLY_ONE, "snapshotname all" },
+    { VMP_RULE_FIRST_EXCLUDES, "all xpath wrap" },
+    { VMP_RULE_NONE, NULL },
 };
 
 static const VmpOption current_options[] = {
     VMP_DOMAIN_OPTION,
     VMP_FLAG("name", "print its name rather than its XML"),
     VMP_FLAG_BIT("security-info", VMP_SNAPSHOT_FORMAT_SECURE, "with passwords"),
-    VMP_POSITION("snapshotname", 0, "name", VMP_COMPLETE_SNAPSHOT, "make this one the current one"),
+    VMP_POSITION("snapshotname", 0, "name", VMP_COMPLETE_SNAPSHOT,
+                 "make this one the current one"),
     VMP_OPTION_END,
 };
 
@@ -403,7 +493,8 @@ static const VmpOption revert_options[] = {
     VMP_FLAG_BIT("running", VMP_SNAPSHOT_REVERT_RUNNING, "let the domain run afterwards"),
     VMP_FLAG_BIT("paused", VMP_SNAPSHOT_REVERT_PAUSED, "leave the domain paused afterwards"),
     VMP_FLAG_BIT("force", VMP_SNAPSHOT_REVERT_FORCE, "accept the risks that can be accepted"),
-    VMP_FLAG_BIT("reset-nvram", VMP_SNAPSHOT_REVERT_RESET_NVRAM, "with fresh firmware variables"),
+    VMP_FLAG_BIT("reset-nvram", VMP_SNAPSHOT_REVERT_RESET_NVRAM,
+                 "with fresh firmware variables"),
     VMP_VALUE("save-current", "name", VMP_COMPLETE_NOTHING,
               "first make this snapshot of the state that is left"),
     VMP_OPTION_END,
@@ -419,7 +510,8 @@ static const VmpOption delete_options[] = {
     VMP_DOMAIN_OPTION,
     NAME_OR_CURRENT,
     VMP_FLAG_BIT("children", VMP_SNAPSHOT_DELETE_CHILDREN, "and all below it"),
-    VMP_FLAG_BIT("children-only", VMP_SNAPSHOT_DELETE_CHILDREN_ONLY, "all below it, but not itself"),
+    VMP_FLAG_BIT("children-only", VMP_SNAPSHOT_DELETE_CHILDREN_ONLY,
+                 "all below it, but not itself"),
     VMP_FLAG_BIT("metadata", VMP_SNAPSHOT_DELETE_METADATA_ONLY,
                  "only forget it; what is in the images stays"),
     VMP_OPTION_END,
@@ -434,40 +526,48 @@ static const VmpRule delete_rules[] = {
 const VmpCommand vmp_snapshot_commands[] = {
     { .name = "snapshot-create",
       .help = "make a snapshot from XML",
-      .description = "Makes a snapshot as a <domainsnapshot> document asks for it; without one, of all "
-                     "disks, and of the memory of a domain that runs.  All disks change at one "
-                     "instant, or none does.",
+      .description =
+          "Makes a snapshot as a <domainsnapshot> document asks for it; without one, of all "
+          "disks, and of the memory of a domain that runs.  All disks change at one "
+          "instant, or none does.",
       .options = create_options,
+      .rules = create_rules,
       .changes = TRUE,
       .run = run_create },
     { .name = "snapshot-create-as",
       .help = "make a snapshot from arguments",
-      .description = "Makes a snapshot.  A comma that belongs to a name in a memspec or diskspec is "
-                     "written twice.",
+      .description =
+          "Makes a snapshot.  A comma that belongs to a name in a memspec or diskspec is "
+          "written twice.",
       .options = create_as_options,
       .rules = create_as_rules,
       .changes = TRUE,
       .run = run_create_as },
     { .name = "snapshot-current",
       .help = "print or set the current snapshot",
-      .description = "Prints the document of the snapshot that the next one will be a child of.  With "
-                     "a name, makes that one the current one; the domain stays as it is.",
+      .description =
+          "Prints the document of the snapshot that the next one will be a child of.  With "
+          "a name, makes that one the current one; the domain stays as it is.",
       .options = current_options,
       .rules = current_rules,
       .changes = TRUE,
       .run = run_current },
     { .name = "snapshot-delete",
       .help = "delete a snapshot",
-      .description = "Deletes a snapshot.  The present state of the domain and all other snapshots stay "
-                     "as they are.",
+      .description =
+          "Deletes a snapshot.  The present state of the domain and all other snapshots stay "
+          "as they are.",
       .options = delete_options,
       .rules = delete_rules,
       .changes = TRUE,
       .run = run_delete },
     { .name = "snapshot-dumpxml",
       .help = "the <domainsnapshot> document of a snapshot",
-      .description = "Prints the document of a snapshot, which snapshot-create --redefine reads.",
+      .description =
+          "Prints the document of a snapshot, which snapshot-create --redefine reads, or "
+          "that of all of them.  One with secrets left out of it is not taken back.",
       .options = dumpxml_options,
+      .rules = dumpxml_rules,
       .run = run_dumpxml },
     { .name = "snapshot-info",
       .help = "facts about a snapshot",
@@ -489,8 +589,9 @@ const VmpCommand vmp_snapshot_commands[] = {
       .run = run_parent },
     { .name = "snapshot-revert",
       .help = "take a domain back to a snapshot",
-      .description = "Takes a domain back to the state that a snapshot keeps.  What would be lost or "
-                     "broken by that is listed, and --force needed; --dry-run lists it always.",
+      .description =
+          "Takes a domain back to the state that a snapshot keeps.  What would be lost or "
+          "broken by that is listed, and --force needed; --dry-run lists it always.",
       .options = revert_options,
       .rules = revert_rules,
       .changes = TRUE,

@@ -15,25 +15,33 @@ extern const VmpCommand vmp_backup_commands[];
 extern const VmpCommand vmp_host_commands[];
 
 /* What --help and --version do as well; @about is a command, a group or NULL. */
-gboolean
-vmp_run_help(VmpSession *session, const char *about, GError **error);
-gboolean
-vmp_run_version(VmpSession *session, const VmpArguments *arguments, GError **error);
+gboolean vmp_run_help(VmpSession *session, const char *about, GError **error);
+gboolean vmp_run_version(VmpSession *session, const VmpArguments *arguments, GError **error);
 
 /* Rows that many option tables share. */
-#define VMP_POSITION(text, needed, names, kind, says)                                              \
-    {                                                                                              \
-        .name = text, .type = VMP_OPTION_STRING, .use = VMP_OPTION_POSITIONAL | (needed),          \
-        .help = says, .value = names, .completes = kind                                            \
+#define VMP_POSITION(text, needed, names, kind, says)                                     \
+    {                                                                                     \
+        .name = text, .type = VMP_OPTION_STRING, .use = VMP_OPTION_POSITIONAL | (needed), \
+        .help = says, .value = names, .completes = kind                                   \
     }
-#define VMP_DOMAIN_OPTION                                                                          \
-    VMP_POSITION("domain", VMP_OPTION_REQUIRED, "name", VMP_COMPLETE_DOMAIN, "domain name or uuid")
-#define VMP_FLAG(text, says) { .name = text, .type = VMP_OPTION_FLAG, .help = says }
+#define VMP_DOMAIN_OPTION                                                    \
+    VMP_POSITION("domain", VMP_OPTION_REQUIRED, "name", VMP_COMPLETE_DOMAIN, \
+                 "domain name or uuid")
+#define VMP_FLAG(text, says)                                \
+    {                                                       \
+        .name = text, .type = VMP_OPTION_FLAG, .help = says \
+    }
 /* A flag that is handed to the library as it is. */
-#define VMP_FLAG_BIT(text, flag, says)                                                             \
-    { .name = text, .type = VMP_OPTION_FLAG, .help = says, .bit = flag }
-#define VMP_VALUE(text, names, kind, says)                                                         \
-    { .name = text, .type = VMP_OPTION_STRING, .help = says, .value = names, .completes = kind }
-#define VMP_XPATH_OPTIONS                                                                          \
-    VMP_VALUE("xpath", "expression", VMP_COMPLETE_NOTHING, "print only the nodes that it selects"), \
+#define VMP_FLAG_BIT(text, flag, says)                                   \
+    {                                                                    \
+        .name = text, .type = VMP_OPTION_FLAG, .help = says, .bit = flag \
+    }
+#define VMP_VALUE(text, names, kind, says)                                     \
+    {                                                                          \
+        .name = text, .type = VMP_OPTION_STRING, .help = says, .value = names, \
+        .completes = kind                                                      \
+    }
+#define VMP_XPATH_OPTIONS                                  \
+    VMP_VALUE("xpath", "expression", VMP_COMPLETE_NOTHING, \
+              "print only the nodes that it selects"),     \
         VMP_FLAG("wrap", "with --xpath, put the nodes into one root element")

@@ -62,7 +62,8 @@ offer_stored(Completion *completion, VmpCompletion kind)
     const VmpCommandLine *line = completion->line;
     gboolean of_domain = line->command && vmp_option_find(line->command->options, "domain");
     const char *domain = of_domain ? vmp_arguments_get(line->arguments, "domain") : NULL;
-    g_autoptr(VmpHost) host = vmp_host_open(vmp_arguments_get(line->globals, "state-dir"), NULL, NULL);
+    g_autoptr(VmpHost) host =
+        vmp_host_open(vmp_arguments_get(line->globals, "state-dir"), NULL, NULL);
 
     if (!host)
         return;
@@ -97,7 +98,8 @@ offer_values(Completion *completion, const VmpOption *option)
 
 /* "--name=pre": the values of one option. */
 static void
-offer_attached(Completion *completion, const VmpOption *globals, const char *word, const char *equals)
+offer_attached(Completion *completion, const VmpOption *globals, const char *word,
+               const char *equals)
 {
     const VmpCommand *command = completion->line->command;
     g_autofree char *name = g_strndup(word + 2, (gsize)(equals - word - 2));
@@ -139,12 +141,14 @@ GPtrArray *
 vmp_complete(const VmpCommandGroup *groups, const VmpOption *globals, const char *const *words)
 {
     g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
-    g_autofree const char **complete_words = g_new0(const char *, g_strv_length((char **)words) + 1);
+    g_autofree const char **complete_words =
+        g_new0(const char *, g_strv_length((char **)words) + 1);
     guint count = 0;
 
     for (; words[count + 1]; count++)
         complete_words[count] = words[count];
-    g_autoptr(VmpCommandLine) line = vmp_command_line_parse_incomplete(globals, groups, complete_words);
+    g_autoptr(VmpCommandLine) line =
+        vmp_command_line_parse_incomplete(globals, groups, complete_words);
     const char *last = words[count];
     const char *equals = strchr(last, '=');
     Completion completion = { groups, line, last, "", found };

@@ -9,5 +9,5 @@
  * which is cut off somewhere.  Names of domains, points and disks are asked of the store that
  * the line itself names; if that fails there are none.  Array of char *; empty where file
  * names are wanted or nothing is known. */
-GPtrArray *
-vmp_complete(const VmpCommandGroup *groups, const VmpOption *globals, const char *const *words);
+GPtrArray *vmp_complete(const VmpCommandGroup *groups, const VmpOption *globals,
+                        const char *const *words);

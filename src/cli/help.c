@@ -35,7 +35,8 @@ format_usage(const VmpOption *option)
 static char *
 format_label(const VmpOption *option)
 {
-    g_autofree char *letter = option->letter ? g_strdup_printf("-%c, ", option->letter) : g_strdup("");
+    g_autofree char *letter =
+        option->letter ? g_strdup_printf("-%c, ", option->letter) : g_strdup("");
 
     switch (option->type) {
     case VMP_OPTION_FLAG:
@@ -44,7 +45,8 @@ format_label(const VmpOption *option)
         return g_strdup_printf("%s--%s[=<%s>]", letter, option->name, value_of(option));
     case VMP_OPTION_STRING:
     case VMP_OPTION_LIST:
-        return g_strdup_printf(option->use & VMP_OPTION_POSITIONAL ? "%s[--%s] <%s>" : "%s--%s <%s>",
+        return g_strdup_printf(option->use & VMP_OPTION_POSITIONAL ? "%s[--%s] <%s>"
+                                                                   : "%s--%s <%s>",
                                letter, option->name, value_of(option));
     }
     return g_strdup_printf("%s--%s", letter, option->name);
@@ -105,7 +107,8 @@ append_synopsis(GString *text, const VmpCommand *command)
 void
 vmp_help_format_command(const VmpCommand *command, GString *text)
 {
-    g_string_append_printf(text, "  NAME\n    %s - %s\n\n  SYNOPSIS\n", command->name, command->help);
+    g_string_append_printf(text, "  NAME\n    %s - %s\n\n  SYNOPSIS\n", command->name,
+                           command->help);
     append_synopsis(text, command);
     g_string_append(text, "\n  DESCRIPTION\n");
     append_paragraph(text, command->description, "    ");
@@ -166,7 +169,8 @@ options_to_json(const VmpOption *options)
         gboolean required = options->use & VMP_OPTION_REQUIRED;
 
         json_object_object_add(object, "name", json_object_new_string(options->name));
-        json_object_object_add(object, "type", json_object_new_string(type_name(options->type)));
+        json_object_object_add(object, "type",
+                               json_object_new_string(type_name(options->type)));
         json_object_object_add(object, "positional", json_object_new_boolean(positional));
         json_object_object_add(object, "required", json_object_new_boolean(required));
         json_object_object_add(object, "help", json_object_new_string(options->help));

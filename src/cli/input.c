@@ -99,8 +99,8 @@ vmp_input_read_text(const char *path, GError **error)
     g_autofree char *text = vmp_input_read(path, &length, error);
 
     if (text && strlen(text) < length) {
-        g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID, "'%s' is not XML: it contains a NUL byte",
-                    title_of(path));
+        g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID,
+                    "'%s' is not XML: it contains a NUL byte", title_of(path));
         return NULL;
     }
     return g_steal_pointer(&text);

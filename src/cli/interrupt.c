@@ -34,10 +34,10 @@ wait_and_cancel(gpointer data)
     return NULL;
 }
 
-static void
-catch(int signal_number)
+static void catch (int signal_number)
 {
-    struct sigaction action = { .sa_handler = tell, .sa_flags = (int)SA_RESETHAND | SA_RESTART };
+    struct sigaction action = { .sa_handler = tell,
+                                .sa_flags = (int)SA_RESETHAND | SA_RESTART };
     struct sigaction present;
 
     /* What our parent ignores (nohup, a shell's background job) stays ignored. */
@@ -60,8 +60,8 @@ vmp_interrupt_watch(void)
     if (!g_unix_open_pipe(pipe_ends, FD_CLOEXEC, NULL))
         return cancellable;
     g_thread_unref(g_thread_new("interrupt", wait_and_cancel, cancellable));
-    catch(SIGINT);
-    catch(SIGTERM);
-    catch(SIGHUP);
+    catch (SIGINT);
+    catch (SIGTERM);
+    catch (SIGHUP);
     return cancellable;
 }

@@ -12,5 +12,4 @@
  * A signal handler may not cancel, since that takes locks, and the operation blocks the
  * only other thread, so a thread waits for news from the handler.  Signals are not
  * blocked meanwhile: programs that the library starts would inherit that. */
-GCancellable *
-vmp_interrupt_watch(void);
+GCancellable *vmp_interrupt_watch(void);

@@ -22,7 +22,8 @@ may_colour(int fd)
     const char *no_color = g_getenv("NO_COLOR");
     const char *terminal = g_getenv("TERM");
 
-    return isatty(fd) && !(no_color && *no_color) && terminal && !g_str_equal(terminal, "dumb");
+    return isatty(fd) && !(no_color && *no_color) && terminal &&
+           !g_str_equal(terminal, "dumb");
 }
 
 VmpOutput *
@@ -118,7 +119,8 @@ write_all(int fd, const char *data, gsize length)
 static void
 end_data(VmpOutput *output)
 {
-    gboolean ended = output->data->len == 0 || output->data->str[output->data->len - 1] == '\n';
+    gboolean ended =
+        output->data->len == 0 || output->data->str[output->data->len - 1] == '\n';
 
     if (output->json ? output->data->len > 0 : !output->quiet || !ended)
         g_string_append_c(output->data, '\n');
@@ -160,11 +162,12 @@ write_object(const char *key, json_object *value)
 }
 
 static void
-write_sentence(const VmpOutput *output, const char *kind, const char *colour, const char *sentence)
+write_sentence(const VmpOutput *output, const char *kind, const char *colour,
+               const char *sentence)
 {
-    g_autofree char *line = output->coloured
-                                ? g_strdup_printf("\033[%sm%s:\033[0m %s", colour, kind, sentence)
-                                : g_strdup_printf("%s: %s", kind, sentence);
+    g_autofree char *line =
+        output->coloured ? g_strdup_printf("\033[%sm%s:\033[0m %s", colour, kind, sentence)
+                         : g_strdup_printf("%s: %s", kind, sentence);
 
     write_line(line);
 }
@@ -174,7 +177,8 @@ write_error_object(const GError *failure, int status, json_object *risks)
 {
     json_object *object = json_object_new_object();
 
-    json_object_object_add(object, "code", json_object_new_string(vmp_error_code_name(status)));
+    json_object_object_add(object, "code",
+                           json_object_new_string(vmp_error_code_name(status)));
     json_object_object_add(object, "exit", json_object_new_int(status));
     json_object_object_add(object, "message", vmp_json_string(failure->message));
     if (risks)

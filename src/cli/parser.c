@@ -167,8 +167,7 @@ typedef struct {
     GArray *entries;          /* of Entry: the command's, in their order */
 } Parser;
 
-static gboolean
-fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static gboolean fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 static gboolean
 fail(GError **error, const char *format, ...)
@@ -205,12 +204,14 @@ fail_unknown_option(Parser *parser, const char *name, GError **error)
     const VmpCommand *command = parser->line->command;
     g_autoptr(VmpSuggester) suggester = vmp_suggester_new(name);
 
-    for (const VmpOption *option = command ? command->options : parser->globals; option->name; option++)
+    for (const VmpOption *option = command ? command->options : parser->globals; option->name;
+         option++)
         vmp_suggester_offer(suggester, option->name);
     for (const VmpOption *option = parser->globals; option->name; option++)
         vmp_suggester_offer(suggester, option->name);
 
-    g_autofree char *owner = command ? g_strdup_printf("'%s'", command->name) : g_strdup("vmpoint");
+    g_autofree char *owner =
+        command ? g_strdup_printf("'%s'", command->name) : g_strdup("vmpoint");
     const char *nearest = vmp_suggester_get(suggester);
     if (nearest)
         return fail(error, "%s has no option --%s; did you mean --%s?", owner, name, nearest);
@@ -374,7 +375,8 @@ static gboolean
 check_required(const VmpCommandLine *line, GError **error)
 {
     for (const VmpOption *option = line->command->options; option->name; option++) {
-        if (!(option->use & VMP_OPTION_REQUIRED) || vmp_arguments_has(line->arguments, option->name))
+        if (!(option->use & VMP_OPTION_REQUIRED) ||
+            vmp_arguments_has(line->arguments, option->name))
             continue;
         if (option->use & VMP_OPTION_POSITIONAL)
             return fail(error, "'%s' needs <%s>", line->command->name, option->name);
@@ -432,7 +434,8 @@ check_first_excludes(const VmpArguments *arguments, char **names, GError **error
         return TRUE;
     for (guint i = 1; names[i]; i++) {
         if (vmp_arguments_has(arguments, names[i]))
-            return fail(error, "options --%s and --%s are mutually exclusive", names[0], names[i]);
+            return fail(error, "options --%s and --%s are mutually exclusive", names[0],
+                        names[i]);
     }
     return TRUE;
 }
@@ -457,7 +460,8 @@ check_rule(const VmpCommandLine *line, const VmpRule *rule, GError **error)
     case VMP_RULE_FIRST_EXCLUDES:
         return check_first_excludes(line->arguments, names, error);
     case VMP_RULE_FIRST_NEEDS:
-        if (vmp_arguments_has(line->arguments, names[0]) && !has_any(line->arguments, names + 1)) {
+        if (vmp_arguments_has(line->arguments, names[0]) &&
+            !has_any(line->arguments, names + 1)) {
             choice = join_options(names + 1, " or ");
             return fail(error, "option --%s needs %s", names[0], choice);
         }

@@ -49,7 +49,7 @@ typedef struct {
     const char *value; /* what help calls the value; NULL = "string" */
     guint bit;         /* of a FLAG: the library's flag; 0 = none */
     VmpCompletion completes;
-    char letter;       /* -x for short; 0 = none */
+    char letter; /* -x for short; 0 = none */
 } VmpOption;
 
 typedef enum {
@@ -72,13 +72,13 @@ typedef gboolean (*VmpCommandFunc)(VmpSession *session, const VmpArguments *argu
                                    GError **error);
 
 typedef struct {
-    const char *name;           /* NULL ends a table */
-    const char *help;           /* one line, no full stop */
-    const char *description;    /* sentences */
-    const VmpOption *options;   /* never NULL */
-    const VmpRule *rules;       /* or NULL */
-    gboolean changes;           /* has a plan, so that --dry-run means something */
-    gboolean hidden;            /* for programs: not in the list of commands */
+    const char *name;         /* NULL ends a table */
+    const char *help;         /* one line, no full stop */
+    const char *description;  /* sentences */
+    const VmpOption *options; /* never NULL */
+    const VmpRule *rules;     /* or NULL */
+    gboolean changes;         /* has a plan, so that --dry-run means something */
+    gboolean hidden;          /* for programs: not in the list of commands */
     VmpCommandFunc run;
 } VmpCommand;
 
@@ -89,56 +89,48 @@ typedef struct {
 } VmpCommandGroup;
 
 /* Option tables end with this. */
-#define VMP_OPTION_END { .name = NULL }
+#define VMP_OPTION_END \
+    {                  \
+        .name = NULL   \
+    }
 
 /* Values borrow from argv. */
-VmpArguments *
-vmp_arguments_new(const VmpOption *options);
-void
-vmp_arguments_free(VmpArguments *arguments);
+VmpArguments *vmp_arguments_new(const VmpOption *options);
+void vmp_arguments_free(VmpArguments *arguments);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpArguments, vmp_arguments_free)
 
 /* Asking for an option that the table has not is a bug of ours and aborts. */
-gboolean
-vmp_arguments_has(const VmpArguments *arguments, const char *name);
+gboolean vmp_arguments_has(const VmpArguments *arguments, const char *name);
 /* NULL if it was not given, or without a value. */
-const char *
-vmp_arguments_get(const VmpArguments *arguments, const char *name);
+const char *vmp_arguments_get(const VmpArguments *arguments, const char *name);
 /* NULL-terminated, in the order of the command line; never NULL. */
-const char *const *
-vmp_arguments_get_list(const VmpArguments *arguments, const char *name);
+const char *const *vmp_arguments_get_list(const VmpArguments *arguments, const char *name);
 /* The bits of all flags that were given. */
-guint
-vmp_arguments_get_bits(const VmpArguments *arguments);
+guint vmp_arguments_get_bits(const VmpArguments *arguments);
 /* The option that the next positional word would go to, or NULL. */
-const VmpOption *
-vmp_arguments_next_positional(const VmpArguments *arguments);
+const VmpOption *vmp_arguments_next_positional(const VmpArguments *arguments);
 
 typedef struct {
     VmpArguments *globals;
-    const VmpCommand *command;  /* NULL: none was named */
-    VmpArguments *arguments;    /* NULL without a command */
-    const VmpOption *awaiting;  /* only of an incomplete line: it lacks its value */
-    gboolean only_words;        /* `--` was seen */
-    gboolean unknown_command;   /* only of an incomplete line: it names one that is not */
+    const VmpCommand *command; /* NULL: none was named */
+    VmpArguments *arguments;   /* NULL without a command */
+    const VmpOption *awaiting; /* only of an incomplete line: it lacks its value */
+    gboolean only_words;       /* `--` was seen */
+    gboolean unknown_command;  /* only of an incomplete line: it names one that is not */
 } VmpCommandLine;
 
-void
-vmp_command_line_free(VmpCommandLine *line);
+void vmp_command_line_free(VmpCommandLine *line);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpCommandLine, vmp_command_line_free)
 
 /* Parses @words (NULL-terminated, without the program's name).  VMP_ERROR_INVALID for
  * what does not parse or goes against the rules; rules are not looked at when
  * `--help` or `--version` was given. */
-VmpCommandLine *
-vmp_command_line_parse(const VmpOption *globals, const VmpCommandGroup *groups,
-                       const char *const *words, GError **error);
+VmpCommandLine *vmp_command_line_parse(const VmpOption *globals, const VmpCommandGroup *groups,
+                                       const char *const *words, GError **error);
 /* The same for a line that is still being written: what is wrong is passed over. */
-VmpCommandLine *
-vmp_command_line_parse_incomplete(const VmpOption *globals, const VmpCommandGroup *groups,
-                                  const char *const *words);
+VmpCommandLine *vmp_command_line_parse_incomplete(const VmpOption *globals,
+                                                  const VmpCommandGroup *groups,
+                                                  const char *const *words);
 
-const VmpCommand *
-vmp_command_find(const VmpCommandGroup *groups, const char *name);
-const VmpOption *
-vmp_option_find(const VmpOption *options, const char *name);
+const VmpCommand *vmp_command_find(const VmpCommandGroup *groups, const char *name);
+const VmpOption *vmp_option_find(const VmpOption *options, const char *name);

@@ -44,14 +44,16 @@ append_step(GString *text, gsize number, json_object *step)
     json_object *commands = member(step, "commands");
     gboolean commit = json_object_get_boolean(member(step, "commit"));
 
-    g_string_append_printf(text, "%3" G_GSIZE_FORMAT ". %s%s\n", number, text_of(step, "describe"),
+    g_string_append_printf(text, "%3" G_GSIZE_FORMAT ". %s%s\n", number,
+                           text_of(step, "describe"),
                            commit ? " (the point of no return)" : "");
     for (gsize i = 0; i < length_of(commands); i++) {
         json_object *command = json_object_array_get_idx(commands, i);
 
-        g_string_append_printf(text, "       %s\n",
-                               json_object_to_json_string_ext(
-                                   command, JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
+        g_string_append_printf(
+            text, "       %s\n",
+            json_object_to_json_string_ext(command, JSON_C_TO_STRING_SPACED |
+                                                        JSON_C_TO_STRING_NOSLASHESCAPE));
     }
 }
 

@@ -16,10 +16,8 @@ typedef struct {
 } VmpPointRow;
 
 /* An array of VmpPointRow, which borrow their text. */
-GArray *
-vmp_point_rows_new(void);
+GArray *vmp_point_rows_new(void);
 /* Prints them as the options `tree`, `name`, `parent` and `topological` of @arguments say.
  * @states: there is a column for the state.  @from (or NULL) is the root of the tree. */
-void
-vmp_point_rows_print(GArray *rows, VmpSession *session, const VmpArguments *arguments,
-                     gboolean states, const char *from);
+void vmp_point_rows_print(GArray *rows, VmpSession *session, const VmpArguments *arguments,
+                          gboolean states, const char *from);

@@ -30,7 +30,8 @@ vmp_print_new_xml(VmpSession *session, const char *xml)
 }
 
 gboolean
-vmp_print_xml(VmpSession *session, const VmpArguments *arguments, const char *xml, GError **error)
+vmp_print_xml(VmpSession *session, const VmpArguments *arguments, const char *xml,
+              GError **error)
 {
     const char *expression = vmp_arguments_get(arguments, "xpath");
     gboolean wrap = vmp_arguments_has(arguments, "wrap");

@@ -21,16 +21,12 @@ typedef enum {
 typedef struct _VmpProgress VmpProgress;
 
 /* Does not own @fd. */
-VmpProgress *
-vmp_progress_new(int fd, VmpProgressStyle style);
+VmpProgress *vmp_progress_new(int fd, VmpProgressStyle style);
 /* Leaves the terminal's line empty. */
-void
-vmp_progress_free(VmpProgress *progress);
+void vmp_progress_free(VmpProgress *progress);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpProgress, vmp_progress_free)
 
 /* A VmpProgressFunc; @progress is a VmpProgress. */
-void
-vmp_progress_report(const char *what, guint64 done, guint64 total, gpointer progress);
+void vmp_progress_report(const char *what, guint64 done, guint64 total, gpointer progress);
 /* Takes the bar away, so that something else can be written. */
-void
-vmp_progress_hide(VmpProgress *progress);
+void vmp_progress_hide(VmpProgress *progress);

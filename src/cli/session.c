@@ -9,7 +9,10 @@
 #include "cli/plan-text.h"
 #include "cli/progress.h"
 
-#define FLAG(text, says) { .name = text, .type = VMP_OPTION_FLAG, .help = says }
+#define FLAG(text, says)                                    \
+    {                                                       \
+        .name = text, .type = VMP_OPTION_FLAG, .help = says \
+    }
 
 const VmpOption vmp_session_options[] = {
     FLAG("json", "data, errors and progress as JSON"),
@@ -44,10 +47,10 @@ const VmpOption vmp_session_options[] = {
 struct _VmpSession {
     const VmpArguments *globals;
     VmpOutput *output;
-    int timeout_ms;            /* 0 = the library's own */
-    VmpHost *host;             /* NULL until it is needed */
-    VmpOperation *operation;   /* NULL until something is to be changed */
-    VmpProgress *progress;     /* NULL: nobody wants to see it */
+    int timeout_ms;          /* 0 = the library's own */
+    VmpHost *host;           /* NULL until it is needed */
+    VmpOperation *operation; /* NULL until something is to be changed */
+    VmpProgress *progress;   /* NULL: nobody wants to see it */
 };
 
 static gboolean
@@ -94,7 +97,8 @@ set_up_progress(VmpSession *session, GError **error)
     if (!parse_number(globals, "progress", STDERR_FILENO, G_MAXINT, &fd, error))
         return FALSE;
     if (fcntl(fd, F_GETFD) < 0 && asked) {
-        g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID, "--progress: descriptor %d is not open", fd);
+        g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID,
+                    "--progress: descriptor %d is not open", fd);
         return FALSE;
     }
     gboolean unasked = isatty(STDERR_FILENO) && !vmp_arguments_has(globals, "no-progress") &&
@@ -112,7 +116,8 @@ vmp_session_new(const VmpArguments *globals, VmpOutput *output, GError **error)
 
     session->globals = globals;
     session->output = output;
-    vmp_output_set_style(output, vmp_arguments_has(globals, "json"), vmp_arguments_has(globals, "quiet"));
+    vmp_output_set_style(output, vmp_arguments_has(globals, "json"),
+                         vmp_arguments_has(globals, "quiet"));
     if (!parse_number(globals, "timeout", 1, G_MAXINT / 1000, &seconds, error) ||
         !set_up_progress(session, error))
         return NULL;
@@ -158,7 +163,8 @@ vmp_session_open(VmpSession *session, GError **error)
 {
     if (session->host)
         return session->host;
-    session->host = vmp_host_open(vmp_arguments_get(session->globals, "state-dir"), NULL, error);
+    session->host =
+        vmp_host_open(vmp_arguments_get(session->globals, "state-dir"), NULL, error);
     if (!session->host)
         return NULL;
 
@@ -174,7 +180,8 @@ vmp_session_get_operation(VmpSession *session)
     if (session->operation)
         return session->operation;
     session->operation = vmp_operation_new();
-    vmp_operation_set_dry_run(session->operation, vmp_arguments_has(session->globals, "dry-run"));
+    vmp_operation_set_dry_run(session->operation,
+                              vmp_arguments_has(session->globals, "dry-run"));
     vmp_operation_set_cancellable(session->operation, vmp_interrupt_watch());
     if (session->progress)
         vmp_operation_set_progress(session->operation, vmp_progress_report, session->progress);

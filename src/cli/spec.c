@@ -102,7 +102,8 @@ take_pair(const char *field, const char *const *keys, const char **values)
 static gboolean
 fail(GError **error, const char *kind, const char *spec, const char *why)
 {
-    g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID, "unable to parse %s '%s': %s", kind, spec, why);
+    g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID, "unable to parse %s '%s': %s", kind, spec,
+                why);
     return FALSE;
 }
 
@@ -132,8 +133,8 @@ append_memory(GString *xml, const char *spec, GError **error)
 
 /* @fields[0] names the disk, the others are pairs. */
 static gboolean
-parse_disk(const char *spec, const GPtrArray *fields, const char *const *keys, const char **values,
-           GError **error)
+parse_disk(const char *spec, const GPtrArray *fields, const char *const *keys,
+           const char **values, GError **error)
 {
     if (*(const char *)g_ptr_array_index(fields, 0) == '\0')
         return fail(error, "diskspec", spec, "it names no disk");
@@ -141,15 +142,16 @@ parse_disk(const char *spec, const GPtrArray *fields, const char *const *keys, c
         if (take_pair(g_ptr_array_index(fields, i), keys, values))
             continue;
         g_autofree char *known = g_strjoinv("=, ", (char **)keys);
-        g_autofree char *why = g_strdup_printf(
-            "'%s' is none of %s=, or comes twice", (char *)g_ptr_array_index(fields, i), known);
+        g_autofree char *why = g_strdup_printf("'%s' is none of %s=, or comes twice",
+                                               (char *)g_ptr_array_index(fields, i), known);
         return fail(error, "diskspec", spec, why);
     }
     return TRUE;
 }
 
 static void
-append_snapshot_disk_children(GString *xml, const char *driver, const char *type, const char *file)
+append_snapshot_disk_children(GString *xml, const char *driver, const char *type,
+                              const char *file)
 {
     g_string_append(xml, ">\n");
     if (driver) {
@@ -175,7 +177,8 @@ append_snapshot_disk(GString *xml, const char *spec, GError **error)
 
     if (!parse_disk(spec, fields, keys, values, error))
         return FALSE;
-    if (values[STYPE] && !g_str_equal(values[STYPE], "file") && !g_str_equal(values[STYPE], "block"))
+    if (values[STYPE] && !g_str_equal(values[STYPE], "file") &&
+        !g_str_equal(values[STYPE], "block"))
         return fail(error, "diskspec", spec, "stype is neither 'file' nor 'block'");
 
     g_string_append(xml, "    <disk");

@@ -11,14 +11,12 @@
 #include <glib.h>
 
 typedef struct {
-    const char *name;                /* or NULL */
-    const char *description;         /* or NULL */
-    const char *memory;              /* a memspec, or NULL; snapshots only */
-    const char *const *disks;        /* diskspecs, NULL-terminated */
+    const char *name;         /* or NULL */
+    const char *description;  /* or NULL */
+    const char *memory;       /* a memspec, or NULL; snapshots only */
+    const char *const *disks; /* diskspecs, NULL-terminated */
 } VmpPointSpec;
 
 /* VMP_ERROR_INVALID for a spec that does not parse. */
-char *
-vmp_spec_format_snapshot(const VmpPointSpec *spec, GError **error);
-char *
-vmp_spec_format_checkpoint(const VmpPointSpec *spec, GError **error);
+char *vmp_spec_format_snapshot(const VmpPointSpec *spec, GError **error);
+char *vmp_spec_format_checkpoint(const VmpPointSpec *spec, GError **error);

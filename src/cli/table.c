@@ -32,8 +32,8 @@ is_printable(gunichar c)
 {
     /* The two line separators and the bidirectional controls are no control characters
      * to Unicode, but a terminal follows them. */
-    return !g_unichar_iscntrl(c) && c != 0x2028 && c != 0x2029 && !(c >= 0x202a && c <= 0x202e) &&
-           !(c >= 0x2066 && c <= 0x2069);
+    return !g_unichar_iscntrl(c) && c != 0x2028 && c != 0x2029 &&
+           !(c >= 0x202a && c <= 0x202e) && !(c >= 0x2066 && c <= 0x2069);
 }
 
 char *
@@ -113,7 +113,8 @@ vmp_table_add_row(VmpTable *table, const char *cell, ...)
 void
 vmp_table_append_cell(VmpTable *table, const char *cell)
 {
-    g_ptr_array_add(g_ptr_array_index(table->rows, table->rows->len - 1), vmp_text_make_safe(cell));
+    g_ptr_array_add(g_ptr_array_index(table->rows, table->rows->len - 1),
+                    vmp_text_make_safe(cell));
 }
 
 static guint

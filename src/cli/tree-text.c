@@ -31,8 +31,8 @@ vmp_tree_text_new(void)
 
     tree->nodes = g_ptr_array_new_with_free_func(node_free);
     tree->names = g_hash_table_new(g_str_hash, g_str_equal);
-    tree->children =
-        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
+    tree->children = g_hash_table_new_full(g_str_hash, g_str_equal, NULL,
+                                           (GDestroyNotify)g_ptr_array_unref);
     return tree;
 }
 
@@ -77,7 +77,8 @@ format_name(const char *name, const char *before, const GString *indent, GString
 
 /* @indent is what stands left of the node's own "+- "; it is left as it was found. */
 static void
-format_below(const VmpTreeText *tree, const char *name, gboolean last, GString *indent, GString *text)
+format_below(const VmpTreeText *tree, const char *name, gboolean last, GString *indent,
+             GString *text)
 {
     const GPtrArray *children = g_hash_table_lookup(tree->children, name);
     gsize length = indent->len;

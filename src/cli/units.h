@@ -7,17 +7,12 @@
 #include <vmpoint/types.h>
 
 /* "1.500 GiB"; free with g_free(). */
-char *
-vmp_format_bytes(guint64 bytes);
+char *vmp_format_bytes(guint64 bytes);
 /* Seconds since the epoch in local time, "2026-01-31 23:59:59 +0100"; free with g_free(). */
-char *
-vmp_format_time(gint64 seconds);
+char *vmp_format_time(gint64 seconds);
 /* "shut off" where libvirt's XML says "shutoff"; static. */
-const char *
-vmp_state_text(VmpState state);
+const char *vmp_state_text(VmpState state);
 /* "yes" or "no". */
-const char *
-vmp_format_boolean(gboolean value);
+const char *vmp_format_boolean(gboolean value);
 /* As strcmp(), but upper and lower case sort together. */
-int
-vmp_compare_names(const char *a, const char *b);
+int vmp_compare_names(const char *a, const char *b);

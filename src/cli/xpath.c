@@ -67,20 +67,22 @@ format_wrapped(const xmlNodeSet *nodes)
 char *
 vmp_xpath_select(const char *xml, const char *expression, gboolean wrap, GError **error)
 {
-    g_autoptr(xmlDoc) document =
-        xmlReadMemory(xml, (int)strlen(xml), "output.xml", NULL,
-                      XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS);
+    g_autoptr(xmlDoc) document = xmlReadMemory(xml, (int)strlen(xml), "output.xml", NULL,
+                                               XML_PARSE_NONET | XML_PARSE_NOERROR |
+                                                   XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS);
     if (!document) {
-        g_set_error(error, VMP_ERROR, VMP_ERROR_INCONSISTENT, "what was to be searched is not XML");
+        g_set_error(error, VMP_ERROR, VMP_ERROR_INCONSISTENT,
+                    "what was to be searched is not XML");
         return NULL;
     }
     g_autoptr(xmlXPathContext) context = xmlXPathNewContext(document);
     context->error = keep_quiet;
     g_autoptr(xmlXPathObject) result = xmlXPathEval(BAD_CAST expression, context);
     if (!result || result->type != XPATH_NODESET) {
-        g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID, "'%s' is no XPath expression for nodes",
-                    expression);
+        g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID,
+                    "'%s' is no XPath expression for nodes", expression);
         return NULL;
     }
-    return wrap ? format_wrapped(result->nodesetval) : format_nodes(document, result->nodesetval);
+    return wrap ? format_wrapped(result->nodesetval)
+                : format_nodes(document, result->nodesetval);
 }

@@ -9,5 +9,4 @@
  * all as children of one <nodes>.  VMP_ERROR_INVALID if the expression does not parse or
  * by its nature selects no nodes (a number, a string).
  * Free with g_free(). */
-char *
-vmp_xpath_select(const char *xml, const char *expression, gboolean wrap, GError **error);
+char *vmp_xpath_select(const char *xml, const char *expression, gboolean wrap, GError **error);

@@ -118,7 +118,8 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/cli/commands/every-row-says-what-it-has-to", every_row_says_what_it_has_to);
+    g_test_add_func("/cli/commands/every-row-says-what-it-has-to",
+                    every_row_says_what_it_has_to);
     g_test_add_func("/cli/commands/rules-are-about-options-that-exist",
                     rules_are_about_options_that_exist);
     g_test_add_func("/cli/commands/positional-words-are-never-ambiguous",

@@ -77,6 +77,7 @@ the_limit_is_kept(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(truncate(fixture->path, VMP_INPUT_LIMIT), ==, 0);
     g_autofree char *got = vmp_input_read(fixture->path, &length, &error);
     g_assert_no_error(error);
+    g_assert_nonnull(got);
     g_assert_cmpuint(length, ==, VMP_INPUT_LIMIT);
 
     g_assert_cmpint(truncate(fixture->path, VMP_INPUT_LIMIT + 1), ==, 0);
@@ -98,7 +99,8 @@ what_cannot_be_read_says_why(Fixture *fixture, gconstpointer data)
     g_assert_error(folder, VMP_ERROR, VMP_ERROR_INVALID);
 }
 
-#define ADD(name, function) g_test_add("/cli/input/" name, Fixture, NULL, set_up, function, tear_down)
+#define ADD(name, function) \
+    g_test_add("/cli/input/" name, Fixture, NULL, set_up, function, tear_down)
 
 int
 main(int argc, char **argv)

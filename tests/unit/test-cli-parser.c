@@ -136,7 +136,8 @@ static void
 the_programs_options_go_with_every_command(void)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(VmpCommandLine) line = parse("--json make vm --state-dir /s -q --progress=3", &error);
+    g_autoptr(VmpCommandLine) line =
+        parse("--json make vm --state-dir /s -q --progress=3", &error);
 
     g_assert_no_error(error);
     g_assert_true(vmp_arguments_has(line->globals, "json"));
@@ -162,7 +163,8 @@ static void
 a_commands_own_option_wins(void)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(VmpCommandLine) line = parse("--quiet take --quiet word --current --file f", &error);
+    g_autoptr(VmpCommandLine) line =
+        parse("--quiet take --quiet word --current --file f", &error);
 
     g_assert_no_error(error);
     g_assert_true(vmp_arguments_has(line->globals, "quiet"));
@@ -233,7 +235,8 @@ what_is_too_much_is_refused(void)
 static void
 what_goes_against_the_rules_is_refused(void)
 {
-    assert_refused("make vm --slow --fast", "options --slow and --fast are mutually exclusive");
+    assert_refused("make vm --slow --fast",
+                   "options --slow and --fast are mutually exclusive");
     assert_refused("make vm --force", "option --force needs --slow or --fast");
     assert_refused("take --file f", "'take' needs --name or --current");
     assert_refused("take --file f --name a --current",

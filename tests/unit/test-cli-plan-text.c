@@ -3,9 +3,11 @@
 
 static const char plan[] =
     "{\"operation\":\"snapshot-revert\",\"domain\":\"vm\",\"subject\":\"s1\","
-    "\"risks\":[{\"code\":\"new-process\",\"message\":\"QEMU is replaced\",\"overridable\":true},"
+    "\"risks\":[{\"code\":\"new-process\",\"message\":\"QEMU is "
+    "replaced\",\"overridable\":true},"
     "{\"code\":\"job\",\"message\":\"a job runs\",\"overridable\":false}],"
-    "\"steps\":[{\"kind\":\"create-overlays\",\"describe\":\"create /d/a.s1\",\"commit\":false,"
+    "\"steps\":[{\"kind\":\"create-overlays\",\"describe\":\"create "
+    "/d/a.s1\",\"commit\":false,"
     "\"commands\":[]},{\"kind\":\"switch\",\"describe\":\"switch all disks\",\"commit\":true,"
     "\"commands\":[{\"execute\":\"stop\"},{\"execute\":\"cont\"}]}],\"space\":1610612736}";
 
@@ -30,8 +32,8 @@ static void
 no_plan_is_nothing_to_do(void)
 {
     g_autofree char *none = vmp_plan_to_text(NULL);
-    g_autofree char *empty =
-        vmp_plan_to_text("{\"operation\":\"start\",\"domain\":\"vm\",\"subject\":null,\"steps\":[]}");
+    g_autofree char *empty = vmp_plan_to_text(
+        "{\"operation\":\"start\",\"domain\":\"vm\",\"subject\":null,\"steps\":[]}");
 
     g_assert_cmpstr(none, ==, "There is nothing to do.\n");
     g_assert_cmpstr(empty, ==, "Plan of start for domain 'vm':\nThere is nothing to do.\n");

@@ -33,8 +33,7 @@ each_style_has_its_format(void)
     } cases[] = {
         { VMP_PROGRESS_LINES, "copy \"vda\": 66%\ncopy \"vda\": 100%\n" },
         { VMP_PROGRESS_HUNDREDTHS, "66/100\n100/100\n" },
-        { VMP_PROGRESS_BAR,
-          "\rcopy \"vda\": 66%\033[K\rcopy \"vda\": 100%\033[K\r\033[K" },
+        { VMP_PROGRESS_BAR, "\rcopy \"vda\": 66%\033[K\rcopy \"vda\": 100%\033[K\r\033[K" },
         { VMP_PROGRESS_JSON,
           "{\"progress\":{\"what\":\"copy \\\"vda\\\"\",\"done\":2048,\"total\":3072}}\n"
           "{\"progress\":{\"what\":\"copy \\\"vda\\\"\",\"done\":3072,\"total\":3072}}\n" },

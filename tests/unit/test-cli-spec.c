@@ -58,11 +58,10 @@ a_disk_has_what_was_said_of_it(void)
     assert_disk("vd,,a", "    <disk name='vd,a'/>\n");
     assert_disk("vda,snapshot=no", "    <disk name='vda' snapshot='no'/>\n");
     assert_disk("vda,stype=block", "    <disk name='vda' type='block'/>\n");
-    assert_disk("vda,file=/x,stype=file,driver=raw",
-                "    <disk name='vda' type='file'>\n"
-                "      <driver type='raw'/>\n"
-                "      <source file='/x'/>\n"
-                "    </disk>\n");
+    assert_disk("vda,file=/x,stype=file,driver=raw", "    <disk name='vda' type='file'>\n"
+                                                     "      <driver type='raw'/>\n"
+                                                     "      <source file='/x'/>\n"
+                                                     "    </disk>\n");
     assert_disk("vda,snapshot=external,file=/path/to,,new,stype=block",
                 "    <disk name='vda' snapshot='external' type='block'>\n"
                 "      <source dev='/path/to,new'/>\n"
@@ -111,8 +110,9 @@ static void
 what_does_not_parse_is_refused(void)
 {
     static const char *const none[] = { NULL };
-    static const char *const memories[] = { "", "a,b", "a,b=c", "file=a,file=b", "a,snapshot=x,c",
-                                            "snapshot=no,", "a," };
+    static const char *const memories[] = {
+        "", "a,b", "a,b=c", "file=a,file=b", "a,snapshot=x,c", "snapshot=no,", "a,"
+    };
     static const char *const specs[] = { "",
                                          ",file=/x",
                                          "vda,",
@@ -140,9 +140,11 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cli/spec/memory-is-a-file-and-a-kind", memory_is_a_file_and_a_kind);
-    g_test_add_func("/cli/spec/a-disk-has-what-was-said-of-it", a_disk_has_what_was_said_of_it);
+    g_test_add_func("/cli/spec/a-disk-has-what-was-said-of-it",
+                    a_disk_has_what_was_said_of_it);
     g_test_add_func("/cli/spec/text-survives-being-xml", text_survives_being_xml);
     g_test_add_func("/cli/spec/a-checkpoint-has-bitmaps", a_checkpoint_has_bitmaps);
-    g_test_add_func("/cli/spec/what-does-not-parse-is-refused", what_does_not_parse_is_refused);
+    g_test_add_func("/cli/spec/what-does-not-parse-is-refused",
+                    what_does_not_parse_is_refused);
     return g_test_run();
 }

@@ -8,9 +8,9 @@ distance_counts_slips_of_the_keyboard(void)
         const char *a, *b;
         guint distance;
     } cases[] = {
-        { "", "", 0 },           { "list", "list", 0 },  { "", "abc", 3 },
-        { "list", "lits", 1 },   { "list", "lst", 1 },   { "list", "liist", 1 },
-        { "list", "lisp", 1 },   { "abcd", "badc", 2 },  { "ca", "abc", 3 },
+        { "", "", 0 },         { "list", "list", 0 }, { "", "abc", 3 },
+        { "list", "lits", 1 }, { "list", "lst", 1 },  { "list", "liist", 1 },
+        { "list", "lisp", 1 }, { "abcd", "badc", 2 }, { "ca", "abc", 3 },
         { "tree", "name", 3 },
     };
 
@@ -23,7 +23,8 @@ distance_counts_slips_of_the_keyboard(void)
 static const char *
 suggest(const char *written)
 {
-    static const char *const known[] = { "snapshot-list", "snapshot-info", "list", "domstate" };
+    static const char *const known[] = { "snapshot-list", "snapshot-info", "list",
+                                         "domstate" };
     g_autoptr(VmpSuggester) suggester = vmp_suggester_new(written);
 
     for (guint i = 0; i < G_N_ELEMENTS(known); i++)
@@ -64,8 +65,11 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cli/suggest/distance-counts-slips-of-the-keyboard",
                     distance_counts_slips_of_the_keyboard);
-    g_test_add_func("/cli/suggest/the-nearest-word-is-suggested", the_nearest_word_is_suggested);
-    g_test_add_func("/cli/suggest/another-word-is-not-suggested", another_word_is_not_suggested);
-    g_test_add_func("/cli/suggest/a-word-without-end-is-no-slip", a_word_without_end_is_no_slip);
+    g_test_add_func("/cli/suggest/the-nearest-word-is-suggested",
+                    the_nearest_word_is_suggested);
+    g_test_add_func("/cli/suggest/another-word-is-not-suggested",
+                    another_word_is_not_suggested);
+    g_test_add_func("/cli/suggest/a-word-without-end-is-no-slip",
+                    a_word_without_end_is_no_slip);
     return g_test_run();
 }

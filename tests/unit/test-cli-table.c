@@ -79,8 +79,11 @@ what_a_terminal_would_obey_is_shown(void)
         { "a\tb\n", "a\\x09b\\x0a" },
         { "\033[2J", "\\x1b[2J" },
         { "caf\xe9", "caf\\xe9" },
-        { "\xc2\x9b", "\\xc2\\x9b" },               /* CSI in one character */
-        { "\xe2\x80\xae" "abc", "\\xe2\\x80\\xae" "abc" }, /* right to left from here on */
+        { "\xc2\x9b", "\\xc2\\x9b" }, /* CSI in one character */
+        { "\xe2\x80\xae"
+          "abc",
+          "\\xe2\\x80\\xae"
+          "abc" }, /* right to left from here on */
         { "cut \xe6\xbc", "cut \\xe6\\xbc" },
     };
 

@@ -81,11 +81,13 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cli/tree-text/a-tree-is-drawn-as-virsh-draws-it",
                     a_tree_is_drawn_as_virsh_draws_it);
-    g_test_add_func("/cli/tree-text/a-part-is-drawn-from-its-root", a_part_is_drawn_from_its_root);
+    g_test_add_func("/cli/tree-text/a-part-is-drawn-from-its-root",
+                    a_part_is_drawn_from_its_root);
     g_test_add_func("/cli/tree-text/a-node-whose-parent-is-missing-is-not-hidden",
                     a_node_whose_parent_is_missing_is_not_hidden);
     g_test_add_func("/cli/tree-text/a-child-may-come-before-its-parent",
                     a_child_may_come_before_its_parent);
-    g_test_add_func("/cli/tree-text/a-name-cannot-leave-its-line", a_name_cannot_leave_its_line);
+    g_test_add_func("/cli/tree-text/a-name-cannot-leave-its-line",
+                    a_name_cannot_leave_its_line);
     return g_test_run();
 }

@@ -29,7 +29,8 @@ static void
 each_node_stands_for_itself(void)
 {
     assert_selects("//target", FALSE, "<target dev=\"vda\"/>\n<target dev=\"vdb\"/>\n");
-    assert_selects("//disk[1]", FALSE, "<disk type=\"file\">\n  <target dev=\"vda\"/>\n</disk>\n");
+    assert_selects("//disk[1]", FALSE,
+                   "<disk type=\"file\">\n  <target dev=\"vda\"/>\n</disk>\n");
     assert_selects("//name/text()", FALSE, "vm\n");
     assert_selects("//target/@dev", FALSE, " dev=\"vda\"\n dev=\"vdb\"\n");
     assert_selects("//interface", FALSE, "");
@@ -48,7 +49,8 @@ wrapped_nodes_have_one_root(void)
 static void
 what_selects_no_nodes_is_refused(void)
 {
-    static const char *const expressions[] = { "//[", "count(//disk)", "'text'", "", "nope:x" };
+    static const char *const expressions[] = { "//[", "count(//disk)", "'text'", "",
+                                               "nope:x" };
 
     for (guint i = 0; i < G_N_ELEMENTS(expressions); i++) {
         g_autoptr(GError) error = NULL;
@@ -72,7 +74,9 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cli/xpath/each-node-stands-for-itself", each_node_stands_for_itself);
     g_test_add_func("/cli/xpath/wrapped-nodes-have-one-root", wrapped_nodes_have_one_root);
-    g_test_add_func("/cli/xpath/what-selects-no-nodes-is-refused", what_selects_no_nodes_is_refused);
-    g_test_add_func("/cli/xpath/what-is-not-xml-is-not-searched", what_is_not_xml_is_not_searched);
+    g_test_add_func("/cli/xpath/what-selects-no-nodes-is-refused",
+                    what_selects_no_nodes_is_refused);
+    g_test_add_func("/cli/xpath/what-is-not-xml-is-not-searched",
+                    what_is_not_xml_is_not_searched);
     return g_test_run();
 }
