@@ -231,7 +231,6 @@ take_whole(VmpBulkViews *views, Taken *taken, const char *text, gsize length, GE
 {
     VMP_ERROR_CONTEXT(error, "%s: the definition in line %u", views->what, taken->line);
     g_autoptr(VmpDomain) domain = vmp_domain_parse(text, (gssize)length, error);
-    g_autoptr(GError) failure = NULL;
 
     if (!domain || !check_uuid(views, taken, domain, error))
         return 0;
