@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Backups: full ones and increments, judged byte by byte by qemu-img and libnbd."""
 
-import os
-import signal
+import contextlib
 import subprocess
 
 import pytest
 from vmtest import images, world
 from vmtest.images import MIB
+from vmtest.qmp import QmpRefusal
 from vmtest.world import holds, names, refused, source
 
 SIZE = 32 * MIB
@@ -149,24 +149,44 @@ def test_a_target_that_exists_is_never_written_to(made, work, backups):
     assert (work / "full-vdb").read_text() == "precious"
 
 
-def start_and_hold(vm, words):
-    """Begin a backup that stands nearly still: its jobs are throttled from beside vmpoint."""
-    vm.spy.drain_events()
-    command = vm.cli.start(*words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in vm.disks:
-        job = vm.spy.wait_event("JOB_STATUS_CHANGE", status="running")["data"]["id"]
-        vm.spy.execute("block-job-set-speed", {"device": job, "speed": 64 * 1024})
-    assert command.wait(60) == 0
-    assert all(job["status"] == "running" for job in jobs(vm)), jobs(vm)
+def start_and_hold(vm, backups, name, **how):
+    """Begin a backup that stands nearly still: its jobs are throttled from beside vmpoint.
+
+    The kernel copies quickly: a job that got away is cleaned up after, and another one begun.
+    """
+    for _ in range(20):
+        vm.spy.drain_events()
+        command = vm.cli.start(*backups.words(name, **how), stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+        for _ in vm.disks:
+            job = vm.spy.wait_event("JOB_STATUS_CHANGE", status="running")["data"]["id"]
+            with contextlib.suppress(QmpRefusal):
+                vm.spy.execute("block-job-set-speed", {"device": job, "speed": 64 * 1024})
+        assert command.wait(60) == 0
+        # What is in flight still gets through: half of it must be left.
+        if all(job["status"] == "running" and job["current-progress"] * 2 < job["total-progress"]
+               for job in jobs(vm)):
+            return
+        for job in jobs(vm):
+            if job["status"] == "running":
+                vm.spy.execute("block-job-set-speed", {"device": job["id"], "speed": 0})
+        while any(job["status"] != "concluded" for job in jobs(vm)):
+            vm.spy.wait_event("JOB_STATUS_CHANGE", status="concluded")
+        vm.cli.run("recover", vm.name)
+        for path in backups.work.glob(f"{name}-v*"):
+            path.unlink()
+        if "checkpoint" in how:
+            vm.cli.run("checkpoint-delete", vm.name, how["checkpoint"])
+    pytest.fail("twenty backups were done before they could be throttled")
 
 
 @pytest.fixture
 def large(make_vm):
     """A paused machine whose disks have enough in them for a backup to take a while."""
-    vm = make_vm(size=256 * MIB).define()
+    vm = make_vm(size=512 * MIB).define()
     guest = world.StandIn(vm).start()
     for disk in ("vda", "vdb"):
-        guest.write(disk, 0, 128 * MIB, 1)
+        guest.write(disk, 0, 416 * MIB, 1)
     return vm, guest
 
 
@@ -175,8 +195,8 @@ def test_an_abort_leaves_no_target_and_keeps_what_is_dirty(large, work):
     backups = Backups(vm, work)
     backups.take("full", checkpoint="c1")
     for disk in ("vda", "vdb"):
-        guest.write(disk, 0, 96 * MIB, 2)
-    start_and_hold(vm, backups.words("incr", since="c1", checkpoint="c2"))
+        guest.write(disk, 0, 384 * MIB, 2)
+    start_and_hold(vm, backups, "incr", since="c1", checkpoint="c2")
 
     running = info(vm)
     assert (running["state"], running["operation"]) == ("running", "Backup")
@@ -192,20 +212,20 @@ def test_an_abort_leaves_no_target_and_keeps_what_is_dirty(large, work):
     assert not list(work.glob("incr-v*"))
     refused(vm.cli, "domjobabort", vm.name, status=3, says=("vm", "no job"))
 
-    guest.write("vda", 200 * MIB, MIB, 3)
+    guest.write("vda", 450 * MIB, MIB, 3)
     backups.take("again", since="c1")
     for target in ("vda", "vdb"):
-        assert holds(work / f"again-{target}", 0, 96 * MIB, 2), "dirty bits were kept"
-        assert holds(work / f"again-{target}", 96 * MIB, 32 * MIB, 1)
-    assert holds(work / "again-vda", 200 * MIB, MIB, 3)
+        assert holds(work / f"again-{target}", 0, 384 * MIB, 2), "dirty bits were kept"
+        assert holds(work / f"again-{target}", 384 * MIB, 32 * MIB, 1)
+    assert holds(work / "again-vda", 450 * MIB, MIB, 3)
 
 
 def test_a_backup_fails_with_its_process(large, work):
     vm, _ = large
     backups = Backups(vm, work)
-    start_and_hold(vm, backups.words("dead", checkpoint="c1"))
+    start_and_hold(vm, backups, "dead", checkpoint="c1")
     assert (work / "dead-vda").exists()
-    os.kill(vm.cli.run("dominfo", vm.name).data["pid"], signal.SIGKILL)
+    vm.kill()
     vm.close()
     vm.cli.run("recover", vm.name)
     ended = info(vm, "--completed")
@@ -301,7 +321,7 @@ def test_what_else_may_be_done_while_a_backup_runs(large, work):
     backups = Backups(vm, work)
     vm.cli.run("snapshot-create-as", vm.name, "s1", "--disk-only")
     guest.write("vda", 0, MIB, 2)
-    start_and_hold(vm, backups.words("held", checkpoint="c1"))
+    start_and_hold(vm, backups, "held", checkpoint="c1")
     before = (names(vm), source(vm), sorted(path.name for path in work.glob("vm-vd*")))
     for words in (["snapshot-revert", vm.name, "s1", "--paused"], ["snapshot-revert", vm.name, "s1"],
                   ["snapshot-create-as", vm.name, "s2", "--disk-only"],

@@ -2,7 +2,6 @@
 """Checkpoints: what was written since, on every disk, across whatever happens meanwhile."""
 
 import os
-import signal
 import xml.etree.ElementTree as etree
 
 import pytest
@@ -191,7 +190,7 @@ def test_after_qemu_was_killed_an_increment_is_refused(made, work):
     stop(vm)
     guest.start()  # from now on the images say that their bitmaps are in use
     guest.write("vda", 0, GRAIN, 1)
-    os.kill(vm.cli.run("dominfo", vm.name).data["pid"], signal.SIGKILL)
+    vm.kill()
     vm.close()
 
     backup = work / "backup.xml"

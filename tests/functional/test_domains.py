@@ -63,7 +63,7 @@ def test_a_life(make_vm, work):
 def test_a_process_that_was_killed_is_noticed(off):
     vm = off
     world.StandIn(vm).start()
-    os.kill(vm.cli.run("dominfo", vm.name).data["pid"], signal.SIGKILL)
+    vm.kill()
     assert state(vm) in ("crashed", "shutoff")
     (row,) = vm.cli.run("list", "--all").data
     assert row["state"] == state(vm)

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A domain that vmpoint runs, with its guest at hand."""
 
+import os
+import select
+import signal
+
 from . import images
 from .domain import Disk, Domain, targets
 from .guest import Guest
@@ -67,6 +71,17 @@ class Vm:
 
     def state(self):
         return self.spy.status()
+
+    def kill(self, timeout=30):
+        """End QEMU as a power cut does; return when it has gone."""
+        pid = self.cli.run("dominfo", self.name).data["pid"]
+        ended = os.pidfd_open(pid)
+        try:
+            os.kill(pid, signal.SIGKILL)
+            if not select.select([ended], [], [], timeout)[0]:
+                raise AssertionError(f"{pid} does not die")
+        finally:
+            os.close(ended)
 
     def close(self):
         """Let go of console and monitor; the machine stays."""
