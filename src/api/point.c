@@ -5,11 +5,16 @@
 #include "point/checkpoint.h"
 #include "point/redefine.h"
 #include "point/snapshot.h"
+#include "xml/validate.h"
 
 char *
 vmp_snapshot_create(VmpHost *host, const char *domain, const char *xml,
                     VmpSnapshotCreateFlags flags, VmpOperation *operation, GError **error)
 {
+    if ((flags & VMP_SNAPSHOT_CREATE_VALIDATE) && xml &&
+        !vmp_xml_validate(xml, -1, "domainsnapshot", error))
+        return NULL;
+
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
 
     if (!machine)
