@@ -22,6 +22,8 @@ typedef enum {
     VMP_SNAPSHOT_CREATE_ATOMIC = 1 << 7,
     VMP_SNAPSHOT_CREATE_LIVE = 1 << 8,
     VMP_SNAPSHOT_CREATE_VALIDATE = 1 << 9,
+    /* ours: with REDEFINE, the images must bear the document out (VMP_ERROR_INCONSISTENT) */
+    VMP_SNAPSHOT_CREATE_REDEFINE_VALIDATE = 1 << 16,
 } VmpSnapshotCreateFlags;
 
 /* Creates a snapshot from a <domainsnapshot> document (NULL = an empty one).  Returns its

@@ -374,6 +374,8 @@ static const VmpOption create_options[] = {
               "with --redefine, take in all that have a file in this folder"),
     VMP_FLAG_BIT("redefine", VMP_SNAPSHOT_CREATE_REDEFINE,
                  "take in a snapshot that exists, or change what is remembered of it"),
+    VMP_FLAG_BIT("redefine-validate", VMP_SNAPSHOT_CREATE_REDEFINE_VALIDATE,
+                 "with --redefine, only if the images bear it out"),
     VMP_FLAG_BIT("current", VMP_SNAPSHOT_CREATE_CURRENT,
                  "with --redefine, make it the current one"),
     CREATE_FLAGS,
@@ -382,6 +384,7 @@ static const VmpOption create_options[] = {
 
 static const VmpRule create_rules[] = {
     { VMP_RULE_FIRST_NEEDS, "from-dir redefine" },
+    { VMP_RULE_FIRST_NEEDS, "redefine-validate redefine" },
     { VMP_RULE_AT_MOST_ONE, "from-dir xmlfile" },
     { VMP_RULE_NONE, NULL },
 };

@@ -116,8 +116,13 @@ vmp_redefine_check_snapshot(VmpMachine *machine, VmpSnapshot *snapshot,
         !check_state(snapshot, flags, error) || !check_uuid(machine, uuid, error) ||
         !check_same_kind(known, snapshot, error))
         return FALSE;
+    if (domain && !vmp_align_redefined(snapshot, domain, error))
+        return FALSE;
+    if ((flags & VMP_SNAPSHOT_CREATE_REDEFINE_VALIDATE) &&
+        !vmp_redefine_check_images(snapshot, domain, error))
+        return FALSE;
     if (domain)
-        return vmp_align_redefined(snapshot, domain, error);
+        return TRUE;
 
     vmp_operation_note(vmp_machine_get_operation(machine),
                        "snapshot '%s' has no <domain>: reverting to it will need force",

@@ -39,6 +39,9 @@ gboolean vmp_redefine_check_snapshot_flags(VmpSnapshotCreateFlags flags, GError 
 /* Would the guest of snapshot @name see the same machine? */
 gboolean vmp_redefine_check_abi(const char *name, const char *before, const char *after,
                                 GError **error);
+/* With VALIDATE: are the images that it speaks of there, and do they rest on each other so? */
+gboolean vmp_redefine_check_images(const VmpSnapshot *snapshot, const VmpDomain *domain,
+                                   GError **error);
 gboolean vmp_redefine_check_checkpoint(VmpMachine *machine, VmpCheckpoint *checkpoint,
                                        const VmpDomain *domain, VmpCheckpointCreateFlags flags,
                                        GError **error);

@@ -128,3 +128,22 @@ def test_a_folder_of_single_dumps_is_taken_in_any_order(vmpoint, work, kind, poi
 ])
 def test_what_does_not_go_together_is_refused(vmpoint, domain, line):
     assert vmpoint.run(*line.split(), check=False).status == 2
+
+
+def test_a_snapshot_is_taken_back_only_if_the_images_bear_it_out(make_vm, vmpoint, work):
+    vm = make_vm(disks=1).define()
+    vmpoint.run("snapshot-create-as", vm.name, "s1", "--disk-only")
+    document = dump(vmpoint, "snapshot", "s1", "--security-info")
+    vmpoint.run("snapshot-delete", vm.name, "s1", "--metadata")
+    vmpoint.run("snapshot-create", vm.name, "-", "--redefine", "--redefine-validate", stdin=document)
+
+    overlay = work / "vm-vda.s1"
+    overlay.rename(work / "elsewhere")
+    before = vmpoint.run("snapshot-list", vm.name).data
+    refused = vmpoint.run("snapshot-create", vm.name, "-", "--redefine", "--redefine-validate",
+                          stdin=document, check=False)
+    assert refused.status == 10
+    assert str(overlay) in refused.error["error"]["message"]
+    assert vmpoint.run("snapshot-list", vm.name).data == before
+    # Without the flag nobody looks at the images, as with libvirt.
+    vmpoint.run("snapshot-create", vm.name, "-", "--redefine", stdin=document)
