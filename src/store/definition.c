@@ -14,23 +14,18 @@
  * for the same; one whose id is taken by another has one of the next SLOTS - 1 ids.
  */
 
-#include "store/store.h"
+#include "store/definition.h"
 
 #include <string.h>
 #include <xxhash.h>
 
 #include "base/error.h"
 #include "store/handle.h"
-#include "store/sql.h"
 
 #define SLOTS 16
 
-/* A delta of at most so many bytes is always worth it. */
-#define DELTA_SMALL 256
-
-/* The first of the ids that a text with @hash can have. */
-static gint64
-slot_of(XXH64_hash_t hash)
+gint64
+vmp_definition_slot(XXH64_hash_t hash)
 {
     return (gint64)(hash % (((guint64)1 << 53) - SLOTS)) + 1;
 }
@@ -38,17 +33,17 @@ slot_of(XXH64_hash_t hash)
 static gint64
 first_slot(const char *text, gsize length)
 {
-    return slot_of(XXH3_64bits(text, length));
+    return vmp_definition_slot(XXH3_64bits(text, length));
 }
 
-static gboolean
-is_in_slots(gint64 id, gint64 first)
+gboolean
+vmp_definition_is_in_slots(gint64 id, gint64 first)
 {
     return id >= first && id < first + SLOTS;
 }
 
-static VmpDeltaCodec *
-codec_of(VmpStore *store)
+VmpDeltaCodec *
+vmp_definition_codec(VmpStore *store)
 {
     if (!store->codec)
         store->codec = vmp_delta_codec_new();
@@ -76,8 +71,6 @@ remember_keyframe(VmpStore *store, gint64 id, char *text, gsize length)
 
 /* ---- reading ---- */
 
-#define COLUMNS "id, length, base, prefix, suffix, data"
-
 /* Decodes the row that @sql stands at. */
 static char *
 decode_row(VmpStore *store, VmpSql *sql, const char *base, gsize base_length, gsize *length)
@@ -90,29 +83,30 @@ decode_row(VmpStore *store, VmpSql *sql, const char *base, gsize base_length, gs
 
     *length = (gsize)vmp_sql_int(sql, 1);
     g_autofree char *text =
-        vmp_delta_decode(codec_of(store), base, base_length, &delta, *length);
-    if (!text || !is_in_slots(vmp_sql_int(sql, 0), first_slot(text, *length)))
+        vmp_delta_decode(vmp_definition_codec(store), base, base_length, &delta, *length);
+    if (!text || !vmp_definition_is_in_slots(vmp_sql_int(sql, 0), first_slot(text, *length)))
         return NULL;
     return g_steal_pointer(&text);
 }
 
-static gboolean
-fail_damaged(VmpStore *store, gint64 id, GError **error)
+gboolean
+vmp_definition_fail_damaged(VmpStore *store, gint64 id, GError **error)
 {
     return vmp_fail(error, VMP_ERROR_DAMAGED,
                     "store %s: definition %" G_GINT64_FORMAT " is not what was put",
                     store->path, id);
 }
 
-/* Makes store->keyframe the one with @id. */
-static gboolean
-load_keyframe(VmpStore *store, gint64 id, GError **error)
+gboolean
+vmp_definition_load_keyframe(VmpStore *store, gint64 id, GError **error)
 {
     if (store->keyframe.id == id)
         return TRUE;
 
-    g_autoptr(VmpSql) sql = vmp_sql_prepare(
-        store, "SELECT " COLUMNS " FROM definitions WHERE id = ? AND base IS NULL", error);
+    g_autoptr(VmpSql) sql = vmp_sql_prepare(store,
+                                            "SELECT " VMP_DEFINITION_COLUMNS
+                                            " FROM definitions WHERE id = ? AND base IS NULL",
+                                            error);
     if (!sql)
         return FALSE;
     vmp_sql_bind_int(sql, 1, id);
@@ -124,7 +118,7 @@ load_keyframe(VmpStore *store, gint64 id, GError **error)
     gsize length = 0;
     char *text = result == VMP_SQL_ROW ? decode_row(store, sql, "", 0, &length) : NULL;
     if (!text)
-        return fail_damaged(store, id, error);
+        return vmp_definition_fail_damaged(store, id, error);
     remember_keyframe(store, id, text, length);
     return TRUE;
 }
@@ -148,11 +142,11 @@ is_referred_to(VmpStore *store, gint64 id)
 /* References are kept by foreign keys: one that leads nowhere was not written by us.  If
  * nothing refers to @id, either its reader has it from before it was collected, or from a
  * reference that is damaged; then table and index differ. */
-static gboolean
-fail_absent(VmpStore *store, gint64 id, GError **error)
+gboolean
+vmp_definition_fail_absent(VmpStore *store, gint64 id, GError **error)
 {
     if (is_referred_to(store, id))
-        return fail_damaged(store, id, error);
+        return vmp_definition_fail_damaged(store, id, error);
     if (!vmp_store_check_database(store, error))
         return FALSE;
     return vmp_fail(error, VMP_ERROR_NOT_FOUND,
@@ -162,21 +156,21 @@ fail_absent(VmpStore *store, gint64 id, GError **error)
 char *
 vmp_store_get_definition(VmpStore *store, gint64 id, gsize *length, GError **error)
 {
-    g_autoptr(VmpSql) sql =
-        vmp_sql_prepare(store, "SELECT " COLUMNS " FROM definitions WHERE id = ?", error);
+    g_autoptr(VmpSql) sql = vmp_sql_prepare(
+        store, "SELECT " VMP_DEFINITION_COLUMNS " FROM definitions WHERE id = ?", error);
     if (!sql)
         return NULL;
     vmp_sql_bind_int(sql, 1, id);
 
     VmpSqlResult result = vmp_sql_step(sql, error);
     if (result == VMP_SQL_DONE)
-        fail_absent(store, id, error);
+        vmp_definition_fail_absent(store, id, error);
     if (result != VMP_SQL_ROW)
         return NULL;
 
     /* @sql stands at its row meanwhile: nobody's collecting can come between the two. */
     gint64 base = vmp_sql_int(sql, 2);
-    if (base != 0 && !load_keyframe(store, base, error))
+    if (base != 0 && !vmp_definition_load_keyframe(store, base, error))
         return NULL;
 
     gsize size;
@@ -184,7 +178,7 @@ vmp_store_get_definition(VmpStore *store, gint64 id, gsize *length, GError **err
         base != 0 ? decode_row(store, sql, store->keyframe.text, store->keyframe.length, &size)
                   : decode_row(store, sql, "", 0, &size);
     if (!text)
-        fail_damaged(store, id, error);
+        vmp_definition_fail_damaged(store, id, error);
     else if (length)
         *length = size;
     return text;
@@ -192,9 +186,8 @@ vmp_store_get_definition(VmpStore *store, gint64 id, gsize *length, GError **err
 
 /* ---- putting ---- */
 
-/* The definitions that have one of the ids from @first on. */
-static VmpSql *
-prepare_slots(VmpStore *store, gint64 first, GError **error)
+VmpSql *
+vmp_definition_prepare_slots(VmpStore *store, gint64 first, GError **error)
 {
     VmpSql *sql = vmp_sql_prepare(
         store, "SELECT id FROM definitions WHERE id BETWEEN ? AND ? ORDER BY id", error);
@@ -230,7 +223,7 @@ find_same(VmpStore *store, const char *text, gsize length, gint64 *same, gint64 
           GError **error)
 {
     gint64 first = first_slot(text, length), next = first;
-    g_autoptr(VmpSql) sql = prepare_slots(store, first, error);
+    g_autoptr(VmpSql) sql = vmp_definition_prepare_slots(store, first, error);
     if (!sql)
         return FALSE;
 
@@ -252,9 +245,8 @@ find_same(VmpStore *store, const char *text, gsize length, gint64 *same, gint64 
     return result == VMP_SQL_DONE;
 }
 
-/* The keyframe of @like; 0 if there is no such definition, or -1 with @error. */
-static gint64
-keyframe_of(VmpStore *store, gint64 like, GError **error)
+gint64
+vmp_definition_find_keyframe(VmpStore *store, gint64 like, GError **error)
 {
     g_autoptr(VmpSql) sql = vmp_sql_prepare(
         store, "SELECT coalesce(base, id) FROM definitions WHERE id = ?", error);
@@ -276,12 +268,12 @@ keyframe_of(VmpStore *store, gint64 like, GError **error)
 static gint64
 choose_base(VmpStore *store, gint64 like, GError **error)
 {
-    gint64 base = like != 0 ? keyframe_of(store, like, error) : 0;
+    gint64 base = like != 0 ? vmp_definition_find_keyframe(store, like, error) : 0;
     if (base <= 0)
         return base;
 
     g_autoptr(GError) failure = NULL;
-    if (load_keyframe(store, base, &failure))
+    if (vmp_definition_load_keyframe(store, base, &failure))
         return base;
     if (vmp_error_is(failure, VMP_ERROR_DAMAGED))
         return 0; /* do without it */
@@ -294,12 +286,12 @@ choose_base(VmpStore *store, gint64 like, GError **error)
 static gint64
 encode(VmpStore *store, gint64 base, const char *text, gsize length, VmpDelta *delta)
 {
-    VmpDeltaCodec *codec = codec_of(store);
+    VmpDeltaCodec *codec = vmp_definition_codec(store);
 
     if (base != 0)
         vmp_delta_encode(codec, store->keyframe.text, store->keyframe.length, text, length,
                          delta);
-    if (base != 0 && delta->size <= MAX(DELTA_SMALL, length / 64))
+    if (base != 0 && delta->size <= MAX(VMP_DEFINITION_DELTA_SMALL, length / 64))
         return base;
 
     /* A keyframe serves those to come as well: worth up to twice the space. */
@@ -314,12 +306,14 @@ encode(VmpStore *store, gint64 base, const char *text, gsize length, VmpDelta *d
     return 0;
 }
 
-static gint64
-insert(VmpStore *store, gint64 id, gsize length, gint64 base, const VmpDelta *delta,
-       GError **error)
+gint64
+vmp_definition_insert(VmpStore *store, gint64 id, gsize length, gint64 base,
+                      const VmpDelta *delta, GError **error)
 {
-    g_autoptr(VmpSql) sql = vmp_sql_prepare(
-        store, "INSERT INTO definitions (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?)", error);
+    g_autoptr(VmpSql) sql = vmp_sql_prepare(store,
+                                            "INSERT INTO definitions (" VMP_DEFINITION_COLUMNS
+                                            ") VALUES (?, ?, ?, ?, ?, ?)",
+                                            error);
     if (!sql)
         return 0;
 
@@ -353,7 +347,7 @@ put_new(VmpStore *store, gint64 id, const char *text, gsize length, gint64 like,
 
     g_auto(VmpDelta) delta = { 0 };
     base = encode(store, base, text, length, &delta);
-    if (insert(store, id, length, base, &delta, error) == 0)
+    if (vmp_definition_insert(store, id, length, base, &delta, error) == 0)
         return 0;
     if (base == 0)
         remember_keyframe(store, id, copy_of(text, length), length);
@@ -387,271 +381,4 @@ vmp_store_put_definition(VmpStore *store, const char *text, gssize length, gint6
     if (id == 0)
         id = put_new(store, vacant, text, size, like, error);
     return id > 0 && vmp_store_commit(&transaction, error) ? id : 0;
-}
-
-/* ---- parts ---- */
-
-void
-vmp_store_parts_clear(VmpStoreParts *parts)
-{
-    g_clear_pointer(&parts->middle, g_free);
-}
-
-/* As first_slot(), of the text that is the ends of @base (which may be "") and @parts' middle.
- */
-static gint64
-first_slot_of_parts(const char *base, gsize base_length, const VmpStoreParts *parts)
-{
-    XXH3_state_t *state = XXH3_createState();
-
-    if (!state)
-        g_error("no memory for a hash"); /* as g_malloc() would */
-    XXH3_64bits_reset(state);
-    XXH3_64bits_update(state, base, parts->first);
-    XXH3_64bits_update(state, parts->middle, parts->length);
-    XXH3_64bits_update(state, base + base_length - parts->last, parts->last);
-    XXH64_hash_t hash = XXH3_64bits_digest(state);
-    XXH3_freeState(state);
-    return slot_of(hash);
-}
-
-/* Decodes the row that @sql stands at; @parts->base is set and its keyframe, if any, loaded.
- */
-static gboolean
-decode_parts(VmpStore *store, VmpSql *sql, VmpStoreParts *parts)
-{
-    const char *base = parts->base != 0 ? store->keyframe.text : "";
-    gsize base_length = parts->base != 0 ? store->keyframe.length : 0;
-    gsize length = (gsize)vmp_sql_int(sql, 1);
-    gsize size;
-    gconstpointer data = vmp_sql_blob(sql, 5, &size);
-    VmpDelta delta = { (gsize)vmp_sql_int(sql, 3), (gsize)vmp_sql_int(sql, 4), (char *)data,
-                       size };
-
-    parts->middle =
-        vmp_delta_decode_middle(codec_of(store), base, base_length, &delta, length);
-    if (!parts->middle)
-        return FALSE;
-    parts->first = delta.prefix;
-    parts->last = delta.suffix;
-    parts->length = length - delta.prefix - delta.suffix;
-
-    return is_in_slots(vmp_sql_int(sql, 0), first_slot_of_parts(base, base_length, parts));
-}
-
-gboolean
-vmp_store_get_definition_parts(VmpStore *store, gint64 id, VmpStoreParts *parts,
-                               GError **error)
-{
-    g_autoptr(VmpSql) sql =
-        vmp_sql_prepare(store, "SELECT " COLUMNS " FROM definitions WHERE id = ?", error);
-
-    *parts = (VmpStoreParts){ 0 };
-    if (!sql)
-        return FALSE;
-    vmp_sql_bind_int(sql, 1, id);
-
-    VmpSqlResult result = vmp_sql_step(sql, error);
-    if (result == VMP_SQL_DONE)
-        return fail_absent(store, id, error);
-    if (result != VMP_SQL_ROW)
-        return FALSE;
-
-    parts->base = vmp_sql_int(sql, 2);
-    if (parts->base != 0 && !load_keyframe(store, parts->base, error))
-        return FALSE;
-    if (decode_parts(store, sql, parts))
-        return TRUE;
-    vmp_store_parts_clear(parts);
-    return fail_damaged(store, id, error);
-}
-
-/* Appends the bytes @from to @to of the text that the keyframe and @parts are. */
-static void
-append_part(GString *text, const char *base, gsize base_length, const VmpStoreParts *parts,
-            gsize from, gsize to)
-{
-    const struct {
-        const char *at;
-        gsize length;
-    } pieces[] = { { base, parts->first },
-                   { parts->middle, parts->length },
-                   { base + base_length - parts->last, parts->last } };
-
-    for (guint i = 0; i < G_N_ELEMENTS(pieces) && from < to; i++) {
-        gsize here = MIN(to, pieces[i].length);
-        if (from < here)
-            g_string_append_len(text, pieces[i].at + from, (gssize)(here - from));
-        from = from > pieces[i].length ? from - pieces[i].length : 0;
-        to = to > pieces[i].length ? to - pieces[i].length : 0;
-    }
-}
-
-/* Tells by the keyframe, which is loaded, what @parts tells by @base, a delta against it. */
-static void
-rest_on_keyframe(VmpStore *store, const VmpStoreParts *parts, const VmpStoreParts *base,
-                 VmpStoreParts *told)
-{
-    const char *text = store->keyframe.text;
-    gsize length = store->keyframe.length;
-    gsize whole = base->first + base->length + base->last;
-    GString *middle = g_string_sized_new(parts->length + base->length);
-
-    told->base = base->base;
-    told->first = MIN(parts->first, base->first);
-    told->last = MIN(parts->last, base->last);
-    append_part(middle, text, length, base, told->first, parts->first);
-    g_string_append_len(middle, parts->middle, (gssize)parts->length);
-    append_part(middle, text, length, base, whole - parts->last, whole - told->last);
-    told->length = middle->len;
-    told->middle = g_string_free(middle, FALSE);
-}
-
-/* Of one whole and the same with that id: a look at the parts is enough, and quicker. */
-static gboolean
-are_same_parts(VmpStore *store, gint64 id, const VmpStoreParts *parts)
-{
-    g_auto(VmpStoreParts) other = { 0 };
-
-    return vmp_store_get_definition_parts(store, id, &other, NULL) &&
-           other.base == parts->base && other.first == parts->first &&
-           other.last == parts->last && other.length == parts->length &&
-           memcmp(other.middle, parts->middle, parts->length) == 0;
-}
-
-/* The first definition that has one of the ids from @first on; 0 if there is none, or -1 with
- * @error. */
-static gint64
-find_in_slots(VmpStore *store, gint64 first, GError **error)
-{
-    g_autoptr(VmpSql) sql = prepare_slots(store, first, error);
-    VmpSqlResult result = sql ? vmp_sql_step(sql, error) : VMP_SQL_FAILED;
-
-    if (result == VMP_SQL_FAILED)
-        return -1;
-    return result == VMP_SQL_ROW ? vmp_sql_int(sql, 0) : 0;
-}
-
-/* Parts that are no small change, or that may be stored already, take the long way. */
-static gint64
-put_whole(VmpStore *store, const VmpStoreParts *parts, GError **error)
-{
-    const char *base = store->keyframe.text;
-    gsize base_length = store->keyframe.length;
-    g_autoptr(GString) text = g_string_sized_new(parts->first + parts->length + parts->last);
-
-    append_part(text, base, base_length, parts, 0, parts->first + parts->length + parts->last);
-    return vmp_store_put_definition(store, text->str, (gssize)text->len, parts->base, error);
-}
-
-/* @parts rests on the keyframe, which is loaded. */
-static gint64
-put_parts(VmpStore *store, const VmpStoreParts *parts, GError **error)
-{
-    gsize length = parts->first + parts->length + parts->last;
-    gint64 first = first_slot_of_parts(store->keyframe.text, store->keyframe.length, parts);
-    gint64 known = find_in_slots(store, first, error);
-
-    if (known < 0)
-        return 0;
-    if (known != 0 && are_same_parts(store, known, parts))
-        return known;
-    if (known != 0 && !load_keyframe(store, parts->base, error))
-        return 0;
-    if (known != 0 || parts->length > MAX(DELTA_SMALL, length / 64))
-        return put_whole(store, parts, error);
-
-    g_auto(VmpDelta) delta = { 0 };
-    vmp_delta_encode_middle(codec_of(store), store->keyframe.text, store->keyframe.length,
-                            parts->first, parts->last, parts->middle, parts->length, &delta);
-    return insert(store, first, length, parts->base, &delta, error);
-}
-
-static gboolean
-check_parts(const VmpStoreParts *parts, gsize base_length, GError **error)
-{
-    if (parts->first > base_length || parts->last > base_length - parts->first)
-        return vmp_fail(error, VMP_ERROR_INVALID,
-                        "a definition's parts are longer than the %" G_GSIZE_FORMAT
-                        " bytes of what it is told by",
-                        base_length);
-    if (parts->length > VMP_DELTA_MAX - MIN(parts->first + parts->last, VMP_DELTA_MAX))
-        return vmp_fail(error, VMP_ERROR_INVALID,
-                        "a definition is longer than the %" G_GSIZE_FORMAT
-                        " bytes that the store takes",
-                        VMP_DELTA_MAX);
-    return TRUE;
-}
-
-/* Within a transaction. */
-static gint64
-put_told(VmpStore *store, const VmpStoreParts *parts, GError **error)
-{
-    g_auto(VmpStoreParts) base = { 0 };
-    g_auto(VmpStoreParts) told = { 0 };
-    gint64 keyframe = keyframe_of(store, parts->base, error);
-
-    if (keyframe < 0 || (keyframe == 0 && !fail_absent(store, parts->base, error)))
-        return 0;
-    if (keyframe == parts->base)
-        return load_keyframe(store, keyframe, error) &&
-                       check_parts(parts, store->keyframe.length, error)
-                   ? put_parts(store, parts, error)
-                   : 0;
-    if (!vmp_store_get_definition_parts(store, parts->base, &base, error) ||
-        !check_parts(parts, base.first + base.length + base.last, error))
-        return 0;
-    rest_on_keyframe(store, parts, &base, &told);
-    return put_parts(store, &told, error);
-}
-
-gint64
-vmp_store_put_definition_parts(VmpStore *store, const VmpStoreParts *parts, GError **error)
-{
-    g_auto(VmpStoreTransaction) transaction = { 0 };
-
-    if (parts->base == 0)
-        return vmp_store_put_definition(store, parts->middle, (gssize)parts->length, 0, error);
-    if (!vmp_store_begin(store, &transaction, error))
-        return 0;
-    gint64 id = put_told(store, parts, error);
-    return id != 0 && vmp_store_commit(&transaction, error) ? id : 0;
-}
-
-/* ---- collecting ---- */
-
-static gint64
-delete_some(VmpStore *store, const char *text, GError **error)
-{
-    g_autoptr(VmpSql) sql = vmp_sql_prepare(store, text, error);
-    return sql && vmp_sql_run(sql, error) ? sqlite3_changes64(store->db) : -1;
-}
-
-/* An open intent may name definitions that no record refers to yet. */
-#define NOBODY_REFERS                                                                   \
-    " NOT EXISTS (SELECT 1 FROM points WHERE definition = definitions.id)"              \
-    " AND NOT EXISTS (SELECT 1 FROM points WHERE inactive_definition = definitions.id)" \
-    " AND NOT EXISTS (SELECT 1 FROM domains WHERE inactive = definitions.id)"           \
-    " AND NOT EXISTS (SELECT 1 FROM domains WHERE active = definitions.id)"             \
-    " AND NOT EXISTS (SELECT 1 FROM intents)"
-
-gint64
-vmp_store_collect_definitions(VmpStore *store, GError **error)
-{
-    g_auto(VmpStoreTransaction) transaction = { 0 };
-    if (!vmp_store_begin(store, &transaction, error))
-        return -1;
-
-    gint64 deltas = delete_some(
-        store, "DELETE FROM definitions WHERE base IS NOT NULL AND" NOBODY_REFERS, error);
-    if (deltas < 0)
-        return -1;
-    gint64 keyframes = delete_some(
-        store,
-        "DELETE FROM definitions WHERE base IS NULL AND" NOBODY_REFERS
-        " AND NOT EXISTS (SELECT 1 FROM definitions AS d WHERE d.base = definitions.id)",
-        error);
-    if (keyframes < 0 || !vmp_store_commit(&transaction, error))
-        return -1;
-    return deltas + keyframes;
 }

@@ -143,8 +143,8 @@ VmpStorePoint *vmp_store_find_current_point(VmpStore *store, gint64 domain, VmpP
 GPtrArray *vmp_store_list_points(VmpStore *store, gint64 domain, VmpPointKind kind,
                                  gboolean with_body, GError **error);
 /* How many there are, or -1: from an index, without reading them. */
-gint64
-vmp_store_count_points(VmpStore *store, gint64 domain, VmpPointKind kind, GError **error);
+gint64 vmp_store_count_points(VmpStore *store, gint64 domain, VmpPointKind kind,
+                              GError **error);
 /* Inserts or replaces (by domain, kind, name; children keep their link).  If @point->current,
  * no other one is afterwards.  VMP_ERROR_NOT_FOUND for an unknown parent. */
 gboolean vmp_store_put_point(VmpStore *store, VmpStorePoint *point, GError **error);

@@ -199,6 +199,23 @@ test_log_without_database(void)
     remove_tree(dir);
 }
 
+/* SQLite would read the missing bytes of the last page as zeros. */
+static void
+test_cut_short(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *content = NULL;
+    gsize length;
+
+    g_clear_pointer(&fixture->store, vmp_store_close);
+    g_assert_true(g_file_get_contents(fixture->path, &content, &length, NULL));
+    for (gsize missing = 1; missing < 5000; missing += 500) {
+        write_file(fixture->path, content, length - missing);
+        assert_does_not_open(fixture->dir, VMP_ERROR_DAMAGED, fixture->path);
+    }
+    write_file(fixture->path, content, length);
+    fixture->store = open_store(fixture->dir);
+}
+
 static void
 test_newer(Fixture *fixture, gconstpointer data)
 {
@@ -504,6 +521,7 @@ main(int argc, char **argv)
     g_test_add_func("/store/open/a-database-of-others-is-refused", test_other_database);
     g_test_add_func("/store/open/a-log-without-its-database-is-reported",
                     test_log_without_database);
+    add_test("/store/open/a-file-that-is-cut-short-is-reported", test_cut_short);
     add_test("/store/open/a-newer-schema-is-unsupported", test_newer);
     g_test_add_func("/store/open/a-file-in-place-of-the-folder-is-an-error",
                     test_folder_is_a_file);
