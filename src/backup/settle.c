@@ -4,6 +4,7 @@
 #include "qmp/commands.h"
 #include "storage/job.h"
 #include "storage/overlay.h"
+#include "storage/writeback.h"
 
 /* A job's row, taken apart. */
 typedef struct {
@@ -283,9 +284,11 @@ settle_running(Running *running, VmpChange *change, VmpSettleMode mode, VmpJobSt
     if ((failure || mode == VMP_SETTLE_CANCEL) && !cancel_jobs(jobs, client, error))
         return FALSE;
     if (!all_ended(jobs)) {
+        VmpWriteback *writeback = vmp_writeback_begin(running->images);
         g_autoptr(GPtrArray) ended =
             vmp_jobs_wait(client, (const char *const *)running->ids, VMP_JOB_CONCLUDED, "backup",
                           change->operation, error);
+        vmp_writeback_end(writeback);
         if (!ended)
             return FALSE;
         g_clear_pointer(&jobs, g_ptr_array_unref);
