@@ -7,6 +7,7 @@
 #include "machine/disk-device.h"
 #include "machine/machine-private.h"
 #include "machine/state.h"
+#include "qmp/ask.h"
 #include "qmp/commands.h"
 #include "storage/image.h"
 
@@ -91,60 +92,29 @@ vmp_machine_info(VmpMachine *machine, GError **error)
     return info;
 }
 
-/* One monitor to ask, in a thread of its own: a QEMU that hangs keeps nobody else waiting.
- * The thread knows nothing of host, store or machine. */
+/* Those that are on, and where to ask them for their state. */
 typedef struct {
-    char *path;
-    VmpDomainInfo *info; /* borrowed; only ->state is touched */
-} Question;
+    GPtrArray *paths; /* of char * */
+    GPtrArray *infos; /* of VmpDomainInfo, borrowed; only ->state is touched */
+} Questions;
 
 static void
-ask(gpointer data, gpointer user_data)
+ask_all(const Questions *questions)
 {
-    Question *question = data;
-    g_autoptr(GMainContext) context = g_main_context_new();
     g_autoptr(VmpQmpCommand) command = vmp_qmp_query_status();
+    g_autoptr(GPtrArray) replies =
+        vmp_qmp_ask_each(questions->paths, command, ANSWER_TIMEOUT_MS);
 
-    question->info->state = VMP_STATE_NOSTATE;
-    g_main_context_push_thread_default(context);
-    g_autoptr(VmpQmpClient) client =
-        vmp_qmp_client_connect(question->path, ANSWER_TIMEOUT_MS, NULL, NULL);
-    if (client) {
-        vmp_qmp_client_set_timeout(client, ANSWER_TIMEOUT_MS);
-        g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, NULL);
-        if (reply)
-            question->info->state = vmp_run_state(vmp_qmp_read_status(reply, NULL), NULL);
+    for (guint i = 0; i < replies->len; i++) {
+        VmpDomainInfo *info = g_ptr_array_index(questions->infos, i);
+        const char *status = vmp_qmp_read_status(g_ptr_array_index(replies, i), NULL);
+
+        info->state = status ? vmp_run_state(status, NULL) : VMP_STATE_NOSTATE;
     }
-    g_clear_pointer(&client, vmp_qmp_client_unref);
-    g_main_context_pop_thread_default(context);
-}
-
-static void
-free_question(gpointer data)
-{
-    Question *question = data;
-
-    g_free(question->path);
-    g_free(question);
-}
-
-static gboolean
-ask_all(GPtrArray *questions, GError **error)
-{
-    if (questions->len == 0)
-        return TRUE;
-
-    GThreadPool *pool = g_thread_pool_new(ask, NULL, -1, FALSE, error);
-    if (!pool)
-        return FALSE;
-    for (guint i = 0; i < questions->len; i++)
-        g_thread_pool_push(pool, g_ptr_array_index(questions, i), NULL);
-    g_thread_pool_free(pool, FALSE, TRUE);
-    return TRUE;
 }
 
 static VmpDomainInfo *
-begin_info(VmpMachine *machine, VmpListFlags flags, GPtrArray *questions)
+begin_info(VmpMachine *machine, VmpListFlags flags, Questions *questions)
 {
     VmpDomainInfo *info = describe(machine);
 
@@ -153,10 +123,8 @@ begin_info(VmpMachine *machine, VmpListFlags flags, GPtrArray *questions)
 
     info->state = VMP_STATE_SHUTOFF;
     if (vmp_machine_is_on(machine)) {
-        Question *question = g_new0(Question, 1);
-        question->path = vmp_machine_monitor_path(machine);
-        question->info = info;
-        g_ptr_array_add(questions, question);
+        g_ptr_array_add(questions->paths, vmp_machine_monitor_path(machine));
+        g_ptr_array_add(questions->infos, info);
     }
     return info;
 }
@@ -174,7 +142,9 @@ GPtrArray *
 vmp_machine_list(VmpHost *host, VmpListFlags flags, GError **error)
 {
     g_autoptr(GPtrArray) rows = vmp_store_list_domains(host->store, error);
-    g_autoptr(GPtrArray) questions = g_ptr_array_new_with_free_func(free_question);
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) asked = g_ptr_array_new();
+    Questions questions = { paths, asked };
     g_autoptr(GPtrArray) infos =
         g_ptr_array_new_with_free_func((GDestroyNotify)vmp_domain_info_free);
 
@@ -184,10 +154,11 @@ vmp_machine_list(VmpHost *host, VmpListFlags flags, GError **error)
         g_autoptr(VmpMachine) machine =
             vmp_machine_open(host, row->uuid, VMP_MACHINE_READ, NULL, NULL);
         if (machine)
-            g_ptr_array_add(infos, begin_info(machine, flags, questions));
+            g_ptr_array_add(infos, begin_info(machine, flags, &questions));
     }
-    if (!rows || !ask_all(questions, error))
+    if (!rows)
         return NULL;
+    ask_all(&questions);
 
     for (guint i = infos->len; i > 0; i--) {
         if (!is_wanted(g_ptr_array_index(infos, i - 1), flags))
