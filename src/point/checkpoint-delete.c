@@ -8,22 +8,6 @@
 #include "point/tree.h"
 #include "store/edit.h"
 
-/* Names to delete, children before parents. */
-static GPtrArray *
-names_to_delete(const GPtrArray *rows, const char *name, VmpCheckpointDeleteFlags flags)
-{
-    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GPtrArray) below = vmp_tree_descendants(rows, name);
-
-    if (flags & (VMP_CHECKPOINT_DELETE_CHILDREN | VMP_CHECKPOINT_DELETE_CHILDREN_ONLY))
-        for (guint i = below->len; i > 0; i--)
-            g_ptr_array_add(names,
-                            g_strdup(((VmpStorePoint *)g_ptr_array_index(below, i - 1))->name));
-    if (!(flags & VMP_CHECKPOINT_DELETE_CHILDREN_ONLY))
-        g_ptr_array_add(names, g_strdup(name));
-    return names;
-}
-
 typedef struct {
     VmpBlockSession *session;
     const VmpBlockGraph *graph;
@@ -169,7 +153,9 @@ vmp_point_delete_checkpoint(VmpMachine *machine, const char *name,
     if (!vmp_tree_find(rows, name))
         return vmp_fail(error, VMP_ERROR_NOT_FOUND, "there is no checkpoint '%s'", name);
 
-    g_autoptr(GPtrArray) names = names_to_delete(rows, name, flags);
+    gboolean only_below = (flags & VMP_CHECKPOINT_DELETE_CHILDREN_ONLY) != 0;
+    g_autoptr(GPtrArray) names = vmp_tree_names_to_delete(
+        rows, name, only_below || (flags & VMP_CHECKPOINT_DELETE_CHILDREN), !only_below);
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("checkpoint-delete", vmp_machine_get_name(machine), name);
     g_auto(VmpChange) change = { .machine = machine,

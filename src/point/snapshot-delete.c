@@ -15,28 +15,20 @@
 
 /* ---- metadata only ---- */
 
-/* Names to forget, children before parents; @children, @self say which. */
 static GPtrArray *
-names_to_forget(const GPtrArray *rows, const char *name, VmpSnapshotDeleteFlags flags)
+names_of(const GPtrArray *rows, const char *name, VmpSnapshotDeleteFlags flags)
 {
-    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-    gboolean below = (flags & (VMP_SNAPSHOT_DELETE_CHILDREN |
-                               VMP_SNAPSHOT_DELETE_CHILDREN_ONLY)) != 0;
-    g_autoptr(GPtrArray) descendants = vmp_tree_descendants(rows, name);
+    gboolean only_below = (flags & VMP_SNAPSHOT_DELETE_CHILDREN_ONLY) != 0;
 
-    for (guint i = descendants->len; below && i > 0; i--)
-        g_ptr_array_add(names,
-                        g_strdup(((VmpStorePoint *)g_ptr_array_index(descendants, i - 1))->name));
-    if (!(flags & VMP_SNAPSHOT_DELETE_CHILDREN_ONLY))
-        g_ptr_array_add(names, g_strdup(name));
-    return names;
+    return vmp_tree_names_to_delete(
+        rows, name, only_below || (flags & VMP_SNAPSHOT_DELETE_CHILDREN), !only_below);
 }
 
 static gboolean
 forget(VmpMachine *machine, const GPtrArray *rows, const char *name,
        VmpSnapshotDeleteFlags flags, GError **error)
 {
-    g_autoptr(GPtrArray) names = names_to_forget(rows, name, flags);
+    g_autoptr(GPtrArray) names = names_of(rows, name, flags);
     g_autoptr(VmpPlan) plan = vmp_plan_new("snapshot-delete", vmp_machine_get_name(machine), name);
     g_auto(VmpChange) change = { .machine = machine,
                                  .operation = vmp_machine_get_operation(machine) };
@@ -208,7 +200,7 @@ vmp_point_delete_snapshot(VmpMachine *machine, const char *name, VmpSnapshotDele
     if (flags & VMP_SNAPSHOT_DELETE_CHILDREN_ONLY && row->children == 0)
         return TRUE;
 
-    g_autoptr(GPtrArray) names = names_to_forget(rows, name, flags);
+    g_autoptr(GPtrArray) names = names_of(rows, name, flags);
     if (are_internal(rows, names))
         return vmp_point_delete_internal(machine, names, name, error);
     return check_newest(row, error) &&

@@ -70,3 +70,19 @@ vmp_tree_check_parent(const GPtrArray *rows, const char *name, const char *paren
                         "the parent '%s' is itself below '%s': a cycle", parent, name);
     return TRUE;
 }
+
+GPtrArray *
+vmp_tree_names_to_delete(const GPtrArray *rows, const char *name, gboolean below,
+                         gboolean itself)
+{
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) descendants = vmp_tree_descendants(rows, name);
+
+    for (guint i = descendants->len; below && i > 0; i--) {
+        const VmpStorePoint *row = g_ptr_array_index(descendants, i - 1);
+        g_ptr_array_add(names, g_strdup(row->name));
+    }
+    if (itself)
+        g_ptr_array_add(names, g_strdup(name));
+    return names;
+}

@@ -22,3 +22,8 @@ vmp_tree_select(const GPtrArray *rows, const char *from, gboolean deep, GError *
 gboolean
 vmp_tree_check_parent(const GPtrArray *rows, const char *name, const char *parent,
                       GError **error);
+/* What deleting @name means, children before parents: those @below it, and it @itself.  An array of
+ * char *. */
+GPtrArray *
+vmp_tree_names_to_delete(const GPtrArray *rows, const char *name, gboolean below,
+                         gboolean itself);
