@@ -100,6 +100,19 @@ def no_file_names_the_place_of_this_checkout():
             if (source / name).is_file() and here in (source / name).read_bytes()]
 
 
+def libxml2_is_loaded_on_demand():
+    """src/xml/lazy-libxml2.c: a program that begins with libxml2 begins late."""
+    wrong = []
+    for binary in (build / "src" / "libvmpoint.so", build / "src" / "cli" / "vmpoint"):
+        dynamic = subprocess.run(["readelf", "-d", binary], capture_output=True, text=True,
+                                 check=True).stdout
+        needed = re.findall(r"NEEDED.*\[(.*)\]", dynamic)
+        if not any(name.startswith("libglib") for name in needed) or \
+           any(name.startswith("libxml2") for name in needed):
+            wrong.append(f"{binary.name} needs {', '.join(needed)}")
+    return wrong
+
+
 RULES = [
     sees_what_is_below_and_nothing_above,
     symbols_are_those_of_the_headers,
@@ -107,6 +120,7 @@ RULES = [
     public_headers_stand_alone,
     public_headers_are_all_installed,
     no_file_names_the_place_of_this_checkout,
+    libxml2_is_loaded_on_demand,
 ]
 
 print(f"1..{len(RULES)}")
