@@ -68,13 +68,21 @@ vmp_instance_path(const VmpInstance *instance, const char *suffix)
 
 /* ---- the record ---- */
 
-/* A pid and its start time come again after the host was booted anew. */
-static char *
-read_boot_id(void)
+static gpointer
+read_boot_id(gpointer unused)
 {
     char *id = vmp_file_read("/proc/sys/kernel/random/boot_id", 256, NULL, NULL);
 
     return id ? g_strchomp(id) : g_strdup("");
+}
+
+/* A pid and its start time come again after the host was booted anew. */
+static const char *
+get_boot_id(void)
+{
+    static GOnce once = G_ONCE_INIT;
+
+    return g_once(&once, read_boot_id, NULL);
 }
 
 static VmpJson *
@@ -214,9 +222,7 @@ vmp_instance_read_definition(const VmpInstance *instance, GError **error)
 gboolean
 vmp_instance_is_alive(const VmpInstance *instance)
 {
-    g_autofree char *boot_id = read_boot_id();
-
-    return g_strcmp0(instance->boot_id, boot_id) == 0 &&
+    return g_strcmp0(instance->boot_id, get_boot_id()) == 0 &&
            vmp_process_is_alive(instance->process.pid, instance->process.start_time);
 }
 
@@ -609,7 +615,7 @@ begin_instance(const VmpHost *host, const char *uuid, GError **error)
     if (!vmp_dir_ensure(instance->dir, 0700, error))
         return NULL;
     instance->id = g_strdup_printf("%06x", g_random_int() & 0xffffff);
-    instance->boot_id = read_boot_id();
+    instance->boot_id = g_strdup(get_boot_id());
     return g_steal_pointer(&instance);
 }
 

@@ -42,8 +42,7 @@ vmp_domain_block_free(VmpDomainBlock *block)
 static guint
 count_points(VmpMachine *machine, VmpPointKind kind)
 {
-    gint64 count =
-        vmp_store_count_points(machine->host->store, machine->row->id, kind, NULL);
+    gint64 count = vmp_store_count_points(machine->host->store, machine->row->id, kind, NULL);
 
     return (guint)MAX(count, 0);
 }
@@ -63,10 +62,9 @@ add_details(VmpMachine *machine, VmpDomainInfo *info)
 
 /* All but the state and the details. */
 static VmpDomainInfo *
-describe(VmpMachine *machine)
+describe(VmpMachine *machine, gboolean is_on)
 {
     VmpDomainInfo *info = g_new0(VmpDomainInfo, 1);
-    gboolean is_on = vmp_machine_is_on(machine);
 
     info->name = g_strdup(machine->row->name);
     info->uuid = g_strdup(machine->row->uuid);
@@ -86,47 +84,89 @@ vmp_machine_info(VmpMachine *machine, GError **error)
 
     if (!vmp_machine_query_state(machine, &state, NULL, error))
         return NULL;
-    VmpDomainInfo *info = describe(machine);
+    VmpDomainInfo *info = describe(machine, vmp_machine_is_on(machine));
     info->state = state;
     add_details(machine, info);
     return info;
 }
 
-/* Those that are on, and where to ask them for their state. */
+/* A list that is being made: monitors answer while the next domain is looked at. */
 typedef struct {
-    GPtrArray *paths; /* of char * */
-    GPtrArray *infos; /* of VmpDomainInfo, borrowed; only ->state is touched */
-} Questions;
+    VmpListFlags flags;
+    GPtrArray *infos; /* of VmpDomainInfo */
+    GPtrArray *asked; /* those of them that are on; borrowed */
+    VmpQmpAsk *ask;
+} Listing;
 
 static void
-ask_all(const Questions *questions)
+listing_clear(Listing *listing)
+{
+    g_clear_pointer(&listing->infos, g_ptr_array_unref);
+    g_clear_pointer(&listing->asked, g_ptr_array_unref);
+    g_clear_pointer(&listing->ask, vmp_qmp_ask_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Listing, listing_clear)
+
+static Listing
+begin_listing(VmpListFlags flags)
 {
     g_autoptr(VmpQmpCommand) command = vmp_qmp_query_status();
-    g_autoptr(GPtrArray) replies =
-        vmp_qmp_ask_each(questions->paths, command, ANSWER_TIMEOUT_MS);
+
+    return (Listing){
+        .flags = flags,
+        .infos = g_ptr_array_new_with_free_func((GDestroyNotify)vmp_domain_info_free),
+        .asked = g_ptr_array_new(),
+        .ask = vmp_qmp_ask_new(command),
+    };
+}
+
+static void
+add_machine(Listing *listing, VmpMachine *machine)
+{
+    const gboolean is_on = vmp_machine_is_on(machine);
+    g_autofree char *monitor = is_on ? vmp_machine_monitor_path(machine) : NULL;
+    if (is_on)
+        vmp_qmp_ask_add(listing->ask, monitor);
+
+    VmpDomainInfo *info = describe(machine, is_on);
+    if (listing->flags & VMP_LIST_DETAILS)
+        add_details(machine, info);
+    info->state = VMP_STATE_SHUTOFF;
+    g_ptr_array_add(listing->infos, info);
+    if (is_on)
+        g_ptr_array_add(listing->asked, info);
+}
+
+/* All from one moment of the store. */
+static gboolean
+look_at_domains(Listing *listing, VmpHost *host, GError **error)
+{
+    g_auto(VmpStoreTransaction) reading = { 0 };
+    g_autoptr(GPtrArray) rows = vmp_store_begin_reading(host->store, &reading, error)
+                                    ? vmp_store_list_domains(host->store, error)
+                                    : NULL;
+
+    for (guint i = 0; rows && i < rows->len; i++) {
+        const VmpStoreDomain *row = g_ptr_array_index(rows, i);
+        g_autoptr(VmpMachine) machine =
+            vmp_machine_open(host, row->uuid, VMP_MACHINE_READ, NULL, NULL);
+        if (machine)
+            add_machine(listing, machine);
+    }
+    return rows != NULL;
+}
+
+static void
+hear_answers(Listing *listing)
+{
+    g_autoptr(GPtrArray) replies = vmp_qmp_ask_wait(listing->ask, ANSWER_TIMEOUT_MS);
 
     for (guint i = 0; i < replies->len; i++) {
-        VmpDomainInfo *info = g_ptr_array_index(questions->infos, i);
+        VmpDomainInfo *info = g_ptr_array_index(listing->asked, i);
         const char *status = vmp_qmp_read_status(g_ptr_array_index(replies, i), NULL);
 
         info->state = status ? vmp_run_state(status, NULL) : VMP_STATE_NOSTATE;
     }
-}
-
-static VmpDomainInfo *
-begin_info(VmpMachine *machine, VmpListFlags flags, Questions *questions)
-{
-    VmpDomainInfo *info = describe(machine);
-
-    if (flags & VMP_LIST_DETAILS)
-        add_details(machine, info);
-
-    info->state = VMP_STATE_SHUTOFF;
-    if (vmp_machine_is_on(machine)) {
-        g_ptr_array_add(questions->paths, vmp_machine_monitor_path(machine));
-        g_ptr_array_add(questions->infos, info);
-    }
-    return info;
 }
 
 static gboolean
@@ -141,30 +181,17 @@ is_wanted(const VmpDomainInfo *info, VmpListFlags flags)
 GPtrArray *
 vmp_machine_list(VmpHost *host, VmpListFlags flags, GError **error)
 {
-    g_autoptr(GPtrArray) rows = vmp_store_list_domains(host->store, error);
-    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GPtrArray) asked = g_ptr_array_new();
-    Questions questions = { paths, asked };
-    g_autoptr(GPtrArray) infos =
-        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_domain_info_free);
+    g_auto(Listing) listing = begin_listing(flags);
 
-    for (guint i = 0; rows && i < rows->len; i++) {
-        const VmpStoreDomain *row = g_ptr_array_index(rows, i);
-        /* One that was removed since is none. */
-        g_autoptr(VmpMachine) machine =
-            vmp_machine_open(host, row->uuid, VMP_MACHINE_READ, NULL, NULL);
-        if (machine)
-            g_ptr_array_add(infos, begin_info(machine, flags, &questions));
-    }
-    if (!rows)
+    if (!look_at_domains(&listing, host, error))
         return NULL;
-    ask_all(&questions);
+    hear_answers(&listing);
 
-    for (guint i = infos->len; i > 0; i--) {
-        if (!is_wanted(g_ptr_array_index(infos, i - 1), flags))
-            g_ptr_array_remove_index(infos, i - 1);
+    for (guint i = listing.infos->len; i > 0; i--) {
+        if (!is_wanted(g_ptr_array_index(listing.infos, i - 1), flags))
+            g_ptr_array_remove_index(listing.infos, i - 1);
     }
-    return g_steal_pointer(&infos);
+    return g_steal_pointer(&listing.infos);
 }
 
 /* ---- disks ---- */

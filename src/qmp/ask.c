@@ -19,6 +19,11 @@ typedef struct {
     VmpJson *reply;
 } Talk;
 
+struct _VmpQmpAsk {
+    char *request;
+    GArray *talks; /* of Talk */
+};
+
 static char *
 make_request(VmpQmpCommand *command)
 {
@@ -35,6 +40,16 @@ talk_end(Talk *talk)
     if (talk->socket >= 0)
         close(talk->socket);
     talk->socket = -1;
+}
+
+static void
+talk_clear(gpointer data)
+{
+    Talk *talk = data;
+
+    talk_end(talk);
+    vmp_qmp_wire_free(talk->wire);
+    json_object_put(talk->reply);
 }
 
 static void
@@ -58,8 +73,7 @@ talk_receive(Talk *talk)
     gssize length = TEMP_FAILURE_RETRY(recv(talk->socket, bytes, sizeof(bytes), MSG_DONTWAIT));
     GQueue messages = G_QUEUE_INIT;
 
-    if (length <= 0 ||
-        !vmp_qmp_wire_feed(talk->wire, bytes, (gsize)length, &messages, NULL))
+    if (length <= 0 || !vmp_qmp_wire_feed(talk->wire, bytes, (gsize)length, &messages, NULL))
         talk_end(talk);
     for (VmpJson *message = g_queue_pop_head(&messages); message;
          message = g_queue_pop_head(&messages)) {
@@ -98,22 +112,42 @@ drop_json(gpointer json)
     json_object_put(json);
 }
 
-GPtrArray *
-vmp_qmp_ask_each(const GPtrArray *paths, VmpQmpCommand *command, int timeout_ms)
+VmpQmpAsk *
+vmp_qmp_ask_new(VmpQmpCommand *command)
 {
-    g_autofree char *request = make_request(command);
-    g_autofree Talk *talks = g_new0(Talk, paths->len);
+    VmpQmpAsk *ask = g_new0(VmpQmpAsk, 1);
+
+    ask->request = make_request(command);
+    ask->talks = g_array_new(FALSE, TRUE, sizeof(Talk));
+    g_array_set_clear_func(ask->talks, talk_clear);
+    return ask;
+}
+
+void
+vmp_qmp_ask_free(VmpQmpAsk *ask)
+{
+    g_array_unref(ask->talks);
+    g_free(ask->request);
+    g_free(ask);
+}
+
+void
+vmp_qmp_ask_add(VmpQmpAsk *ask, const char *path)
+{
+    g_array_set_size(ask->talks, ask->talks->len + 1);
+    talk_begin(&g_array_index(ask->talks, Talk, ask->talks->len - 1), path, ask->request);
+}
+
+GPtrArray *
+vmp_qmp_ask_wait(VmpQmpAsk *ask, int timeout_ms)
+{
+    Talk *talks = (Talk *)(gpointer)ask->talks->data;
     GPtrArray *replies = g_ptr_array_new_with_free_func(drop_json);
     const gint64 deadline = vmp_qmp_deadline_after(timeout_ms);
 
-    for (guint i = 0; i < paths->len; i++)
-        talk_begin(&talks[i], g_ptr_array_index(paths, i), request);
-    while (listen_once(talks, paths->len, deadline))
+    while (listen_once(talks, ask->talks->len, deadline))
         ;
-    for (guint i = 0; i < paths->len; i++) {
-        g_ptr_array_add(replies, talks[i].reply);
-        talk_end(&talks[i]);
-        vmp_qmp_wire_free(talks[i].wire);
-    }
+    for (guint i = 0; i < ask->talks->len; i++)
+        g_ptr_array_add(replies, g_steal_pointer(&talks[i].reply));
     return replies;
 }

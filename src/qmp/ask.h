@@ -12,6 +12,15 @@
 
 #include "qmp/command.h"
 
-/* The answers of the monitors at @paths (of char *), in order: the "return" object, or NULL
- * for one that refused, hung up, or said nothing within @timeout_ms.  Elements are VmpJson. */
-GPtrArray *vmp_qmp_ask_each(const GPtrArray *paths, VmpQmpCommand *command, int timeout_ms);
+typedef struct _VmpQmpAsk VmpQmpAsk;
+
+/* Nobody is asked yet.  Free with vmp_qmp_ask_free(). */
+VmpQmpAsk *vmp_qmp_ask_new(VmpQmpCommand *command);
+void vmp_qmp_ask_free(VmpQmpAsk *ask);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpQmpAsk, vmp_qmp_ask_free)
+
+/* Asks the monitor at @path, and does not wait for its answer. */
+void vmp_qmp_ask_add(VmpQmpAsk *ask, const char *path);
+/* Once: the answers of all that were added, in order: the "return" object, or NULL for one
+ * that refused, hung up, or has said nothing in @timeout_ms from now.  Elements are VmpJson. */
+GPtrArray *vmp_qmp_ask_wait(VmpQmpAsk *ask, int timeout_ms);

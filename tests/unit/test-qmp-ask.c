@@ -8,18 +8,18 @@ each_answer_stands_at_the_place_of_its_monitor(void)
 {
     QmpPeer *running = qmp_peer_new();
     QmpPeer *refusing = qmp_peer_new();
-    g_autoptr(GPtrArray) paths = g_ptr_array_new();
     g_autoptr(VmpQmpCommand) command = vmp_qmp_query_status();
+    g_autoptr(VmpQmpAsk) ask = vmp_qmp_ask_new(command);
 
     qmp_peer_expect(running, "query-status", "{}");
     qmp_peer_reply(running, "{'status': 'running', 'running': true, 'singlestep': false}");
     qmp_peer_expect(refusing, "query-status", "{}");
     qmp_peer_refuse(refusing, "not now");
 
-    g_ptr_array_add(paths, (gpointer) "/nonexistent/monitor");
-    g_ptr_array_add(paths, (gpointer)qmp_peer_get_path(running));
-    g_ptr_array_add(paths, (gpointer)qmp_peer_get_path(refusing));
-    g_autoptr(GPtrArray) replies = vmp_qmp_ask_each(paths, command, 10000);
+    vmp_qmp_ask_add(ask, "/nonexistent/monitor");
+    vmp_qmp_ask_add(ask, qmp_peer_get_path(running));
+    vmp_qmp_ask_add(ask, qmp_peer_get_path(refusing));
+    g_autoptr(GPtrArray) replies = vmp_qmp_ask_wait(ask, 10000);
 
     g_assert_cmpuint(replies->len, ==, 3);
     g_assert_null(g_ptr_array_index(replies, 0));
@@ -32,9 +32,9 @@ each_answer_stands_at_the_place_of_its_monitor(void)
 static void
 nobody_to_ask_is_no_wait(void)
 {
-    g_autoptr(GPtrArray) paths = g_ptr_array_new();
     g_autoptr(VmpQmpCommand) command = vmp_qmp_query_status();
-    g_autoptr(GPtrArray) replies = vmp_qmp_ask_each(paths, command, 60000);
+    g_autoptr(VmpQmpAsk) ask = vmp_qmp_ask_new(command);
+    g_autoptr(GPtrArray) replies = vmp_qmp_ask_wait(ask, 60000);
 
     g_assert_cmpuint(replies->len, ==, 0);
 }
