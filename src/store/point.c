@@ -189,7 +189,7 @@ gint64
 vmp_store_count_points(VmpStore *store, gint64 domain, VmpPointKind kind, GError **error)
 {
     g_autoptr(VmpSql) sql = vmp_sql_prepare(
-        store, "SELECT count(*) FROM point WHERE domain = ? AND kind = ?", error);
+        store, "SELECT count(*) FROM points WHERE domain = ? AND kind = ?", error);
 
     if (!sql)
         return -1;

@@ -42,6 +42,8 @@ assert_list(VmpStore *store, gint64 domain, VmpPointKind kind, const char *expec
         g_assert_null(point->body);
     }
     g_assert_cmpstr(actual->str, ==, expected);
+    g_assert_cmpint(vmp_store_count_points(store, domain, kind, &error), ==, points->len);
+    g_assert_no_error(error);
 }
 
 #define assert_tree(domain, expected) \
