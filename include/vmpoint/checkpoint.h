@@ -27,13 +27,32 @@ typedef enum {
     VMP_CHECKPOINT_LIST_TOPOLOGICAL = 1 << 1,
     VMP_CHECKPOINT_LIST_LEAVES = 1 << 2,
     VMP_CHECKPOINT_LIST_NO_LEAVES = 1 << 3,
+    VMP_CHECKPOINT_LIST_STATE = 1 << 16, /* ours: look at the images, and fill in ->disks */
 } VmpCheckpointListFlags;
+
+typedef enum {
+    VMP_CHECKPOINT_DISK_TRACKED, /* what was written since is known exactly */
+    VMP_CHECKPOINT_DISK_BROKEN,  /* not any more: the next backup since it is a full one there */
+    VMP_CHECKPOINT_DISK_GONE,    /* the domain has no such disk any more */
+    VMP_CHECKPOINT_DISK_UNKNOWN, /* its images cannot be looked at now */
+} VmpCheckpointDiskState;
+
+typedef struct {
+    char *disk; /* target */
+    VmpCheckpointDiskState state;
+    char *reason; /* a sentence's end; NULL when tracked */
+} VmpCheckpointDiskInfo;
+
+VMP_PUBLIC void
+vmp_checkpoint_disk_info_free(VmpCheckpointDiskInfo *info);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpCheckpointDiskInfo, vmp_checkpoint_disk_info_free)
 
 typedef struct {
     char *name, *parent;
     gint64 creation_time;
     gboolean current;
     guint children, descendants;
+    GPtrArray *disks; /* of VmpCheckpointDiskInfo, those it was made for; NULL = not looked at */
 } VmpCheckpointInfo;
 
 VMP_PUBLIC void
@@ -43,6 +62,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpCheckpointInfo, vmp_checkpoint_info_free)
 VMP_PUBLIC GPtrArray *
 vmp_checkpoint_list(VmpHost *host, const char *domain, const char *from,
                     VmpCheckpointListFlags flags, GError **error);
+/* With ->disks, as far as they can be looked at. */
 VMP_PUBLIC VmpCheckpointInfo *
 vmp_checkpoint_get_info(VmpHost *host, const char *domain, const char *name, GError **error);
 /* With FORMAT_SIZE the bytes dirty since it are asked of the bitmaps, disk by disk. */

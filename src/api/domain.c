@@ -4,6 +4,7 @@
 #include "api/open.h"
 #include "base/error.h"
 #include "machine/list.h"
+#include "point/checkpoint.h"
 
 /* What a dry run of a one-step command says: there is nothing to plan. */
 static gboolean
@@ -71,6 +72,20 @@ vmp_domain_detach(VmpHost *host, const char *domain, VmpOperation *operation, GE
                        vmp_machine_detach(machine, error));
 }
 
+/* Bitmaps that a QEMU which was killed left behind are known as such when their images are open.
+ * That they are still there is no reason not to run. */
+static gboolean
+start(VmpMachine *machine, VmpStartFlags flags, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+
+    if (!vmp_machine_start(machine, flags, error))
+        return FALSE;
+    if (!vmp_point_clear_checkpoints(machine, &failure))
+        vmp_operation_note(vmp_machine_get_operation(machine), "%s", failure->message);
+    return TRUE;
+}
+
 gboolean
 vmp_domain_start(VmpHost *host, const char *domain, VmpStartFlags flags,
                  VmpOperation *operation, GError **error)
@@ -78,7 +93,7 @@ vmp_domain_start(VmpHost *host, const char *domain, VmpStartFlags flags,
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
 
     return machine && (only_said(machine, "start", "start QEMU") ||
-                       vmp_machine_start(machine, flags, error));
+                       start(machine, flags, error));
 }
 
 gboolean

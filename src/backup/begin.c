@@ -8,7 +8,6 @@
 #include "point/checkpoint.h"
 #include "point/record.h"
 #include "point/steps.h"
-#include "storage/bitmap.h"
 #include "storage/overlay.h"
 #include "store/edit.h"
 
@@ -20,6 +19,7 @@ typedef struct {
     VmpBlockSession *session;
     VmpBlockGraph *graph;
     gboolean copy_range;       /* this QEMU can have the kernel copy */
+    GHashTable *insisted;      /* targets for which the document itself says incremental */
 } Begin;
 
 static void
@@ -28,10 +28,25 @@ begin_clear(Begin *begin)
     g_clear_pointer(&begin->backup, vmp_backup_free);
     g_clear_pointer(&begin->checkpoint, vmp_checkpoint_free);
     g_clear_pointer(&begin->graph, vmp_block_graph_free);
+    g_clear_pointer(&begin->insisted, g_hash_table_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Begin, begin_clear)
 
 /* ---- the request ---- */
+
+/* Whoever names a checkpoint for one disk means that disk; a checkpoint for all of them is a wish. */
+static GHashTable *
+find_insisted(const VmpBackup *backup)
+{
+    GHashTable *insisted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    for (guint i = 0; backup->disks && i < backup->disks->len; i++) {
+        const VmpBackupDisk *disk = g_ptr_array_index(backup->disks, i);
+        if (disk->incremental || disk->mode == VMP_BACKUP_DISK_INCREMENTAL)
+            g_hash_table_add(insisted, g_strdup(disk->name));
+    }
+    return insisted;
+}
 
 static gboolean
 read_request(Begin *begin, const char *backup_xml, const char *checkpoint_xml, GError **error)
@@ -41,6 +56,7 @@ read_request(Begin *begin, const char *backup_xml, const char *checkpoint_xml, G
     begin->backup = vmp_backup_parse(backup_xml ? backup_xml : "<domainbackup/>", -1, error);
     if (!definition || !begin->backup)
         return FALSE;
+    begin->insisted = find_insisted(begin->backup);
     if (begin->backup->mode == VMP_BACKUP_MODE_PULL)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED, "pull backups are not supported yet");
     if (checkpoint_xml) {
@@ -126,46 +142,61 @@ plan_target(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *s
     return image;
 }
 
-/* What an incremental job needs beside: which bitmaps say what changed. */
+/* The bitmaps that say what changed, for an incremental disk.  Where they do not say it any more
+ * that disk alone becomes a full one, in the same job; @chain is then NULL. */
 static gboolean
-add_increment(VmpJson *entry, const Begin *begin, const VmpBackupDisk *disk,
-              const VmpBlockNode *source, GError **error)
+find_changes(const Begin *begin, VmpBackupDisk *disk, const VmpBlockNode *source,
+             VmpBitmapChain **chain, GError **error)
 {
-    gboolean exists = FALSE;
-    if (!vmp_record_exists(begin->machine, VMP_POINT_CHECKPOINT, disk->incremental, &exists, error))
-        return FALSE;
-    if (!exists)
-        return vmp_fail(error, VMP_ERROR_NOT_FOUND, "disk '%s': there is no checkpoint '%s'",
-                        disk->name, disk->incremental);
+    g_autoptr(GError) failure = NULL;
 
-    g_autoptr(VmpBitmapChain) chain = vmp_point_checkpoint_chain(
-        begin->graph, source, disk->name, disk->incremental, disk->incremental, error);
-    g_autofree char *bitmap = g_strdup_printf(".backup-%s", disk->name);
-    VmpJson *layers = json_object_new_array();
-    if (!chain) {
-        json_object_put(layers);
+    if (disk->mode != VMP_BACKUP_DISK_INCREMENTAL)
+        return TRUE;
+    *chain = vmp_point_checkpoint_chain(begin->machine, begin->graph, source, disk->name,
+                                        disk->incremental, &failure);
+    if (*chain)
+        return TRUE;
+    if (!vmp_error_is(failure, VMP_ERROR_INCONSISTENT) ||
+        g_hash_table_contains(begin->insisted, disk->name)) {
+        g_propagate_prefixed_error(error, g_steal_pointer(&failure), "disk '%s': ", disk->name);
         return FALSE;
     }
+    vmp_operation_warn(vmp_machine_get_operation(begin->machine),
+                       "domain %s: a full backup is made of disk '%s': %s",
+                       vmp_machine_get_name(begin->machine), disk->name, failure->message);
+    disk->mode = VMP_BACKUP_DISK_FULL;
+    g_clear_pointer(&disk->incremental, g_free);
+    return TRUE;
+}
+
+/* What an incremental job needs beside. */
+static void
+add_increment(VmpJson *entry, const VmpBackupDisk *disk, const VmpBitmapChain *chain)
+{
+    g_autofree char *bitmap = g_strdup_printf(".backup-%s", disk->name);
+    VmpJson *layers = json_object_new_array();
+
     for (guint i = 0; i < chain->nodes->len; i++) {
         const VmpBlockNode *layer = g_ptr_array_index(chain->nodes, i);
         json_object_array_add(layers, json_object_new_string(layer->name));
     }
     vmp_json_add(entry, "s:bitmap", bitmap, "i:granularity", (gint64)chain->granularity,
                  "s:checkpoint", disk->incremental, "o:layers", layers, NULL);
-    return TRUE;
 }
 
 typedef struct {
     GHashTable *taken;
     VmpJson *images, *disks;
+    VmpJson *checkpoint; /* the bitmaps of the new one; NULL if there is none */
 } BeginSteps;
 
 static gboolean
-plan_disk(const Begin *begin, const VmpBackupDisk *disk, BeginSteps *steps, GError **error)
+plan_disk(const Begin *begin, VmpBackupDisk *disk, BeginSteps *steps, GError **error)
 {
     const VmpBlockNode *source =
         vmp_block_session_image(begin->session, begin->graph, disk->name, error);
-    if (!source)
+    g_autoptr(VmpBitmapChain) chain = NULL;
+    if (!source || !find_changes(begin, disk, source, &chain, error))
         return FALSE;
 
     g_autoptr(VmpNewImage) image = plan_target(begin, disk, source, steps->taken);
@@ -174,9 +205,8 @@ plan_disk(const Begin *begin, const VmpBackupDisk *disk, BeginSteps *steps, GErr
         vmp_json_build("s:disk", disk->name, "s:node", source->name, "s:job", job, "s:target",
                        image->node, "B:copy-range",
                        begin->copy_range && !image->block_device, NULL);
-    if (disk->mode == VMP_BACKUP_DISK_INCREMENTAL &&
-        !add_increment(entry, begin, disk, source, error))
-        return FALSE;
+    if (chain)
+        add_increment(entry, disk, chain);
 
     json_object_array_add(steps->images, vmp_new_image_to_json(image));
     json_object_array_add(steps->disks, g_steal_pointer(&entry));
@@ -187,24 +217,23 @@ static gboolean
 plan_steps(VmpPlan *plan, const Begin *begin, BeginSteps *steps, GError **error)
 {
     for (guint i = 0; i < begin->backup->disks->len; i++) {
-        const VmpBackupDisk *disk = g_ptr_array_index(begin->backup->disks, i);
+        VmpBackupDisk *disk = g_ptr_array_index(begin->backup->disks, i);
         if (disk->wanted && !plan_disk(begin, disk, steps, error))
             return FALSE;
     }
 
-    VmpJson *checkpoint = NULL;
     if (begin->checkpoint) {
-        checkpoint =
+        steps->checkpoint =
             vmp_point_checkpoint_bitmaps(begin->session, begin->graph, begin->checkpoint, error);
-        if (!checkpoint)
+        if (!steps->checkpoint)
             return FALSE;
     }
     vmp_plan_add(plan, &vmp_step_create_images,
                  vmp_json_build("o:images", json_object_get(steps->images), NULL));
     vmp_plan_add_commit(plan, &vmp_step_start_backup,
                         vmp_json_build("o:disks", json_object_get(steps->disks), "O:checkpoint",
-                                       checkpoint, NULL));
-    return TRUE;
+                                       steps->checkpoint, NULL));
+    return vmp_point_plan_clearing(plan, begin->machine, begin->session, begin->graph, error);
 }
 
 static gboolean
@@ -225,7 +254,8 @@ plan_edits(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, GError **
 
     vmp_store_edit_put_backup(plan->edits, &row);
     return !begin->checkpoint ||
-           vmp_point_checkpoint_edits(begin->machine, begin->checkpoint, plan->edits, error);
+           vmp_point_checkpoint_edits(begin->machine, begin->checkpoint, steps->checkpoint,
+                                      plan->edits, error);
 }
 
 gboolean
@@ -245,7 +275,7 @@ vmp_backup_begin_on(VmpMachine *machine, const char *backup_xml, const char *che
     g_autoptr(GHashTable) taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(VmpJson) images = json_object_new_array();
     g_autoptr(VmpJson) disks = json_object_new_array();
-    BeginSteps steps = { taken, images, disks };
+    BeginSteps steps = { taken, images, disks, NULL };
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("backup-begin", vmp_machine_get_name(machine),
                      begin.checkpoint ? begin.checkpoint->name : NULL);

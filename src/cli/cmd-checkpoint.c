@@ -105,6 +105,30 @@ run_create_as(VmpSession *session, const VmpArguments *arguments, GError **error
     return create(session, arguments, xml, NULL, error);
 }
 
+static const char *
+state_word(VmpCheckpointDiskState state)
+{
+    static const char *const words[] = { "tracked", "broken", "gone", "unknown" };
+
+    return words[state];
+}
+
+static json_object *
+disks_to_json(const GPtrArray *disks)
+{
+    json_object *array = json_object_new_array();
+
+    for (guint i = 0; i < disks->len; i++) {
+        const VmpCheckpointDiskInfo *disk = g_ptr_array_index(disks, i);
+        json_object *object = json_object_new_object();
+        json_object_object_add(object, "disk", vmp_json_string(disk->disk));
+        json_object_object_add(object, "state", vmp_json_string(state_word(disk->state)));
+        json_object_object_add(object, "reason", vmp_json_string(disk->reason));
+        json_object_array_add(array, object);
+    }
+    return array;
+}
+
 static json_object *
 info_to_json(const VmpCheckpointInfo *info)
 {
@@ -116,6 +140,8 @@ info_to_json(const VmpCheckpointInfo *info)
                            json_object_new_int64(info->creation_time));
     json_object_object_add(object, "current", json_object_new_boolean(info->current));
     json_object_object_add(object, "children", json_object_new_int64(info->children));
+    if (info->disks)
+        json_object_object_add(object, "disks", disks_to_json(info->disks));
     return object;
 }
 
@@ -149,6 +175,9 @@ run_list(VmpSession *session, const VmpArguments *arguments, GError **error)
         return FALSE;
     if (from && vmp_arguments_has(arguments, "tree"))
         flags |= VMP_CHECKPOINT_LIST_DESCENDANTS;
+    /* A table has no column for it. */
+    if (vmp_session_wants_json(session))
+        flags |= VMP_CHECKPOINT_LIST_STATE;
     g_autoptr(GPtrArray) checkpoints =
         vmp_checkpoint_list(host, vmp_arguments_get(arguments, "domain"), from, flags, error);
     if (!checkpoints)
@@ -176,6 +205,12 @@ print_info(VmpOutput *output, const char *domain, const VmpCheckpointInfo *info)
     vmp_output_print(output, "%-15s %s\n", "Parent:", info->parent ? info->parent : "-");
     vmp_output_print(output, "%-15s %u\n", "Children:", info->children);
     vmp_output_print(output, "%-15s %u\n", "Descendants:", info->descendants);
+    for (guint i = 0; info->disks && i < info->disks->len; i++) {
+        const VmpCheckpointDiskInfo *disk = g_ptr_array_index(info->disks, i);
+        if (disk->state != VMP_CHECKPOINT_DISK_TRACKED)
+            vmp_output_print(output, "%-15s %s is %s: %s\n", "Disk:", disk->disk,
+                             state_word(disk->state), disk->reason);
+    }
 }
 
 static gboolean

@@ -6,6 +6,7 @@
 #include "point/align.h"
 #include "point/checkpoint.h"
 #include "point/definition.h"
+#include "point/mark.h"
 #include "point/record.h"
 #include "point/steps.h"
 #include "store/edit.h"
@@ -62,20 +63,23 @@ vmp_point_checkpoint_bitmaps(VmpBlockSession *session, const VmpBlockGraph *grap
                                  "disk '%s': its image '%s' holds a bitmap '%s' already",
                                  disk->name, node->path, disk->bitmap);
         json_object_array_add(bitmaps, vmp_json_build("s:disk", disk->name, "s:node", node->name,
-                                                      "s:name", disk->bitmap, NULL));
+                                                      "s:name", disk->bitmap, "S:image",
+                                                      node->path, "i:size", (gint64)node->size,
+                                                      NULL));
     }
     return g_steal_pointer(&bitmaps);
 }
 
 gboolean
-vmp_point_checkpoint_edits(VmpMachine *machine, const VmpCheckpoint *checkpoint, VmpJson *edits,
-                           GError **error)
+vmp_point_checkpoint_edits(VmpMachine *machine, const VmpCheckpoint *checkpoint, VmpJson *bitmaps,
+                           VmpJson *edits, GError **error)
 {
     g_autoptr(VmpStorePoint) row =
         vmp_record_to_checkpoint_row(machine, checkpoint, TRUE, error);
 
     if (!row)
         return FALSE;
+    vmp_marks_note_began(row, bitmaps);
     vmp_store_edit_put_point(edits, row);
     return TRUE;
 }
@@ -116,9 +120,10 @@ vmp_point_create_checkpoint(VmpMachine *machine, const char *xml,
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("checkpoint-create", vmp_machine_get_name(machine), checkpoint->name);
     vmp_plan_add_commit(plan, &vmp_step_start_bitmaps,
-                        vmp_json_build("o:bitmaps", g_steal_pointer(&bitmaps), NULL));
-    if (!vmp_change_begin_planning(&change, error) ||
-        !vmp_point_checkpoint_edits(machine, checkpoint, plan->edits, error) ||
+                        vmp_json_build("o:bitmaps", json_object_get(bitmaps), NULL));
+    if (!vmp_point_plan_clearing(plan, machine, session, graph, error) ||
+        !vmp_change_begin_planning(&change, error) ||
+        !vmp_point_checkpoint_edits(machine, checkpoint, bitmaps, plan->edits, error) ||
         !vmp_plan_execute(plan, &change, error))
         return NULL;
     return g_steal_pointer(&checkpoint->name);

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "machine/session.h"
 #include "point/checkpoint.h"
+#include "point/mark.h"
 #include "point/record.h"
 #include "point/tree.h"
 #include "qmp/transaction.h"
@@ -16,6 +17,7 @@ vmp_checkpoint_info_free(VmpCheckpointInfo *info)
         return;
     g_free(info->name);
     g_free(info->parent);
+    g_clear_pointer(&info->disks, g_ptr_array_unref);
     g_free(info);
 }
 
@@ -71,7 +73,8 @@ vmp_point_list_checkpoints(VmpMachine *machine, const char *from, VmpCheckpointL
     if (!selected)
         return NULL;
 
-    GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)vmp_checkpoint_info_free);
+    g_autoptr(GPtrArray) list =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_checkpoint_info_free);
     for (guint i = 0; i < selected->len; i++) {
         const VmpStorePoint *row = g_ptr_array_index(selected, i);
         if (passes(row, flags))
@@ -79,7 +82,9 @@ vmp_point_list_checkpoints(VmpMachine *machine, const char *from, VmpCheckpointL
     }
     if (!(flags & VMP_CHECKPOINT_LIST_TOPOLOGICAL))
         g_ptr_array_sort(list, compare_names);
-    return list;
+    if ((flags & VMP_CHECKPOINT_LIST_STATE) && !vmp_point_judge_checkpoints(machine, list, error))
+        return NULL;
+    return g_steal_pointer(&list);
 }
 
 VmpCheckpointInfo *
@@ -94,29 +99,37 @@ vmp_point_get_checkpoint_info(VmpMachine *machine, const char *name, GError **er
         return vmp_fail_null(error, VMP_ERROR_NOT_FOUND, "domain %s has no checkpoint '%s'",
                              vmp_machine_get_name(machine), name);
 
-    VmpCheckpointInfo *info = info_of_row(row);
+    g_autoptr(GPtrArray) one =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_checkpoint_info_free);
     g_autoptr(GPtrArray) below = vmp_tree_descendants(rows, name);
+    VmpCheckpointInfo *info = info_of_row(row);
     info->descendants = below->len;
-    return info;
+    g_ptr_array_add(one, info);
+    return vmp_point_judge_checkpoints(machine, one, error) ? g_ptr_array_steal_index(one, 0)
+                                                            : NULL;
 }
 
 /* ---- sizes ---- */
 
 VmpBitmapChain *
-vmp_point_checkpoint_chain(const VmpBlockGraph *graph, const VmpBlockNode *top, const char *disk,
-                           const char *bitmap, const char *checkpoint, GError **error)
+vmp_point_checkpoint_chain(VmpMachine *machine, const VmpBlockGraph *graph,
+                           const VmpBlockNode *top, const char *disk, const char *checkpoint,
+                           GError **error)
 {
-    g_autoptr(GError) failure = NULL;
-    VmpBitmapChain *chain = vmp_bitmap_chain_find(graph, top, bitmap, &failure);
+    g_autoptr(VmpStorePoint) row = vmp_store_find_point(
+        vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id, VMP_POINT_CHECKPOINT,
+        checkpoint, error);
+    g_autoptr(GPtrArray) marks = row ? vmp_marks_of_row(row, error) : NULL;
+    if (!marks)
+        return NULL;
 
-    /* The store knows the checkpoint, so its bitmap should be there. */
-    if (!chain)
-        vmp_fail(error,
-                 vmp_error_is(failure, VMP_ERROR_NOT_FOUND) ? VMP_ERROR_INCONSISTENT
-                                                            : failure->code,
-                 "disk '%s': what changed since checkpoint '%s' is not known: %s", disk, checkpoint,
-                 failure->message);
-    return chain;
+    const VmpMark *mark = vmp_marks_find(marks, disk);
+    if (!mark)
+        return vmp_fail_null(error, VMP_ERROR_INCONSISTENT,
+                             "disk '%s' was not part of checkpoint '%s'", disk, checkpoint);
+    VMP_ERROR_CONTEXT(error, "disk '%s': what changed since checkpoint '%s' is not known", disk,
+                      checkpoint);
+    return vmp_mark_find_chain(mark, graph, top, error);
 }
 
 /* A bitmap of ours that lives while we count; no checkpoint's name begins with a dot. */
@@ -182,8 +195,9 @@ plan_merge(Measure *measure, const VmpCheckpointDisk *disk, GError **error)
     const VmpBlockNode *top =
         vmp_block_session_image(measure->session, measure->graph, disk->name, error);
     g_autoptr(VmpBitmapChain) chain =
-        top ? vmp_point_checkpoint_chain(measure->graph, top, disk->name, name,
-                                         measure->checkpoint, error)
+        top ? vmp_point_checkpoint_chain(vmp_block_session_get_machine(measure->session),
+                                         measure->graph, top, disk->name, measure->checkpoint,
+                                         error)
             : NULL;
 
     if (!chain)

@@ -92,7 +92,7 @@ vmp_redefine_check_bitmaps(VmpBlockSession *session, const VmpBlockGraph *graph,
             disk->wanted ? vmp_block_session_image(session, graph, disk->name, NULL) : NULL;
         g_autoptr(GError) failure = NULL;
         g_autoptr(VmpBitmapChain) chain =
-            image ? vmp_bitmap_chain_find(graph, image, disk->bitmap, &failure) : NULL;
+            image ? vmp_bitmap_chain_find(graph, image, disk->bitmap, NULL, &failure) : NULL;
         if (image && !chain)
             return vmp_fail(error, VMP_ERROR_INCONSISTENT,
                             "checkpoint '%s' is not borne out by disk '%s': %s",

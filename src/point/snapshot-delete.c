@@ -6,6 +6,7 @@
 #include "plan/sweep.h"
 #include "point/definition.h"
 #include "point/internal.h"
+#include "point/mark.h"
 #include "point/quiet.h"
 #include "point/record.h"
 #include "point/snapshot.h"
@@ -75,6 +76,7 @@ check_newest(const VmpStorePoint *row, GError **error)
 typedef struct {
     VmpJson *jobs, *closes;
     GPtrArray *sources; /* of VmpSourceChange */
+    GHashTable *moves;  /* path of a layer -> path of what it is merged into */
 } DeleteSteps;
 
 static gboolean
@@ -105,6 +107,7 @@ plan_disk(const Delete *delete, const char *target, VmpPlan *plan, DeleteSteps *
         json_object_array_add(steps->closes, json_object_new_string(overlay->file));
     g_ptr_array_add(steps->sources, vmp_source_change_new(target, past->source, past->driver));
     vmp_plan_retire_file(delete->machine, overlay->path, plan->edits);
+    g_hash_table_insert(steps->moves, g_strdup(overlay->path), g_strdup(past->source));
     return TRUE;
 }
 
@@ -115,7 +118,8 @@ plan_merge(VmpPlan *plan, const Delete *delete, GError **error)
     g_autoptr(VmpJson) closes = json_object_new_array();
     g_autoptr(GPtrArray) sources =
         g_ptr_array_new_with_free_func((GDestroyNotify)vmp_source_change_free);
-    DeleteSteps steps = { jobs, closes, sources };
+    g_autoptr(GHashTable) moves = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    DeleteSteps steps = { jobs, closes, sources, moves };
 
     for (guint i = 0; i < delete->snapshot->disks->len; i++) {
         const VmpSnapshotDisk *disk = g_ptr_array_index(delete->snapshot->disks, i);
@@ -133,7 +137,8 @@ plan_merge(VmpPlan *plan, const Delete *delete, GError **error)
                          vmp_json_build("o:nodes", json_object_get(closes), NULL));
     if (delete->snapshot->memory_file)
         vmp_plan_retire_file(delete->machine, delete->snapshot->memory_file, plan->edits);
-    if (!vmp_definition_edit_sources(delete->machine, sources, plan->edits, error))
+    if (!vmp_definition_edit_sources(delete->machine, sources, plan->edits, error) ||
+        !vmp_marks_move(delete->machine, moves, plan->edits, error))
         return FALSE;
     vmp_store_edit_remove_point(plan->edits, vmp_machine_get_row(delete->machine)->id,
                                 VMP_POINT_SNAPSHOT, delete->snapshot->name);

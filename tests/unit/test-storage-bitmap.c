@@ -10,7 +10,8 @@
 static VmpBitmapChain *
 find_in(const VmpBlockGraph *graph, const char *name, GError **error)
 {
-    return vmp_bitmap_chain_find(graph, vmp_block_graph_node_of_path(graph, TOP), name, error);
+    return vmp_bitmap_chain_find(graph, vmp_block_graph_node_of_path(graph, TOP), name, NULL,
+                                 error);
 }
 
 static void
@@ -151,6 +152,67 @@ test_other_size(void)
     assert_inconsistent(graph, "cp1", MIDDLE, "covers 1048576 bytes");
 }
 
+/* ---- where it began ---- */
+
+static VmpBitmapChain *
+find_since(const VmpBlockGraph *graph, const char *image, guint64 size, GError **error)
+{
+    const VmpBitmapOrigin origin = { image, size };
+
+    return vmp_bitmap_chain_find(graph, vmp_block_graph_node_of_path(graph, TOP), "cp1", &origin,
+                                 error);
+}
+
+static void
+assert_lost(const VmpBlockGraph *graph, const char *image, guint64 size, const char *reason)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(find_since(graph, image, size, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_INCONSISTENT);
+    g_assert_nonnull(strstr(error->message, reason));
+}
+
+static void
+test_reaches_where_it_began(void)
+{
+    static const char *const all[] = { TOP, MIDDLE, BASE, NULL };
+    static const char *const two[] = { TOP, MIDDLE, NULL };
+    g_autoptr(VmpBlockGraph) graph = load_graph("blockdev-machine");
+    guint64 size = vmp_block_graph_node_of_path(graph, TOP)->size;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmpBitmapChain) whole = find_since(graph, BASE, size, &error);
+    /* A bitmap of that name deeper down is of another time. */
+    g_autoptr(VmpBitmapChain) part = find_since(graph, MIDDLE, size, &error);
+
+    g_assert_no_error(error);
+    assert_paths(whole, all);
+    assert_paths(part, two);
+}
+
+static void
+test_lost_where_it_began(void)
+{
+    g_autoptr(VmpBlockGraph) without = graph_without("cp1", BASE);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmpBitmapChain) part = find_since(without, MIDDLE, 0, &error);
+
+    g_assert_no_error(error);
+    g_assert_nonnull(part);
+    assert_lost(without, BASE, 0, "missing in image '" BASE "'");
+    assert_lost(without, "/tmp/vmp/gone.qcow2", 0, "'/tmp/vmp/gone.qcow2'");
+}
+
+static void
+test_resized_since(void)
+{
+    g_autoptr(VmpBlockGraph) graph = load_graph("blockdev-machine");
+    guint64 size = vmp_block_graph_node_of_path(graph, TOP)->size;
+
+    assert_lost(graph, BASE, size + 512, "bytes then");
+    assert_lost(graph, NULL, size - 512, "bytes then");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -165,5 +227,8 @@ main(int argc, char **argv)
     ADD("a-gap-is-refused", test_gap);
     ADD("a-bitmap-only-below-is-refused", test_only_below);
     ADD("a-bitmap-of-another-size-is-refused", test_other_size);
+    ADD("a-bitmap-reaches-down-to-where-it-began", test_reaches_where_it_began);
+    ADD("a-bitmap-that-is-missing-where-it-began-is-refused", test_lost_where_it_began);
+    ADD("a-bitmap-of-a-disk-that-was-resized-is-refused", test_resized_since);
     return g_test_run();
 }
