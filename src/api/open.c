@@ -8,16 +8,37 @@
 
 /* Every kind of step that a journal can hold. */
 static const VmpStepKind *const step_kinds[] = {
-    &vmp_step_create_images,   &vmp_step_switch_to_overlays, &vmp_step_start_bitmaps,
-    &vmp_step_remove_bitmaps,  &vmp_step_create_branches,    &vmp_step_open_branches,
-    &vmp_step_pause,           &vmp_step_swap_disks,         &vmp_step_reset,
-    &vmp_step_resume,          &vmp_step_close_nodes,        &vmp_step_end_process,
-    &vmp_step_start_commits,   &vmp_step_finish_commits,     &vmp_step_start_backup,
-    &vmp_step_save_internal,   &vmp_step_delete_internal,    &vmp_step_start_stopped,
-    &vmp_step_load_internal,   &vmp_step_apply_internal,     &vmp_step_create_memory_file,
-    &vmp_step_stop_for_memory, &vmp_step_save_memory,        &vmp_step_wake,
-    &vmp_step_seal_memory,     &vmp_step_load_spare,         &vmp_step_switch_to_spare,
-    &vmp_step_set_background,  &vmp_step_save_live,          NULL,
+    &vmp_step_create_images,
+    &vmp_step_switch_to_overlays,
+    &vmp_step_start_bitmaps,
+    &vmp_step_remove_bitmaps,
+    &vmp_step_create_branches,
+    &vmp_step_open_branches,
+    &vmp_step_pause,
+    &vmp_step_swap_disks,
+    &vmp_step_reset,
+    &vmp_step_resume,
+    &vmp_step_close_nodes,
+    &vmp_step_end_process,
+    &vmp_step_start_commits,
+    &vmp_step_finish_commits,
+    &vmp_step_start_backup,
+    &vmp_step_save_internal,
+    &vmp_step_delete_internal,
+    &vmp_step_start_stopped,
+    &vmp_step_load_internal,
+    &vmp_step_apply_internal,
+    &vmp_step_create_memory_file,
+    &vmp_step_stop_for_memory,
+    &vmp_step_save_memory,
+    &vmp_step_wake,
+    &vmp_step_seal_memory,
+    &vmp_step_load_spare,
+    &vmp_step_switch_to_spare,
+    &vmp_step_set_background,
+    &vmp_step_save_live,
+    &vmp_step_set_backing,
+    NULL,
 };
 
 VmpMachine *
@@ -29,18 +50,18 @@ vmp_api_look(VmpHost *host, const char *domain, GError **error)
 static gboolean
 settle(VmpMachine *machine, GPtrArray *said, GError **error)
 {
-    g_auto(VmpChange) change = { .machine = machine,
-                                 .operation = vmp_machine_get_operation(machine) };
+    g_auto(VmpChange)
+        change = { .machine = machine, .operation = vmp_machine_get_operation(machine) };
     VmpJobState state = VMP_JOB_NONE;
 
     if (!vmp_plan_recover(machine, step_kinds, said, error) ||
         !vmp_backup_settle(&change, VMP_SETTLE_LOOK, &state, error))
         return FALSE;
     if (said && state != VMP_JOB_NONE && state != VMP_JOB_RUNNING)
-        g_ptr_array_add(said, g_strdup_printf("domain %s: the backup has ended: %s",
-                                              vmp_machine_get_name(machine),
-                                              state == VMP_JOB_COMPLETED ? "completed"
-                                                                         : "failed"));
+        g_ptr_array_add(said,
+                        g_strdup_printf("domain %s: the backup has ended: %s",
+                                        vmp_machine_get_name(machine),
+                                        state == VMP_JOB_COMPLETED ? "completed" : "failed"));
     return TRUE;
 }
 
@@ -72,7 +93,8 @@ vmp_host_recover(VmpHost *host, const char *domain, VmpOperation *operation, GEr
         return NULL;
     for (guint i = 0; i < rows->len; i++) {
         const VmpStoreDomain *row = g_ptr_array_index(rows, i);
-        g_autoptr(VmpMachine) machine = vmp_api_change(host, row->uuid, operation, said, error);
+        g_autoptr(VmpMachine) machine =
+            vmp_api_change(host, row->uuid, operation, said, error);
         if (!machine)
             return NULL;
     }

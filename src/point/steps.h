@@ -45,6 +45,9 @@ extern const VmpStepKind vmp_step_seal_memory;
 extern const VmpStepKind vmp_step_load_spare;
 extern const VmpStepKind vmp_step_switch_to_spare; /* commit */
 
+/* step-backing.c: headers of images that nobody has open */
+extern const VmpStepKind vmp_step_set_backing;
+
 /* step-commit.c: merging a layer down */
 extern const VmpStepKind vmp_step_start_commits;
 extern const VmpStepKind vmp_step_finish_commits; /* commit */
