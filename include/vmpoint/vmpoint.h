@@ -16,6 +16,7 @@
 #include <vmpoint/checkpoint.h>
 #include <vmpoint/domain.h>
 #include <vmpoint/error.h>
+#include <vmpoint/filesystem.h>
 #include <vmpoint/fsck.h>
 #include <vmpoint/host.h>
 #include <vmpoint/operation.h>

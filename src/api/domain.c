@@ -3,6 +3,8 @@
 
 #include "api/open.h"
 #include "base/error.h"
+#include "machine/filesystems.h"
+#include "machine/freeze.h"
 #include "machine/list.h"
 #include "point/checkpoint.h"
 
@@ -177,4 +179,50 @@ vmp_domain_list_blocks(VmpHost *host, const char *domain, gboolean inactive, gbo
     g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
 
     return machine ? vmp_machine_list_blocks(machine, inactive, sizes, error) : NULL;
+}
+
+/* ---- file systems of the guest ---- */
+
+GPtrArray *
+vmp_filesystem_list(VmpHost *host, const char *domain, GError **error)
+{
+    /* Under the lock, for the agent listens to one at a time. */
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, NULL, NULL, error);
+
+    return machine ? vmp_machine_list_filesystems(machine, error) : NULL;
+}
+
+int
+vmp_filesystem_freeze(VmpHost *host, const char *domain, const char *const *mountpoints,
+                      VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    if (!machine)
+        return -1;
+    if (only_said(machine, "freeze", "freeze the guest's file systems"))
+        return 0;
+    return vmp_machine_freeze_filesystems(machine, mountpoints, error);
+}
+
+int
+vmp_filesystem_thaw(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    if (!machine)
+        return -1;
+    if (only_said(machine, "thaw", "thaw the guest's file systems"))
+        return 0;
+    return vmp_machine_thaw_filesystems(machine, error);
+}
+
+gboolean
+vmp_filesystem_trim(VmpHost *host, const char *domain, guint64 minimum, VmpOperation *operation,
+                    GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    return machine && (only_said(machine, "trim", "discard the guest's free space") ||
+                       vmp_machine_trim_filesystems(machine, minimum, error));
 }

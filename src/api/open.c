@@ -37,6 +37,8 @@ static const VmpStepKind *const step_kinds[] = {
     &vmp_step_switch_to_spare,
     &vmp_step_set_background,
     &vmp_step_save_live,
+    &vmp_step_freeze_guest,
+    &vmp_step_thaw_guest,
     &vmp_step_set_backing,
     NULL,
 };

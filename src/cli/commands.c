@@ -4,6 +4,7 @@
 const VmpCommandGroup vmp_command_groups[] = {
     { "domain", "Domains", vmp_domain_commands },
     { "monitor", "Looking at domains", vmp_monitor_commands },
+    { "filesystem", "File systems of a guest", vmp_filesystem_commands },
     { "snapshot", "Snapshots", vmp_snapshot_commands },
     { "checkpoint", "Checkpoints", vmp_checkpoint_commands },
     { "backup", "Backups", vmp_backup_commands },

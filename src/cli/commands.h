@@ -9,6 +9,7 @@ extern const VmpCommandGroup vmp_command_groups[];
 
 extern const VmpCommand vmp_domain_commands[];
 extern const VmpCommand vmp_monitor_commands[];
+extern const VmpCommand vmp_filesystem_commands[];
 extern const VmpCommand vmp_snapshot_commands[];
 extern const VmpCommand vmp_checkpoint_commands[];
 extern const VmpCommand vmp_backup_commands[];

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/process.h"
+#include "machine/freeze.h"
 #include "machine/firmware.h"
 #include "machine/machine-private.h"
 #include "machine/spare.h"
@@ -117,6 +118,7 @@ vmp_machine_settle(VmpMachine *machine, GError **error)
         return FALSE;
     }
     vmp_instance_sweep(machine->host, machine->row->uuid);
+    vmp_machine_settle_freeze(machine);
 
     if (machine->row->id == 0)
         return vmp_fail(error, VMP_ERROR_NOT_FOUND,

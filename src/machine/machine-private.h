@@ -19,6 +19,7 @@ struct _VmpMachine {
     VmpQmpClient *spare_monitor;
     gboolean listens;             /* attached: somebody listens at the monitor's path */
     VmpQmpClient *monitor;        /* NULL until asked for */
+    struct _VmpFreeze *freeze;    /* machine/freeze.c: the guest agent; NULL until asked for */
     VmpQmpSchema *schema;         /* NULL until asked for */
     VmpDomain *active, *inactive; /* NULL until asked for */
     GPtrArray *retired;           /* of VmpDomain: those before them */

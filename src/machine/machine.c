@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "machine/freeze.h"
 #include "machine/machine.h"
 
 #include "base/error.h"
@@ -79,6 +80,7 @@ vmp_machine_free(VmpMachine *machine)
     if (!machine)
         return;
     vmp_machine_drop_spare(machine);
+    vmp_machine_leave_agent(machine);
     vmp_machine_hang_up(machine);
     g_clear_pointer(&machine->active, vmp_domain_free);
     g_clear_pointer(&machine->inactive, vmp_domain_free);

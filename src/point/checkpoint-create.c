@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "machine/freeze.h"
 #include "plan/executor.h"
 #include "point/align.h"
 #include "point/checkpoint.h"
@@ -90,9 +91,6 @@ check_flags(VmpCheckpointCreateFlags flags, GError **error)
     if ((flags & VMP_CHECKPOINT_CREATE_REDEFINE_VALIDATE) &&
         !(flags & VMP_CHECKPOINT_CREATE_REDEFINE))
         return vmp_fail(error, VMP_ERROR_INVALID, "validating goes with redefining only");
-    if (flags & VMP_CHECKPOINT_CREATE_QUIESCE)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "quiescing through the guest agent is not supported yet");
     return TRUE;
 }
 
@@ -114,13 +112,20 @@ vmp_point_create_checkpoint(VmpMachine *machine, const char *xml,
         session ? vmp_block_session_read_graph(session, error) : NULL;
     g_autoptr(VmpJson) bitmaps =
         graph ? vmp_point_checkpoint_bitmaps(session, graph, checkpoint, error) : NULL;
-    if (!bitmaps)
+    /* The disks of a domain that is off are at rest. */
+    gboolean quiesce =
+        (flags & VMP_CHECKPOINT_CREATE_QUIESCE) != 0 && vmp_machine_is_on(machine);
+    if (!bitmaps || (quiesce && !vmp_machine_check_can_freeze(machine, error)))
         return NULL;
 
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("checkpoint-create", vmp_machine_get_name(machine), checkpoint->name);
+    if (quiesce)
+        vmp_plan_add(plan, &vmp_step_freeze_guest, NULL);
     vmp_plan_add_commit(plan, &vmp_step_start_bitmaps,
                         vmp_json_build("o:bitmaps", json_object_get(bitmaps), NULL));
+    if (quiesce)
+        vmp_plan_add_cleanup(plan, &vmp_step_thaw_guest, NULL);
     if (!vmp_point_plan_clearing(plan, machine, session, graph, error) ||
         !vmp_change_begin_planning(&change, error) ||
         !vmp_point_checkpoint_edits(machine, checkpoint, bitmaps, plan->edits, error) ||

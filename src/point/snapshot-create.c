@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "machine/freeze.h"
 #include "plan/executor.h"
 #include "point/align.h"
 #include "point/definition.h"
@@ -34,9 +35,6 @@ check_flags(VmpSnapshotCreateFlags flags, gboolean active, gboolean persistent, 
         return vmp_fail(error, VMP_ERROR_INVALID, "making current goes with redefining only");
     if ((flags & VMP_SNAPSHOT_CREATE_QUIESCE) && !(flags & VMP_SNAPSHOT_CREATE_DISK_ONLY))
         return vmp_fail(error, VMP_ERROR_INVALID, "quiescing goes with a disk-only snapshot");
-    if (flags & VMP_SNAPSHOT_CREATE_QUIESCE)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "quiescing through the guest agent is not supported yet");
     if ((flags & VMP_SNAPSHOT_CREATE_HALT) && !persistent)
         return vmp_fail(error, VMP_ERROR_INVALID,
                         "a transient domain cannot be halted: nothing would be left of it");
@@ -201,6 +199,13 @@ plan_disk(const VmpSnapshotDisk *disk, const CreateContext *context, GHashTable 
     return TRUE;
 }
 
+/* The disks of a domain that is off are at rest. */
+static gboolean
+wants_quiescing(const CreateContext *context)
+{
+    return (context->flags & VMP_SNAPSHOT_CREATE_QUIESCE) && vmp_machine_is_on(context->machine);
+}
+
 static gboolean
 plan_steps(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *context,
            GError **error)
@@ -221,10 +226,15 @@ plan_steps(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *cont
     if (memory && !vmp_memory_plan_save(plan, context->machine, snapshot->memory_file,
                                         (context->flags & VMP_SNAPSHOT_CREATE_LIVE) != 0, error))
         return FALSE;
+    gboolean quiesce = wants_quiescing(context);
+    if (quiesce)
+        vmp_plan_add(plan, &vmp_step_freeze_guest, NULL);
     vmp_plan_add_commit(plan, &vmp_step_switch_to_overlays,
                         vmp_json_build("b:offline", vmp_block_session_is_offline(context->session),
                                        "B:noted", memory, "o:disks", g_steal_pointer(&switches),
                                        NULL));
+    if (quiesce)
+        vmp_plan_add_cleanup(plan, &vmp_step_thaw_guest, NULL);
     plan->mark_commit = memory;
     if (memory)
         vmp_memory_plan_seal(plan);
@@ -323,7 +333,9 @@ vmp_point_create_snapshot(VmpMachine *machine, const char *xml, VmpSnapshotCreat
                               .flags = flags };
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("snapshot-create", vmp_machine_get_name(machine), snapshot->name);
-    if (!context.definition || !plan_steps(plan, snapshot, &context, error) ||
+    if (!context.definition ||
+        (wants_quiescing(&context) && !vmp_machine_check_can_freeze(machine, error)) ||
+        !plan_steps(plan, snapshot, &context, error) ||
         !vmp_change_begin_planning(&change, error) ||
         !plan_edits(plan, snapshot, &context, error) || !vmp_plan_execute(plan, &change, error))
         return NULL;

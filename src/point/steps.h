@@ -15,6 +15,10 @@ extern const VmpStepKind vmp_step_switch_to_overlays; /* commit */
 extern const VmpStepKind vmp_step_start_bitmaps;  /* commit */
 extern const VmpStepKind vmp_step_remove_bitmaps; /* commit */
 
+/* step-freeze.c: around a commit step, the guest's file systems at rest */
+extern const VmpStepKind vmp_step_freeze_guest;
+extern const VmpStepKind vmp_step_thaw_guest;
+
 /* step-branch.c: new layers on images of the past, for a revert */
 extern const VmpStepKind vmp_step_create_branches;
 extern const VmpStepKind vmp_step_open_branches;

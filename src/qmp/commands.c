@@ -73,6 +73,12 @@ vmp_qmp_query_name(void)
 }
 
 VmpQmpCommand *
+vmp_qmp_query_pci(void)
+{
+    return vmp_qmp_command_new("query-pci", NULL);
+}
+
+VmpQmpCommand *
 vmp_qmp_query_uuid(void)
 {
     return vmp_qmp_command_new("query-uuid", NULL);

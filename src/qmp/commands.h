@@ -25,6 +25,7 @@ VmpQmpCommand *vmp_qmp_query_qmp_schema(void);
 VmpQmpCommand *vmp_qmp_query_blockstats(void);
 VmpQmpCommand *vmp_qmp_query_name(void);
 VmpQmpCommand *vmp_qmp_query_uuid(void);
+VmpQmpCommand *vmp_qmp_query_pci(void);
 VmpQmpCommand *vmp_qmp_qom_get(const char *path, const char *property);
 VmpQmpCommand *vmp_qmp_qom_list(const char *path);
 
