@@ -4,7 +4,7 @@
  *         "disk", "node", "job", "target": node, "copy-range": bool,
  *         "bitmap": temporary name, "granularity", "checkpoint": name, "layers": [ nodes ]
  *                                       (these four only for an incremental one) } ],
- *     "checkpoint": [ { "disk", "node", "name" } ] }
+ *     "checkpoint": [ the new one's bitmaps, as of start-bitmaps ] }
  *
  * One transaction: the temporary bitmaps with what changed since the checkpoint, the new
  * checkpoint's bitmaps, and the jobs, of all disks: that is the point in time.
@@ -12,6 +12,7 @@
 
 #include "backup/backup.h"
 #include "base/error.h"
+#include "point/steps.h"
 #include "qmp/commands.h"
 #include "qmp/transaction.h"
 #include "storage/job.h"
@@ -64,12 +65,8 @@ start_command(const VmpStep *step)
 
     for (guint i = 0; i < vmp_json_length(disks); i++)
         add_bitmap_actions(transaction, vmp_json_at(disks, i));
-    for (guint i = 0; i < vmp_json_length(checkpoint); i++) {
-        VmpJson *bitmap = vmp_json_at(checkpoint, i);
-        vmp_qmp_transaction_bitmap_add(transaction, vmp_json_get_string(bitmap, "node"),
-                                       vmp_json_get_string(bitmap, "name"),
-                                       VMP_BITMAP_PERSISTENT, 0);
-    }
+    for (guint i = 0; i < vmp_json_length(checkpoint); i++)
+        vmp_step_start_bitmap(transaction, vmp_json_at(checkpoint, i));
     for (guint i = 0; i < vmp_json_length(disks); i++)
         add_job_action(transaction, vmp_json_at(disks, i));
     return vmp_qmp_transaction_to_command(transaction);

@@ -41,10 +41,6 @@ align_entry(VmpCheckpointDisk *entry, const VmpCheckpoint *checkpoint,
 {
     if (!entry->wanted)
         return TRUE;
-    if (g_strcmp0(disk->driver, "qcow2") != 0)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "disk '%s': only a qcow2 image can keep a checkpoint's bitmap, this one is '%s'",
-                        disk->target, disk->driver ? disk->driver : "raw");
     if (entry->bitmap && strcmp(entry->bitmap, checkpoint->name) != 0)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "disk '%s': the bitmap must be called like the checkpoint ('%s')",

@@ -43,6 +43,31 @@ vmp_point_prepare_checkpoint(VmpMachine *machine, const char *xml, GError **erro
     return g_steal_pointer(&checkpoint);
 }
 
+/* One that the image does not keep lives as long as QEMU does; a storage daemon ends at once. */
+static gboolean
+check_image(const VmpBlockSession *session, const VmpBlockNode *node, GError **error)
+{
+    return vmp_block_session_is_offline(session)
+               ? vmp_block_node_check_can_persist_bitmap(node, error)
+               : vmp_block_node_check_can_track(node, error);
+}
+
+/* Somebody's bitmap has the name already: in the active image, or below it, where it would pass for
+ * a part of the new one. */
+static gboolean
+check_name_is_free(const VmpBlockGraph *graph, const VmpBlockNode *node,
+                   const VmpCheckpointDisk *disk, GError **error)
+{
+    for (; node; node = vmp_block_graph_backing(graph, node))
+        if (vmp_block_node_bitmap(node, disk->bitmap))
+            return vmp_fail(
+                error, VMP_ERROR_EXISTS,
+                "disk '%s': its image '%s' holds a bitmap '%s' that no checkpoint here knows; take "
+                "another name, or remove it ('qemu-img bitmap --remove' while the domain is off)",
+                disk->name, node->path ? node->path : node->name, disk->bitmap);
+    return TRUE;
+}
+
 VmpJson *
 vmp_point_checkpoint_bitmaps(VmpBlockSession *session, const VmpBlockGraph *graph,
                              const VmpCheckpoint *checkpoint, GError **error)
@@ -55,17 +80,16 @@ vmp_point_checkpoint_bitmaps(VmpBlockSession *session, const VmpBlockGraph *grap
             continue;
 
         const VmpBlockNode *node = vmp_block_session_image(session, graph, disk->name, error);
-        if (!node || !vmp_block_node_check_can_persist_bitmap(node, error)) {
+        if (!node || !check_image(session, node, error)) {
             g_prefix_error(error, "disk '%s': ", disk->name);
             return NULL;
         }
-        if (vmp_block_node_bitmap(node, disk->bitmap))
-            return vmp_fail_null(error, VMP_ERROR_EXISTS,
-                                 "disk '%s': its image '%s' holds a bitmap '%s' already",
-                                 disk->name, node->path, disk->bitmap);
+        if (!check_name_is_free(graph, node, disk, error))
+            return NULL;
         json_object_array_add(bitmaps, vmp_json_build("s:disk", disk->name, "s:node", node->name,
                                                       "s:name", disk->bitmap, "S:image",
                                                       node->path, "i:size", (gint64)node->size,
+                                                      "B:transient", !node->can_persist_bitmaps,
                                                       NULL));
     }
     return g_steal_pointer(&bitmaps);

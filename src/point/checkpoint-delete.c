@@ -86,12 +86,14 @@ plan_disk(Removal *removal, const VmpBlockNode *top, const VmpCheckpointDisk *di
          node = vmp_block_graph_backing(removal->graph, node)) {
         if (node->name[0] != '#')
             named = node;
-        if (!vmp_block_node_bitmap(node, name))
+        const VmpBitmap *bitmap = vmp_block_node_bitmap(node, name);
+        if (!bitmap)
             continue;
         json_object_array_add(removal->bitmaps,
                               vmp_json_build("s:disk", disk->name, "s:node", node->name, "s:name",
                                              name, NULL));
-        if (node->read_only && !add_reopen(removal, named, node, disk->name, error))
+        if (node->read_only && bitmap->persistent &&
+            !add_reopen(removal, named, node, disk->name, error))
             return FALSE;
     }
     return TRUE;

@@ -38,7 +38,7 @@ vmp_point_plan_clearing(VmpPlan *plan, VmpMachine *machine, VmpBlockSession *ses
 
 /* For whoever makes a checkpoint as part of something larger (a backup): reads, fills in and
  * aligns the document; gives the bitmaps to start as
- * [ { "disk", "node", "name", "image", "size" } ]; adds the record to the edits, which remembers
+ * [ { "disk", "node", "name", "image", "size", "transient" } ]; adds the record to the edits, which remembers
  * from @bitmaps where each began (an overlay that is switched to in the same transaction is that
  * image).  */
 VmpCheckpoint *

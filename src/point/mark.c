@@ -60,7 +60,10 @@ vmp_marks_note_began(VmpStorePoint *row, VmpJson *bitmaps)
         if (image)
             json_object_object_add(began, vmp_json_get_string(bitmap, "disk"),
                                    vmp_json_build("s:image", image, "I:size",
-                                                  vmp_json_get_int(bitmap, "size", 0), NULL));
+                                                  vmp_json_get_int(bitmap, "size", 0),
+                                                  "B:transient",
+                                                  vmp_json_get_bool(bitmap, "transient", FALSE),
+                                                  NULL));
     }
     write_extra(row, extra);
 }
@@ -89,6 +92,7 @@ mark_new(const VmpCheckpointDisk *disk, const char *checkpoint, VmpJson *extra)
         .image = g_strdup(vmp_json_get_string(began, "image")),
         .size = (guint64)vmp_json_get_int(began, "size", 0),
         .lost = g_strdup(lost),
+        .transient = vmp_json_get_bool(began, "transient", FALSE),
     };
     return mark;
 }
@@ -128,11 +132,16 @@ vmp_marks_find(const GPtrArray *marks, const char *disk)
 static void
 explain(const VmpMark *mark, GError *failure /* taken */, GError **error)
 {
+    g_autoptr(GError) taken = failure;
     gboolean missing = vmp_error_is(failure, VMP_ERROR_NOT_FOUND);
 
-    vmp_fail(error, missing ? VMP_ERROR_INCONSISTENT : (VmpErrorCode)failure->code, "%s",
-             mark->lost ? mark->lost : failure->message);
-    g_error_free(failure);
+    if (mark->transient)
+        vmp_fail(error, VMP_ERROR_INCONSISTENT,
+                 "its image '%s' keeps no bitmaps, and the QEMU that recorded has ended",
+                 mark->image);
+    else
+        vmp_fail(error, missing ? VMP_ERROR_INCONSISTENT : (VmpErrorCode)failure->code, "%s",
+                 mark->lost ? mark->lost : failure->message);
 }
 
 guint

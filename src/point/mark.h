@@ -5,7 +5,8 @@
  *
  * Beside the document, a checkpoint's row remembers in its extra JSON
  *
- *     "began": { "vda": { "image": path of the image that was active then, "size": bytes } }
+ *     "began": { "vda": { "image": path of the image that was active then, "size": bytes,
+ *                         "transient": true if the image keeps no bitmaps } }
  *     "lost":  { "vda": why the bitmap was taken away }
  *
  * An image that has lost its bitmap looks like one that never had it: only "began" tells them
@@ -22,6 +23,7 @@ typedef struct {
     char *image;  /* path; or NULL */
     guint64 size; /* bytes; 0 = not known */
     char *lost;   /* a sentence's end; or NULL */
+    gboolean transient; /* the bitmap lives as long as the process */
 } VmpMark;
 
 /* Those of the disks that the checkpoint tracks; an array of VmpMark.  @row with its body. */

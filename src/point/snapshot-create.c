@@ -160,15 +160,30 @@ plan_image(const VmpSnapshotDisk *disk, const VmpBlockNode *below, const CreateC
     return image;
 }
 
+/* One that its image does not keep may be anybody's for a while, unless a checkpoint has the
+ * name. */
+static gboolean
+must_go_on(const CreateContext *context, const VmpBitmap *bitmap)
+{
+    gboolean known = FALSE;
+
+    if (!bitmap->recording || bitmap->inconsistent)
+        return FALSE;
+    return bitmap->persistent ||
+           (vmp_record_exists(context->machine, VMP_POINT_CHECKPOINT, bitmap->name, &known,
+                              NULL) &&
+            known);
+}
+
 /* The bitmaps that must go on recording in the overlay. */
 static VmpJson *
-plan_bitmaps(const VmpBlockNode *node)
+plan_bitmaps(const CreateContext *context, const VmpBlockNode *node)
 {
     VmpJson *bitmaps = json_object_new_array();
 
     for (guint i = 0; i < node->bitmaps->len; i++) {
         const VmpBitmap *bitmap = g_ptr_array_index(node->bitmaps, i);
-        if (bitmap->persistent && bitmap->recording && !bitmap->inconsistent)
+        if (must_go_on(context, bitmap))
             json_object_array_add(bitmaps,
                                   vmp_json_build("s:name", bitmap->name, "i:granularity",
                                                  (gint64)bitmap->granularity, NULL));
@@ -195,7 +210,7 @@ plan_disk(const VmpSnapshotDisk *disk, const CreateContext *context, GHashTable 
     json_object_array_add(
         switches, vmp_json_build("s:disk", disk->name, "s:node", below->name, "s:overlay",
                                  image->node, "s:path", image->path, "s:backing", below->path,
-                                 "o:bitmaps", plan_bitmaps(below), NULL));
+                                 "o:bitmaps", plan_bitmaps(context, below), NULL));
     return TRUE;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* start-bitmaps  { "bitmaps": [ { "disk": "vda", "node": "vda-format", "name": "c1" } ] }
- * remove-bitmaps { "bitmaps": the same; several images of one disk's chain may be named,
+/* start-bitmaps  { "bitmaps": [ { "disk": "vda", "node": "vda-format", "name": "c1",
+ *                                "transient": bool, "granularity": bytes, 0 = QEMU's default } ] }
+ * remove-bitmaps { "bitmaps": the same (disk, node, name); several images of one disk's chain may be named,
  *                  "reopen": [ { "node", "file", "backing", "driver",
  *                                "read-only", "touched", "direct", "unmap", "detect-zeroes",
  *                                "below": [ { "driver", "storage", "path", "touched" } ] } ] }
@@ -76,18 +77,25 @@ describe_bitmaps(const VmpStep *step, const char *verb)
 
 /* ---- start-bitmaps ---- */
 
+void
+vmp_step_start_bitmap(VmpQmpTransaction *transaction, VmpJson *bitmap)
+{
+    gboolean transient = vmp_json_get_bool(bitmap, "transient", FALSE);
+
+    vmp_qmp_transaction_bitmap_add(transaction, vmp_json_get_string(bitmap, "node"),
+                                   vmp_json_get_string(bitmap, "name"),
+                                   transient ? 0 : VMP_BITMAP_PERSISTENT,
+                                   (guint32)vmp_json_get_int(bitmap, "granularity", 0));
+}
+
 static VmpQmpCommand *
 start_command(const VmpStep *step)
 {
     g_autoptr(VmpQmpTransaction) transaction = vmp_qmp_transaction_new();
     VmpJson *bitmaps = bitmaps_of(step);
 
-    for (guint i = 0; i < vmp_json_length(bitmaps); i++) {
-        VmpJson *bitmap = vmp_json_at(bitmaps, i);
-        vmp_qmp_transaction_bitmap_add(transaction, vmp_json_get_string(bitmap, "node"),
-                                       vmp_json_get_string(bitmap, "name"),
-                                       VMP_BITMAP_PERSISTENT, 0);
-    }
+    for (guint i = 0; i < vmp_json_length(bitmaps); i++)
+        vmp_step_start_bitmap(transaction, vmp_json_at(bitmaps, i));
     return vmp_qmp_transaction_to_command(transaction);
 }
 

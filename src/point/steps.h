@@ -6,12 +6,16 @@
  */
 
 #include "plan/step.h"
+#include "qmp/transaction.h"
 
 /* step-overlays.c: new layers on top of running (or opened) disks */
 extern const VmpStepKind vmp_step_create_images;
 extern const VmpStepKind vmp_step_switch_to_overlays; /* commit */
 
 /* step-bitmaps.c */
+/* Adds to @transaction that the bitmap { "node", "name", "transient", "granularity" } begins. */
+void
+vmp_step_start_bitmap(VmpQmpTransaction *transaction, VmpJson *bitmap);
 extern const VmpStepKind vmp_step_start_bitmaps;  /* commit */
 extern const VmpStepKind vmp_step_remove_bitmaps; /* commit */
 

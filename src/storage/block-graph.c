@@ -526,6 +526,20 @@ vmp_block_node_bitmap(const VmpBlockNode *node, const char *name)
 }
 
 gboolean
+vmp_block_node_check_can_track(const VmpBlockNode *node, GError **error)
+{
+    const char *image = node->path ? node->path : node->name;
+
+    if (node->read_only)
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "image '%s' cannot have bitmaps: it is open read-only", image);
+    if (!node->file)
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "image '%s' cannot have bitmaps: it is open without a format", image);
+    return TRUE;
+}
+
+gboolean
 vmp_block_node_check_can_persist_bitmap(const VmpBlockNode *node, GError **error)
 {
     const char *image = node->path ? node->path : node->name;

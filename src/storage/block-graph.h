@@ -87,6 +87,10 @@ vmp_block_graph_active_image(const VmpBlockGraph *graph, const char *top);
 
 const VmpBitmap *
 vmp_block_node_bitmap(const VmpBlockNode *node, const char *name);
+/* Can a bitmap tell what is written to it, at least until it is closed?  VMP_ERROR_UNSUPPORTED
+ * with the reason (read-only, no format node: QEMU aborts when a file grows under a bitmap). */
+gboolean
+vmp_block_node_check_can_track(const VmpBlockNode *node, GError **error);
 /* VMP_ERROR_UNSUPPORTED with the reason (raw, qcow2 v2, read-only). */
 gboolean
 vmp_block_node_check_can_persist_bitmap(const VmpBlockNode *node, GError **error);

@@ -63,7 +63,8 @@ class Increments:
     def judge(self, target, path, copy, full):
         """The backup is the disk; an increment rests on the one before, and holds less."""
         live = self.work / "instant.raw"
-        live.write_bytes(images.read(path, 0, None, live=True))
+        live.write_bytes(images.read(path, 0, None, live=True,
+                                     image_format=images.info(path, live=True)["format"]))
         assert images.tool("qemu-img", "compare", "-F", "raw", copy, live, allowed=(0, 1)).returncode == 0, \
             f"{target}: the backup is not what the disk was"
         assert len(images.chain(copy)) == 1 if full else len(images.chain(copy)) > 1, (target, copy)
@@ -251,3 +252,39 @@ def test_a_merged_layer_takes_the_beginning_along(made, work):
     assert states(vm, first) == {"vda": "tracked", "vdb": "tracked"}
     guest.write("vda", 2 * MIB, MIB, 3)
     increments.take(first)
+
+
+@pytest.mark.parametrize("image_format, options", [("raw", ()), ("qcow2", ("compat=0.10",))],
+                         ids=["raw", "qcow2-of-old"])
+def test_what_keeps_no_bitmaps_is_tracked_until_qemu_ends(make_vm, work, image_format, options):
+    vm = make_vm(size=SIZE)
+    disk = Disk(images.create(work / "old.img", SIZE, image_format, options=options), "vdb",
+                format=image_format)
+    vm.domain.disks[1] = disk
+    guest = world.StandIn(vm.define()).start()
+    for target in ("vda", "vdb"):
+        guest.write(target, 0, MIB, 1)
+    increments = Increments(vm, work)
+    first, _ = increments.take()
+    assert states(vm, first) == {"vda": "tracked", "vdb": "tracked"}
+    guest.write("vdb", MIB, MIB, 2)
+    second, _ = increments.take(first)
+    # An overlay keeps what is written to it; what was recorded below ends with QEMU all the same.
+    vm.cli.run("snapshot-create-as", vm.name, "s1", "--disk-only")
+    guest.write("vdb", 2 * MIB, MIB, 3)
+    third, _ = increments.take(second)
+    guest.write("vdb", 3 * MIB, MIB, 4)
+
+    stop(vm)
+    for start in (False, True):
+        if start:
+            guest.start()
+        assert states(vm, second) == {"vda": "tracked", "vdb": "broken"}
+        assert states(vm, third) == {"vda": "tracked", "vdb": "tracked"}
+        reasons = [disk["reason"] for disk in
+                   vm.cli.run("checkpoint-info", vm.name, second).data["disks"]]
+        assert "keeps no bitmaps" in reasons[1] and "old.img" in reasons[1]
+    increments.take(third)
+    increments.take(second, demoted=("vdb",))
+    for name in (first, second, third):
+        vm.cli.run("checkpoint-delete", vm.name, name)

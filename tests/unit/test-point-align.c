@@ -189,10 +189,10 @@ static const CheckpointCase checkpoint_cases[] = {
       DOMAIN(DISK("vda", "", "<source file='/x/a.qcow2'/>", "<readonly/>")),
       "<domaincheckpoint><name>c1</name><disks><disk name='vda'/></disks></domaincheckpoint>",
       VMP_ERROR_UNSUPPORTED, NULL },
-    { "a raw disk is refused",
+    { "a raw disk is tracked as long as QEMU lives",
       DOMAIN("<disk type='file' device='disk'><driver name='qemu' type='raw'/>"
              "<source file='/x/a.raw'/><target dev='vda' bus='virtio'/></disk>"),
-      "<domaincheckpoint><name>c1</name></domaincheckpoint>", VMP_ERROR_UNSUPPORTED, NULL },
+      "<domaincheckpoint><name>c1</name></domaincheckpoint>", 0, "vda=c1" },
     { "another bitmap name than the checkpoint's is refused", TWO_DISKS,
       "<domaincheckpoint><name>c1</name><disks><disk name='vda' checkpoint='bitmap' bitmap='x'/>"
       "</disks></domaincheckpoint>",
