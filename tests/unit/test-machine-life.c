@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/file.h"
 #include "machine/instance.h"
 #include "machine/list.h"
 #include "machine/spare.h"
@@ -597,6 +598,22 @@ the_list_has_every_domain_with_its_state(Fixture *fixture, gconstpointer data)
     destroy(fixture);
 }
 
+/* The signal takes effect when each of the threads has seen it, and that is not at once. */
+static void
+stop(VmpProcess process)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", process.pid);
+    char state = 0;
+
+    g_assert_true(vmp_process_kill(process.pid, process.start_time, SIGSTOP));
+    while (state != 'T') {
+        g_autofree char *stat = vmp_file_read(path, 4096, NULL, NULL);
+        g_assert_nonnull(stat);
+        state = strrchr(stat, ')')[2];
+        g_thread_yield();
+    }
+}
+
 static void
 one_that_hangs_is_listed_without_a_state_and_keeps_nobody_waiting(Fixture *fixture,
                                                                   gconstpointer data)
@@ -607,7 +624,7 @@ one_that_hangs_is_listed_without_a_state_and_keeps_nobody_waiting(Fixture *fixtu
     define(fixture, "well");
     start(fixture, 0);
     VmpProcess process = process_of(fixture, VMP_INSTANCE_MACHINE);
-    g_assert_true(vmp_process_kill(process.pid, process.start_time, SIGSTOP));
+    stop(process);
 
     gint64 begin = g_get_monotonic_time();
     g_autoptr(GPtrArray) all = vmp_machine_list(fixture->host, 0, &error);
