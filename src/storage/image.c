@@ -348,6 +348,33 @@ vmp_image_read_chain(const char *path, const char *format, GCancellable *cancell
     return read_chain_stepwise(path, format, cancellable, error);
 }
 
+/* An extent of qemu-img's map. */
+static gboolean
+is_of_top_layer(VmpJson *extent)
+{
+    return vmp_json_get_int(extent, "depth", 0) == 0
+           && vmp_json_get_bool(extent, "present", FALSE);
+}
+
+gboolean
+vmp_image_is_written(const char *path, const char *format, gboolean *written,
+                     GCancellable *cancellable, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "image '%s'", path);
+    g_autoptr(GStrvBuilder) arguments = arguments_new("map", "--output=json", "-U", NULL);
+    g_autofree char *full = absolute(path);
+    g_autofree char *out = NULL;
+
+    add_option(arguments, "-f", format);
+    g_strv_builder_add(arguments, full);
+    g_autoptr(VmpJson) map =
+        run(arguments, &out, cancellable, error) ? vmp_json_parse(out, -1, error) : NULL;
+    *written = FALSE;
+    for (guint i = 0; map && i < vmp_json_length(map); i++)
+        *written = *written || is_of_top_layer(vmp_json_at(map, i));
+    return map != NULL;
+}
+
 /* ---- making ---- */
 
 /* A file that is new, or was there and empty; unlinked again unless the guard is disarmed. */

@@ -91,6 +91,10 @@ vmp_image_convert_chain(const char *const *images, const VmpImageSpec *target,
 gboolean
 vmp_image_compare_chain(const char *const *images, const char *path, const char *format,
                         GCancellable *cancellable, GError **error);
+/* Has anything been written to this layer itself, rather than to those below it? */
+gboolean
+vmp_image_is_written(const char *path, const char *format, gboolean *written,
+                     GCancellable *cancellable, GError **error);
 /* Structural check; DAMAGED with qemu-img's words. */
 gboolean
 vmp_image_check(const char *path, const char *format, GCancellable *cancellable, GError **error);

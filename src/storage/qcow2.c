@@ -7,14 +7,12 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "storage/qcow2-bytes.h"
 
-/* docs/interop/qcow2.txt of QEMU is the standard.  All numbers are big-endian. */
-#define MAGIC 0x514649fbu /* "QFI\xfb" */
-#define HEADER_LENGTH 112
+#define HEADER_LENGTH VMP_QCOW2_HEADER_LENGTH
 #define EXTENSION_BACKING_FORMAT 0xe2792acau
 #define EXTENSION_MARK 0x764d504du /* "vMPM"; QEMU keeps what it does not know */
 #define INCOMPATIBLE_EXTENDED_L2 (1u << 4)
-#define REFCOUNT_ORDER 4 /* 2^4 bits */
 
 /* QEMU's own limits. */
 #define MIN_CLUSTER_SIZE 512
@@ -89,26 +87,12 @@ lay_out(const VmpQcow2 *image, Layout *layout, GError **error)
 /* ---- writing ---- */
 
 static void
-put32(GByteArray *bytes, guint32 value)
-{
-    guint32 big = GUINT32_TO_BE(value);
-    g_byte_array_append(bytes, (const guint8 *)&big, sizeof big);
-}
-
-static void
-put64(GByteArray *bytes, guint64 value)
-{
-    guint64 big = GUINT64_TO_BE(value);
-    g_byte_array_append(bytes, (const guint8 *)&big, sizeof big);
-}
-
-static void
 put_extension(GByteArray *bytes, guint32 type, const void *data, guint32 length)
 {
     static const guint8 padding[8];
 
-    put32(bytes, type);
-    put32(bytes, length);
+    vmp_qcow2_put32(bytes, type);
+    vmp_qcow2_put32(bytes, length);
     g_byte_array_append(bytes, data, length);
     g_byte_array_append(bytes, padding, -length % 8);
 }
@@ -134,47 +118,23 @@ make_header(const VmpQcow2 *image, const Layout *layout)
     const guint64 backing_length = image->backing ? strlen(image->backing) : 0;
 
     put_extensions(extensions, image);
-    put32(bytes, MAGIC);
-    put32(bytes, 3); /* version */
-    put64(bytes, backing_length ? HEADER_LENGTH + extensions->len : 0);
-    put32(bytes, (guint32)backing_length);
-    put32(bytes, (guint32)__builtin_ctzll(layout->cluster_size));
-    put64(bytes, image->size);
-    put32(bytes, 0); /* no encryption */
-    put32(bytes, (guint32)layout->l1_entries);
-    put64(bytes, (1 + layout->table_clusters + layout->blocks) * layout->cluster_size);
-    put64(bytes, layout->cluster_size); /* refcount table */
-    put32(bytes, (guint32)layout->table_clusters);
-    put32(bytes, 0); /* no internal snapshots, */
-    put64(bytes, 0); /* so they are nowhere */
-    put64(bytes, image->extended_l2 ? INCOMPATIBLE_EXTENDED_L2 : 0);
-    put64(bytes, 0); /* compatible features */
-    put64(bytes, 0); /* features that are cleared by those who do not know them */
-    put32(bytes, REFCOUNT_ORDER);
-    put32(bytes, HEADER_LENGTH);
-    put64(bytes, 0); /* compression type zlib, and padding */
-    g_assert(bytes->len == HEADER_LENGTH);
+    const VmpQcow2Header header = {
+        .backing_offset = backing_length ? HEADER_LENGTH + extensions->len : 0,
+        .backing_length = (guint32)backing_length,
+        .cluster_bits = (guint32)__builtin_ctzll(layout->cluster_size),
+        .size = image->size,
+        .l1_entries = (guint32)layout->l1_entries,
+        .l1_offset = (1 + layout->table_clusters + layout->blocks) * layout->cluster_size,
+        .refcounts_offset = layout->cluster_size,
+        .refcounts_clusters = (guint32)layout->table_clusters,
+        .incompatible = image->extended_l2 ? INCOMPATIBLE_EXTENDED_L2 : 0,
+    };
 
+    vmp_qcow2_put_header(bytes, &header);
     g_byte_array_append(bytes, extensions->data, extensions->len);
     if (backing_length)
         g_byte_array_append(bytes, (const guint8 *)image->backing, (guint)backing_length);
     return bytes;
-}
-
-static gboolean
-write_at(int fd, const void *data, gsize length, guint64 offset, GError **error)
-{
-    const char *bytes = data;
-
-    while (length > 0) {
-        gssize written = TEMP_FAILURE_RETRY(pwrite(fd, bytes, length, (off_t)offset));
-        if (written <= 0)
-            return vmp_fail_errno(error, written < 0 ? errno : ENOSPC, "cannot write");
-        bytes += written;
-        offset += (guint64)written;
-        length -= (gsize)written;
-    }
-    return TRUE;
 }
 
 static gboolean
@@ -185,12 +145,12 @@ write_refcounts(int fd, const Layout *layout, GError **error)
     const guint64 first_block = (1 + layout->table_clusters) * layout->cluster_size;
 
     for (guint64 i = 0; i < layout->blocks; i++)
-        put64(table, first_block + i * layout->cluster_size);
+        vmp_qcow2_put64(table, first_block + i * layout->cluster_size);
     /* The blocks stand one after the other, so their counts are one array. */
     for (guint64 i = 0; i < layout->total; i++)
         counts[i] = GUINT16_TO_BE(1);
-    return write_at(fd, table->data, table->len, layout->cluster_size, error) &&
-           write_at(fd, counts, layout->total * sizeof *counts, first_block, error);
+    return vmp_qcow2_write_at(fd, table->data, table->len, layout->cluster_size, error) &&
+           vmp_qcow2_write_at(fd, counts, layout->total * sizeof *counts, first_block, error);
 }
 
 /* A block device has old content where a file has holes. */
@@ -200,7 +160,8 @@ write_zeroes(int fd, const Layout *layout, GError **error)
     g_autofree char *zeroes = g_malloc0(layout->cluster_size);
 
     for (guint64 i = 0; i < layout->total; i++)
-        if (!write_at(fd, zeroes, layout->cluster_size, i * layout->cluster_size, error))
+        if (!vmp_qcow2_write_at(fd, zeroes, layout->cluster_size, i * layout->cluster_size,
+                                error))
             return FALSE;
     return TRUE;
 }
@@ -245,7 +206,7 @@ vmp_qcow2_write(int fd, const VmpQcow2 *image, GError **error)
                         "the backing image's name is too long for a qcow2 header: '%s'",
                         image->backing);
     return make_room(fd, &layout, error) &&
-           write_at(fd, header->data, header->len, 0, error) &&
+           vmp_qcow2_write_at(fd, header->data, header->len, 0, error) &&
            write_refcounts(fd, &layout, error) && set_length(fd, &layout, error);
 }
 
@@ -275,7 +236,7 @@ vmp_qcow2_read_mark(int fd)
     guint8 header[4096];
     gssize got = TEMP_FAILURE_RETRY(pread(fd, header, sizeof header, 0));
 
-    if (got < HEADER_LENGTH || get32(header) != MAGIC || get32(header + 4) < 3)
+    if (got < HEADER_LENGTH || get32(header) != VMP_QCOW2_MAGIC || get32(header + 4) < 3)
         return 0;
 
     const guint64 end = (guint64)got;
