@@ -84,8 +84,10 @@ typedef enum {
 } VmpSnapshotRevertFlags;
 
 /* Ends in the snapshot's state or in the state before.  VMP_ERROR_RISKY lists all risks
- * that FORCE would override (docs/design/revert.md).  @save_current (or NULL): name of a
- * snapshot to make of the state that is left. */
+ * that FORCE would override (docs/design/revert.md).  VMP_ERROR_DAMAGED: the RAM could not be
+ * loaded, not into a new process either; the message says what the domain is now.
+ * @save_current (or NULL): name of a snapshot to make of the state that is left, as
+ * vmp_snapshot_create() would; both happen or neither. */
 VMP_PUBLIC gboolean
 vmp_snapshot_revert(VmpHost *host, const char *domain, const char *name,
                     VmpSnapshotRevertFlags flags, const char *save_current,

@@ -92,6 +92,22 @@ settle(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, GError **error
            vmp_machine_reload(change->machine, error);
 }
 
+static gboolean
+bring_to_end(const VmpStep *step, VmpChange *change, gboolean *done, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+
+    *done = step->kind->apply(step, change, &failure);
+    if (*done)
+        return TRUE;
+    if (change->taken_back) {
+        vmp_operation_warn(change->operation, "%s", failure->message);
+        return TRUE;
+    }
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
+}
+
 /* The commit step failed with something else than a refusal, or its process died: look what
  * is true, and bring it to its end if it was begun. */
 static gboolean
@@ -106,8 +122,7 @@ look_at_commit(const VmpPlan *plan, VmpChange *change, gboolean *done, GError **
         *done = FALSE;
         return TRUE;
     case VMP_PROBE_BEGUN:
-        *done = TRUE;
-        return step->kind->apply(step, change, error);
+        return bring_to_end(step, change, done, error);
     case VMP_PROBE_DONE:
         *done = TRUE;
         return TRUE;
@@ -127,7 +142,7 @@ handle_failure(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, int at
                GError *failure, GError **error)
 {
     /* A refusal is an answer; anything else may have happened. */
-    if (at != plan->commit || vmp_error_is(failure, VMP_ERROR_REFUSED))
+    if (at != plan->commit || change->taken_back || vmp_error_is(failure, VMP_ERROR_REFUSED))
         return give_up(plan, intent, change, at, failure, error);
 
     gboolean done = FALSE;
@@ -254,8 +269,9 @@ vmp_plan_recover(VmpMachine *machine, const VmpStepKind *const *kinds, GPtrArray
 
     if (!intents)
         return FALSE;
-    for (guint i = 0; i < intents->len; i++)
-        if (!recover_intent(g_ptr_array_index(intents, i), machine, kinds, said, error))
+    /* The newest first: it may be a part of an older one. */
+    for (guint i = intents->len; i > 0; i--)
+        if (!recover_intent(g_ptr_array_index(intents, i - 1), machine, kinds, said, error))
             return FALSE;
     vmp_plan_sweep_files(machine);
     return TRUE;

@@ -386,7 +386,7 @@ look(Revert *revert, GError **error)
 
 gboolean
 vmp_point_revert_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
-                          VmpSnapshotRevertFlags flags, GError **error)
+                          VmpSnapshotRevertFlags flags, gboolean rehearse, GError **error)
 {
     VmpOperation *operation = vmp_machine_get_operation(machine);
     gboolean dry_run = vmp_operation_get_dry_run(operation);
@@ -406,7 +406,8 @@ vmp_point_revert_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
             && !vmp_plan_check_risks(plan, (flags & VMP_SNAPSHOT_REVERT_FORCE) != 0, error)))
         return FALSE;
     if (!vmp_change_begin_planning(&change, error) || !plan_steps(plan, &revert, error)
-        || !plan_edits(plan, &revert, error) || !vmp_plan_execute(plan, &change, error))
+        || !plan_edits(plan, &revert, error))
         return FALSE;
-    return dry_run || finish(&revert, error);
+    return rehearse
+           || (vmp_plan_execute(plan, &change, error) && (dry_run || finish(&revert, error)));
 }

@@ -12,6 +12,14 @@
 gboolean
 vmp_internal_run_job(VmpChange *change, VmpQmpCommand *command, const char *id, GError **error);
 
+/* Has a load that failed with @failure left RAM and disks as they were?  QEMU checks first, then takes
+ * the disks back one by one, then loads the RAM. */
+gboolean
+vmp_internal_is_untouched(const GError *failure);
+/* Ends the domain's process if there is one. */
+gboolean
+vmp_internal_end_process(VmpChange *change, GError **error);
+
 /* The nodes that @entries (see step-internal.c) mean, with @tag if not NULL; as planned when
  * @disks is NULL.  Free with g_strfreev(). */
 char **

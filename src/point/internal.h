@@ -22,7 +22,7 @@ vmp_point_create_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
                           VmpSnapshotCreateFlags flags, GError **error);
 gboolean
 vmp_point_revert_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
-                          VmpSnapshotRevertFlags flags, GError **error);
+                          VmpSnapshotRevertFlags flags, gboolean rehearse, GError **error);
 /* Deletes those of @names (char *; children before parents), which all are internal. */
 gboolean
 vmp_point_delete_internal(VmpMachine *machine, const GPtrArray *names, const char *subject,

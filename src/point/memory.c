@@ -62,7 +62,8 @@ vmp_memory_plan_save(VmpPlan *plan, VmpMachine *machine, const char *path, gbool
                                 background ? read_bandwidth(machine) : (gint64)0, NULL));
     if (background)
         vmp_plan_add(plan, &vmp_step_set_background, NULL);
-    vmp_plan_add(plan, &vmp_step_stop_for_memory, vmp_json_build("b:was-running", running, NULL));
+    vmp_plan_add(plan, &vmp_step_stop_for_memory,
+                 vmp_json_build("b:was-running", running, NULL));
     if (!background)
         vmp_plan_add(plan, &vmp_step_save_memory,
                      vmp_json_build("s:path", path, "i:mark", (gint64)mark, "b:was-running",
@@ -91,11 +92,20 @@ vmp_memory_plan_seal(VmpPlan *plan)
 
     if (vmp_json_get_bool(file, "live", FALSE))
         vmp_plan_add(plan, &vmp_step_save_live,
-                     vmp_json_build("s:path", path, "i:mark", vmp_json_get_int(file, "mark", 0),
-                                    "b:was-running", was_running, "I:bandwidth",
+                     vmp_json_build("s:path", path, "i:mark",
+                                    vmp_json_get_int(file, "mark", 0), "b:was-running",
+                                    was_running, "I:bandwidth",
                                     vmp_json_get_int(file, "bandwidth", 0), NULL));
     vmp_plan_add(plan, &vmp_step_wake, vmp_json_build("b:was-running", was_running, NULL));
     vmp_plan_add_cleanup(plan, &vmp_step_seal_memory, vmp_json_build("s:path", path, NULL));
+}
+
+gboolean
+vmp_memory_check_file(const char *path, GError **error)
+{
+    g_auto(VmpFd) fd = vmp_ram_file_open(path, error);
+
+    return fd >= 0;
 }
 
 gboolean
@@ -105,33 +115,36 @@ vmp_memory_check_load(VmpMachine *machine, const VmpDomain *definition, const ch
     g_autofree char *why = NULL;
 
     if (vmp_machine_is_on(machine) && vmp_machine_get_row(machine)->qmp_path)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "the RAM goes into a new process, and the present one was not started by "
-                        "vmpoint");
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "the RAM goes into a new process, and the present one was not started by "
+            "vmpoint");
     if (vmp_machine_is_on(machine) && !vmp_spare_is_possible(definition, &why))
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "a new process cannot be prepared beside the present one because of %s; "
-                        "end the domain, then revert", why);
-    g_auto(VmpFd) fd = vmp_ram_file_open(path, error);
-    return fd >= 0;
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "a new process cannot be prepared beside the present one because of %s; "
+            "end the domain, then revert",
+            why);
+    return vmp_memory_check_file(path, error);
 }
 
-gboolean
-vmp_memory_plan_load(VmpPlan *plan, VmpMachine *machine, const VmpDomain *definition,
-                     const char *path, gboolean resume, GError **error)
+gint64
+vmp_memory_put_definition(VmpMachine *machine, const VmpDomain *definition, GError **error)
 {
     const VmpStoreDomain *row = vmp_machine_get_row(machine);
     g_autofree char *text = vmp_domain_format(definition, VMP_DOMAIN_FORMAT_SECURE);
-    gint64 id = vmp_store_put_definition(vmp_machine_get_store(machine), text, -1,
-                                         row->active ? row->active : row->inactive, error);
-    if (id == 0)
-        return FALSE;
 
+    return vmp_store_put_definition(vmp_machine_get_store(machine), text, -1,
+                                    row->active ? row->active : row->inactive, error);
+}
+
+void
+vmp_memory_plan_load(VmpPlan *plan, gint64 definition, const char *path, gboolean resume)
+{
     vmp_plan_add(plan, &vmp_step_load_spare,
-                 vmp_json_build("s:file", path, "i:definition", id, NULL));
+                 vmp_json_build("s:file", path, "i:definition", definition, NULL));
     vmp_plan_add_commit(plan, &vmp_step_switch_to_spare,
-                        vmp_json_build("i:definition", id, NULL));
+                        vmp_json_build("i:definition", definition, NULL));
     if (resume)
         vmp_plan_add(plan, &vmp_step_resume, NULL);
-    return TRUE;
 }

@@ -12,10 +12,14 @@
 #include "point/memory.h"
 #include "point/quiet.h"
 #include "point/record.h"
+#include "point/revert.h"
 #include "point/snapshot.h"
 #include "point/steps.h"
 #include "storage/image.h"
 #include "store/edit.h"
+
+/* The image through which QEMU finds the RAM. */
+#define MEMORY_NODE "vmp-memory"
 
 /* How the revert gets to its end state (docs/design/revert.md has the table). */
 typedef enum {
@@ -23,7 +27,8 @@ typedef enum {
     REVERT_IN_PROCESS,  /* active, and active at the end: disks are swapped in place */
     REVERT_NEW_PROCESS, /* active, active at the end, but another machine for the guest */
     REVERT_TO_OFF,      /* active now, off at the end */
-    REVERT_WITH_MEMORY, /* a process with the RAM of that moment; active or off now */
+    REVERT_RAM_IN_PROCESS, /* active: RAM and disks are swapped in place */
+    REVERT_RAM_ELSEWHERE,  /* a new process with the RAM of that moment; active or off now */
 } RevertWay;
 
 typedef struct {
@@ -126,18 +131,31 @@ choose_way(Revert *revert, const VmpDomain *active)
     else if (revert->flags & VMP_SNAPSHOT_REVERT_PAUSED)
         revert->end = VMP_STATE_PAUSED;
 
+    gboolean can_stay = active && vmp_launch_same_abi(active, revert->definition, NULL)
+                        && !vmp_domain_has_genid(revert->definition)
+                        && !(revert->flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM);
     if (has_memory(revert))
-        revert->way = REVERT_WITH_MEMORY;
+        revert->way = can_stay ? REVERT_RAM_IN_PROCESS : REVERT_RAM_ELSEWHERE;
     else if (!active)
         revert->way = REVERT_OFFLINE;
     else if (revert->end == VMP_STATE_SHUTOFF)
         revert->way = REVERT_TO_OFF;
-    else if (!vmp_launch_same_abi(active, revert->definition, NULL) ||
-             vmp_domain_has_genid(revert->definition) ||
-             (revert->flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM))
-        revert->way = REVERT_NEW_PROCESS;
     else
-        revert->way = REVERT_IN_PROCESS;
+        revert->way = can_stay ? REVERT_IN_PROCESS : REVERT_NEW_PROCESS;
+}
+
+/* The process that runs is to be replaced by one that the guest lives on in. */
+static gboolean
+needs_new_process(const Revert *revert)
+{
+    return revert->way == REVERT_NEW_PROCESS
+           || (revert->way == REVERT_RAM_ELSEWHERE && vmp_machine_is_on(revert->machine));
+}
+
+static gboolean
+is_in_process(const Revert *revert)
+{
+    return revert->way == REVERT_IN_PROCESS || revert->way == REVERT_RAM_IN_PROCESS;
 }
 
 /* ---- branches: a new layer on each image that the snapshot froze ---- */
@@ -264,7 +282,7 @@ add_risks(VmpPlan *plan, const Revert *revert, const VmpDomain *present, const V
     if (!revert->snapshot->domain_xml)
         vmp_plan_add_risk(plan, "no-domain", TRUE,
                           "the snapshot has no complete <domain>: the present definition would be used");
-    if (revert->way == REVERT_NEW_PROCESS) {
+    if (needs_new_process(revert)) {
         if (!vmp_launch_same_abi(active, revert->definition, &difference))
             vmp_plan_add_risk(plan, "abi-change", TRUE,
                               "the guest would see another machine (%s)", difference);
@@ -344,13 +362,38 @@ plan_swap(const Revert *revert, VmpJson *branch, InProcess *steps, GError **erro
                        "B:unmap", options.unmap, "S:aio", options.aio, "S:detect-zeroes",
                        options.detect_zeroes, NULL));
     json_object_array_add(steps->swaps, vmp_json_build("s:disk", target, "s:qom", qom, "s:old",
-                                                       device->node, "s:new", node, NULL));
+                                                       device->node, "s:new", node, "s:path",
+                                                       vmp_json_get_string(branch, "path"), NULL));
     add_nodes_to_close(steps->closes, revert->graph, device->node, backing);
     return TRUE;
 }
 
+/* The commit step: from there on the guest is that of the past. */
+static void
+plan_swaps(VmpPlan *plan, const Revert *revert, VmpJson *swaps, gint64 definition)
+{
+    VmpJson *layers = json_object_new_array();
+
+    if (revert->way == REVERT_IN_PROCESS) {
+        vmp_plan_add_commit(plan, &vmp_step_swap_disks, vmp_json_build("o:disks", swaps, NULL));
+        vmp_plan_add(plan, &vmp_step_reset, NULL);
+        json_object_put(layers);
+        return;
+    }
+    for (guint i = 0; i < revert->branches->len; i++)
+        json_object_array_add(layers, json_object_new_string(vmp_json_get_string(
+                                          g_ptr_array_index(revert->branches, i), "path")));
+    vmp_plan_add(plan, &vmp_step_swap_disks, vmp_json_build("o:disks", swaps, NULL));
+    vmp_plan_add_commit(plan, &vmp_step_load_memory,
+                        vmp_json_build("s:file", revert->snapshot->memory_file, "s:node",
+                                       MEMORY_NODE, "i:definition", definition, "o:layers", layers,
+                                       NULL));
+    /* Once it was begun the RAM of before is lost. */
+    plan->mark_commit = TRUE;
+}
+
 static gboolean
-plan_in_process(VmpPlan *plan, const Revert *revert, GError **error)
+plan_in_process(VmpPlan *plan, const Revert *revert, gint64 definition, GError **error)
 {
     g_autoptr(GHashTable) taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(VmpJson) opens = json_object_new_array();
@@ -367,11 +410,15 @@ plan_in_process(VmpPlan *plan, const Revert *revert, GError **error)
 
     vmp_plan_add(plan, &vmp_step_open_branches,
                  vmp_json_build("o:nodes", g_steal_pointer(&opens), NULL));
+    if (revert->way == REVERT_RAM_IN_PROCESS) {
+        vmp_plan_add(plan, &vmp_step_open_memory,
+                     vmp_json_build("s:file", revert->snapshot->memory_file, "s:node", MEMORY_NODE,
+                                    NULL));
+        json_object_array_add(closes, json_object_new_string(MEMORY_NODE));
+    }
     vmp_plan_add(plan, &vmp_step_pause,
                  vmp_json_build("b:was-running", state == VMP_STATE_RUNNING, NULL));
-    vmp_plan_add_commit(plan, &vmp_step_swap_disks,
-                        vmp_json_build("o:disks", g_steal_pointer(&swaps), NULL));
-    vmp_plan_add(plan, &vmp_step_reset, NULL);
+    plan_swaps(plan, revert, g_steal_pointer(&swaps), definition);
     if (revert->end == VMP_STATE_RUNNING)
         vmp_plan_add(plan, &vmp_step_resume, NULL);
     vmp_plan_add_cleanup(plan, &vmp_step_close_nodes,
@@ -388,10 +435,11 @@ plan_steps(VmpPlan *plan, const Revert *revert, GError **error)
     switch (revert->way) {
     case REVERT_OFFLINE:
         return TRUE; /* the store's edits are the commit */
-    case REVERT_WITH_MEMORY:
+    case REVERT_RAM_IN_PROCESS:
+    case REVERT_RAM_ELSEWHERE:
         return TRUE; /* see plan_memory() */
     case REVERT_IN_PROCESS:
-        return plan_in_process(plan, revert, error);
+        return plan_in_process(plan, revert, 0, error);
     case REVERT_NEW_PROCESS:
     case REVERT_TO_OFF:
         vmp_plan_add_commit(plan, &vmp_step_end_process, NULL);
@@ -513,7 +561,7 @@ edit_snapshot(VmpPlan *plan, Revert *revert, GError **error)
 static gboolean
 plan_edits(VmpPlan *plan, Revert *revert, const VmpDomain *present, GError **error)
 {
-    gboolean active = revert->way == REVERT_IN_PROCESS || revert->way == REVERT_WITH_MEMORY;
+    gboolean active = is_in_process(revert) || revert->way == REVERT_RAM_ELSEWHERE;
     gboolean persistent = vmp_machine_get_row(revert->machine)->inactive != 0;
 
     if (!set_sources(revert->definition, revert, present, error) ||
@@ -557,7 +605,7 @@ start_if_asked(const Revert *revert, GError **error)
 {
     VmpStartFlags flags = revert->end == VMP_STATE_PAUSED ? VMP_START_PAUSED : 0;
 
-    if (revert->way == REVERT_IN_PROCESS || revert->way == REVERT_WITH_MEMORY ||
+    if (is_in_process(revert) || revert->way == REVERT_RAM_ELSEWHERE ||
         revert->end == VMP_STATE_SHUTOFF)
         return TRUE;
     if (revert->flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM)
@@ -575,7 +623,7 @@ check_startable(const Revert *revert, GError **error)
 {
     VmpLaunchHost host = { .monitor_fd = -1, .query_fd = -1 };
 
-    if (revert->end == VMP_STATE_SHUTOFF || revert->way == REVERT_IN_PROCESS)
+    if (revert->end == VMP_STATE_SHUTOFF || is_in_process(revert))
         return TRUE;
     g_auto(GStrv) command = vmp_launch_command(revert->definition, &host, error);
     return command != NULL;
@@ -584,8 +632,12 @@ check_startable(const Revert *revert, GError **error)
 static gboolean
 check_memory(const Revert *revert, GError **error)
 {
-    return !has_memory(revert) ||
-           vmp_memory_check_load(revert->machine, revert->definition,
+    if (!has_memory(revert))
+        return TRUE;
+    if (revert->way == REVERT_RAM_IN_PROCESS)
+        return vmp_quiet_check_migration(revert->machine, error)
+               && vmp_memory_check_file(revert->snapshot->memory_file, error);
+    return vmp_memory_check_load(revert->machine, revert->definition,
                                  revert->snapshot->memory_file, error);
 }
 
@@ -593,30 +645,25 @@ check_memory(const Revert *revert, GError **error)
 static gboolean
 plan_memory(VmpPlan *plan, const Revert *revert, GError **error)
 {
-    return !has_memory(revert) ||
-           vmp_memory_plan_load(plan, revert->machine, revert->definition,
-                                revert->snapshot->memory_file, revert->end == VMP_STATE_RUNNING,
-                                error);
+    if (!has_memory(revert))
+        return TRUE;
+
+    gint64 definition = vmp_memory_put_definition(revert->machine, revert->definition, error);
+    if (definition == 0)
+        return FALSE;
+    if (revert->way == REVERT_RAM_IN_PROCESS)
+        return plan_in_process(plan, revert, definition, error);
+    vmp_memory_plan_load(plan, definition, revert->snapshot->memory_file,
+                         revert->end == VMP_STATE_RUNNING);
+    return TRUE;
 }
 
-gboolean
-vmp_point_revert(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags flags,
-                 const char *save_current, GError **error)
+static gboolean
+revert_external(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags flags,
+                gboolean rehearse, GError **error)
 {
-    VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
     VmpOperation *operation = vmp_machine_get_operation(machine);
     g_auto(Revert) revert = { .machine = machine, .flags = flags };
-
-    if (save_current)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "saving the present state first is not supported yet; make a snapshot");
-
-    g_autoptr(VmpSnapshot) snapshot = vmp_record_load_snapshot(machine, name, error);
-    if (!snapshot)
-        return FALSE;
-    if (vmp_internal_is(snapshot))
-        return vmp_point_revert_internal(machine, snapshot, flags, error);
-
     const VmpDomain *present = vmp_machine_get_definition(machine, error);
     if (!present || !look(&revert, name, error) || !choose_definitions(&revert, error))
         return FALSE;
@@ -634,7 +681,32 @@ vmp_point_revert(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags f
         !vmp_plan_check_risks(plan, (flags & VMP_SNAPSHOT_REVERT_FORCE) != 0, error))
         return FALSE;
     if (!vmp_change_begin_planning(&change, error) || !plan_edits(plan, &revert, present, error) ||
-        !plan_memory(plan, &revert, error) || !vmp_plan_execute(plan, &change, error))
+        !plan_memory(plan, &revert, error))
         return FALSE;
-    return vmp_operation_get_dry_run(operation) || start_if_asked(&revert, error);
+    return rehearse
+           || (vmp_plan_execute(plan, &change, error)
+               && (vmp_operation_get_dry_run(operation) || start_if_asked(&revert, error)));
+}
+
+gboolean
+vmp_revert_carry_out(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags flags,
+                     gboolean rehearse, GError **error)
+{
+    g_autoptr(VmpSnapshot) snapshot = vmp_record_load_snapshot(machine, name, error);
+
+    if (!snapshot)
+        return FALSE;
+    return vmp_internal_is(snapshot)
+               ? vmp_point_revert_internal(machine, snapshot, flags, rehearse, error)
+               : revert_external(machine, name, flags, rehearse, error);
+}
+
+gboolean
+vmp_point_revert(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags flags,
+                 const char *save_current, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
+
+    return save_current ? vmp_revert_save_first(machine, name, flags, save_current, error)
+                        : vmp_revert_carry_out(machine, name, flags, FALSE, error);
 }

@@ -6,7 +6,7 @@
  *                                "backing-node": absent = opened from the header,
  *                                "direct", "unmap", "aio", "detect-zeroes": see layer.h } ] }
  * pause           { "was-running": bool }
- * swap-disks      { "disks": [ { "disk", "qom", "device", "old", "new" } ] }
+ * swap-disks      { "disks": [ { "disk", "qom", "old", "new", "path": of the new layer } ] }
  * reset           { }
  * resume          { }
  * close-nodes     { "nodes": [ "vda-format-1", "vda-storage-1", ... ] }   top first
@@ -375,15 +375,29 @@ swap_undo(const VmpStep *step, VmpChange *change, GError **error)
     return !vmp_machine_is_on(change->machine) || swap_all(step, change, "old", error);
 }
 
+/* The process is gone.  While it was paused nothing was written to the new layers: if they are empty
+ * the old state stands, else the guest was let go with them. */
+static VmpProbe
+probe_layers(VmpJson *disks, GError **error)
+{
+    gboolean written = FALSE;
+
+    for (guint i = 0; i < vmp_json_length(disks) && !written; i++) {
+        const char *path = vmp_json_get_string(vmp_json_at(disks, i), "path");
+        if (path && g_file_test(path, G_FILE_TEST_EXISTS)
+            && !vmp_image_is_written(path, "qcow2", &written, NULL, error))
+            return VMP_PROBE_UNKNOWN;
+    }
+    return written ? VMP_PROBE_DONE : VMP_PROBE_NOT_DONE;
+}
+
 static VmpProbe
 swap_probe(const VmpStep *step, VmpChange *change, GError **error)
 {
     VmpJson *disks = vmp_json_get_array(step->args, "disks");
 
-    /* The process that had the new layers is gone, and nothing was written to them while it
-     * was paused: unless the journal says that the guest was let go, the old state stands. */
     if (!vmp_machine_is_on(change->machine))
-        return VMP_PROBE_NOT_DONE;
+        return probe_layers(disks, error);
 
     VmpBlockSession *session = vmp_change_get_session(change, error);
     g_autoptr(VmpBlockGraph) graph =

@@ -44,8 +44,8 @@ start_stopped(const VmpStep *step, VmpChange *change, GError **error)
            && vmp_machine_start_with(change->machine, definition, VMP_START_PAUSED, error);
 }
 
-static gboolean
-end_process(VmpChange *change, GError **error)
+gboolean
+vmp_internal_end_process(VmpChange *change, GError **error)
 {
     return vmp_change_close_session(change, error)
            && (!vmp_machine_is_on(change->machine)
@@ -57,7 +57,7 @@ end_process(VmpChange *change, GError **error)
 static gboolean
 start_undo(const VmpStep *step G_GNUC_UNUSED, VmpChange *change, GError **error)
 {
-    return end_process(change, error);
+    return vmp_internal_end_process(change, error);
 }
 
 static char *
@@ -89,7 +89,7 @@ apply_to_images(const VmpStep *step, VmpChange *change, GError **error)
 {
     VmpJson *entries = vmp_json_get_array(step->args, "disks");
     gboolean drop = vmp_json_get_bool(step->args, "drop-bitmaps", FALSE);
-    if (!end_process(change, error))
+    if (!vmp_internal_end_process(change, error))
         return FALSE;
 
     g_autoptr(GPtrArray) disks = vmp_internal_disks_look(change->machine, error);
@@ -196,9 +196,8 @@ load(const VmpStep *step, VmpChange *change, GError **error)
     return vmp_internal_run_job(change, command, LOAD_JOB, error);
 }
 
-/* QEMU checks first, then takes the disks back one by one, then loads the RAM. */
-static gboolean
-is_untouched(const GError *failure)
+gboolean
+vmp_internal_is_untouched(const GError *failure)
 {
     return vmp_error_is(failure, VMP_ERROR_REFUSED)
            && !strstr(failure->message, "while loading VM state")
@@ -238,7 +237,7 @@ reset_instead(VmpChange *change, const GError *failure, GError **error)
 static gboolean
 load_into_new_process(const VmpStep *step, VmpChange *change, GError **error)
 {
-    return end_process(change, error) && start_stopped(step, change, error)
+    return vmp_internal_end_process(change, error) && start_stopped(step, change, error)
            && load(step, change, error);
 }
 
@@ -254,7 +253,7 @@ load_apply(const VmpStep *step, VmpChange *change, GError **error)
 
     if (stays && load(step, change, &failure))
         return TRUE;
-    if (failure && !change->recovering && is_untouched(failure)) {
+    if (failure && !change->recovering && vmp_internal_is_untouched(failure)) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
     }

@@ -29,6 +29,7 @@
 #include "base/fault.h"
 #include "machine/instance.h"
 #include "machine/spare.h"
+#include "point/memory.h"
 #include "point/steps.h"
 #include "qmp/commands.h"
 #include "storage/ram-file.h"
@@ -608,12 +609,11 @@ load_from(VmpQmpClient *client, int fd, VmpChange *change, GError **error)
                                vmp_change_get_cancellable(change), error);
 }
 
-static gboolean
-spare_apply(const VmpStep *step, VmpChange *change, GError **error)
+gboolean
+vmp_memory_load_spare(VmpChange *change, const VmpDomain *definition, const char *file,
+                      GError **error)
 {
-    const char *file = vmp_json_get_string(step->args, "file");
-    g_autoptr(VmpDomain) definition = read_definition(step, change, error);
-    g_auto(VmpFd) fd = definition ? vmp_ram_file_open(file, error) : -1;
+    g_auto(VmpFd) fd = vmp_ram_file_open(file, error);
 
     if (fd < 0 || !vmp_change_close_session(change, error)
         || !vmp_machine_prepare_spare(change->machine, definition, TRUE, error))
@@ -623,6 +623,15 @@ spare_apply(const VmpStep *step, VmpChange *change, GError **error)
     g_prefix_error(error, "the RAM of '%s' cannot be loaded: ", file);
     vmp_machine_drop_spare(change->machine);
     return FALSE;
+}
+
+static gboolean
+spare_apply(const VmpStep *step, VmpChange *change, GError **error)
+{
+    g_autoptr(VmpDomain) definition = read_definition(step, change, error);
+
+    return definition && vmp_memory_load_spare(change, definition,
+                                               vmp_json_get_string(step->args, "file"), error);
 }
 
 static gboolean

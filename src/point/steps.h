@@ -33,6 +33,9 @@ extern const VmpStepKind vmp_step_resume;
 extern const VmpStepKind vmp_step_close_nodes;
 extern const VmpStepKind vmp_step_end_process; /* commit */
 
+/* step-save.c: the state that is left is made a snapshot first */
+extern const VmpStepKind vmp_step_save_and_revert; /* commit */
+
 /* step-internal.c */
 extern const VmpStepKind vmp_step_save_internal;   /* commit */
 extern const VmpStepKind vmp_step_delete_internal; /* commit */
@@ -41,6 +44,10 @@ extern const VmpStepKind vmp_step_delete_internal; /* commit */
 extern const VmpStepKind vmp_step_start_stopped;
 extern const VmpStepKind vmp_step_load_internal;  /* commit */
 extern const VmpStepKind vmp_step_apply_internal; /* commit */
+
+/* step-load-memory.c: RAM from a file into the process that runs */
+extern const VmpStepKind vmp_step_open_memory;
+extern const VmpStepKind vmp_step_load_memory; /* commit */
 
 /* step-memory.c: RAM to a file and back */
 extern const VmpStepKind vmp_step_create_memory_file;

@@ -199,6 +199,16 @@ vmp_qmp_options_unnamed(const char *format, const char *storage, const char *pat
 }
 
 VmpJson *
+vmp_qmp_options_vmstate(const char *node, const char *wrap, const char *stream, guint64 offset)
+{
+    VmpJson *below = vmp_qmp_options_unnamed("raw", "file", stream, TRUE, NULL);
+    vmp_json_add(below, "i:offset", (gint64)offset, NULL);
+    VmpJson *outer = vmp_qmp_options_unnamed("qcow2", "file", wrap, FALSE, below);
+
+    return vmp_json_build("s:driver", "qcow2", "s:node-name", node, "o:file", outer, NULL);
+}
+
+VmpJson *
 vmp_qmp_options_file(const char *node, const char *path, gboolean host_device,
                      gboolean read_only)
 {
@@ -396,6 +406,18 @@ VmpQmpCommand *
 vmp_qmp_closefd(const char *fdname)
 {
     return COMMAND("closefd", "s:fdname", fdname);
+}
+
+VmpQmpCommand *
+vmp_qmp_add_fd(void)
+{
+    return vmp_qmp_command_new("add-fd", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_remove_fd(gint64 fdset_id)
+{
+    return COMMAND("remove-fd", "i:fdset-id", fdset_id);
 }
 
 /* NBD */

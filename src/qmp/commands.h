@@ -60,6 +60,10 @@ VmpJson *vmp_qmp_options_format(const char *node, const char *format, const char
  * (consumed; NULL = none is said). */
 VmpJson *vmp_qmp_options_unnamed(const char *format, const char *storage, const char *path,
                                  gboolean read_only, VmpJson *backing);
+/* The image @node whose internal snapshot has RAM that is in another file, @stream, at @offset;
+ * @wrap has the rest (storage/vmstate.h). */
+VmpJson *vmp_qmp_options_vmstate(const char *node, const char *wrap, const char *stream,
+                                 guint64 offset);
 
 /* Jobs */
 VmpQmpCommand *vmp_qmp_job_dismiss(const char *id);
@@ -113,6 +117,10 @@ VmpQmpCommand *vmp_qmp_migrate_set_capability(const char *capability, gboolean s
 VmpQmpCommand *vmp_qmp_migrate_set_max_bandwidth(guint64 bytes_per_second);
 VmpQmpCommand *vmp_qmp_getfd(const char *fdname);
 VmpQmpCommand *vmp_qmp_closefd(const char *fdname);
+/* A descriptor that is sent along becomes a file that can be opened, at /dev/fdset/<the reply's
+ * fdset-id>, until it is removed; what is open by then stays so. */
+VmpQmpCommand *vmp_qmp_add_fd(void);
+VmpQmpCommand *vmp_qmp_remove_fd(gint64 fdset_id);
 
 /* NBD */
 VmpQmpCommand *vmp_qmp_nbd_server_start_unix(const char *path, const char *tls_creds);

@@ -3,12 +3,14 @@
 
 import itertools
 import os
+import shutil
+from dataclasses import replace
 
 import pytest
 from vmtest import images
 from vmtest.images import MIB
 
-EXISTS, UNSUPPORTED, DAMAGED = 4, 6, 12
+EXISTS, UNSUPPORTED, RISKY, DAMAGED = 4, 6, 11, 12
 
 # More points than any operation has; the loop ends when one is not reached.
 MOST = 80
@@ -68,10 +70,15 @@ def create(vm, work, *options, name="s"):
 
 @pytest.fixture
 def alone(make_vm):
-    """One without a monitor of the test's own: two such machines can stand side by side."""
-    vm = make_vm()
+    """One whose RAM goes into a new process only, and beside which that one can stand: a monitor
+    of the test's own would be in the way."""
+    vm = make_vm(elements=["<genid/>"])
     vm.domain.spy = None
     return vm.define().start()
+
+
+def pid(vm):
+    return vm.cli.run("dominfo", vm.name).data["pid"]
 
 
 LIVE = pytest.mark.parametrize("options", [(), ("--live",)], ids=["paused", "live"])
@@ -107,27 +114,49 @@ def test_a_running_guest_is_saved_at_one_instant(vm, work, options):
     assert vm.guest.writer_state().is_one_instant()
 
 
-def test_the_present_guest_runs_until_the_past_one_is_loaded(alone, work):
-    vm = alone
+def test_the_past_comes_back_in_the_running_process(vm, work):
     write(vm, "past")
-    boot = vm.guest.boot_id()
+    boot, process = vm.guest.boot_id(), pid(vm)
     vm.cli.run(*create(vm, work))
     write(vm, "present")
+    vm.spy.pauses()
     vm.cli.run("snapshot-revert", vm.name, "s")
-    vm.resume_console()
-    assert state(vm) == "running" and vm.guest.boot_id() == boot
+    print(f"reverting paused the guest for {vm.spy.pauses()[-1] * 1000:.1f} ms")
+    # The process stayed, and with it console and monitor.
     check(vm, "past")
+    assert vm.spy.status() == "running" and vm.guest.boot_id() == boot and pid(vm) == process
     assert files(work) == ["s.ram", "vm-vda.qcow2", "vm-vda.s-1", "vm-vdb.qcow2", "vm-vdb.s-1"]
 
+    write(vm, "other")
     vm.cli.run("snapshot-revert", vm.name, "s", "--paused")
-    assert state(vm) == "paused"
+    assert vm.spy.status() == "paused"
     vm.cli.run("resume", vm.name)
-    vm.resume_console()
     check(vm, "past")
+    assert pid(vm) == process
 
     vm.cli.run("snapshot-delete", vm.name, "s")
     assert files(work) == ["vm-vda.qcow2", "vm-vdb.qcow2"]
     check(vm, "past")
+
+
+def test_the_present_guest_runs_until_the_past_one_is_loaded(alone, work):
+    vm = alone
+    write(vm, "past")
+    boot, process = vm.guest.boot_id(), pid(vm)
+    vm.cli.run(*create(vm, work))
+    write(vm, "present")
+    result = vm.cli.run("snapshot-revert", vm.name, "s", check=False)
+    assert result.status == RISKY and "genid" in result.stderr and "new-process" in result.stderr
+    check(vm, "present")
+
+    vm.cli.run("snapshot-revert", vm.name, "s", "--force")
+    vm.resume_console()
+    assert state(vm) == "running" and vm.guest.boot_id() == boot and pid(vm) != process
+    check(vm, "past")
+    assert files(work) == ["s.ram", "vm-vda.qcow2", "vm-vda.s-1", "vm-vdb.qcow2", "vm-vdb.s-1"]
+
+    vm.cli.run("snapshot-revert", vm.name, "s", "--paused", "--force")
+    assert state(vm) == "paused"
 
 
 def test_a_paused_guest_stays_paused(vm, work):
@@ -175,8 +204,15 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(vm, work):
     assert (names(vm), sources(vm), files(work)) == before
 
     vm.cli.run(*create(vm, work))
-    # The test's own monitor is at a path that two cannot have.
-    assert "commandline" in refused(UNSUPPORTED, "snapshot-revert", vm.name, "s")
+    vm.cli.run("destroy", vm.name)
+    vm.close()
+    # Another machine runs now: its place would have to be taken by a new one, and the test's own
+    # monitor is at a path that two cannot have.
+    vm.domain.memory_mib += 64
+    vm.domain.disks = [replace(disk, path=source) for disk, source in zip(vm.disks, sources(vm))]
+    vm.define()
+    vm.cli.run("start", vm.name, "--paused")
+    assert "commandline" in refused(UNSUPPORTED, "snapshot-revert", vm.name, "s", "--force")
     vm.cli.run("destroy", vm.name)
     damage(work / "s.ram")
     assert "s.ram" in refused(DAMAGED, "snapshot-revert", vm.name, "s")
@@ -211,12 +247,14 @@ def test_a_cut_snapshot_is_there_or_not(vm, work, fault, options):
 
 
 @pytest.mark.parametrize("fault", ["kill", "fail"])
-def test_a_cut_revert_ends_before_or_after(alone, work, fault):
-    vm = alone
+@pytest.mark.parametrize("how", ["in-process", "new-process"])
+def test_a_cut_revert_ends_before_or_after(request, work, how, fault):
+    vm = request.getfixturevalue("vm" if how == "in-process" else "alone")
+    force = [] if how == "in-process" else ["--force"]
     write(vm, "past")
     vm.cli.run(*create(vm, work))
     write(vm, "present")
-    for n, result in each_cut(vm.cli, fault, "snapshot-revert", vm.name, "s"):
+    for n, result in each_cut(vm.cli, fault, "snapshot-revert", vm.name, "s", *force):
         settle(vm)
         assert state(vm) == "running", f"cut at {n}"
         assert len(files(work)) == 5, f"cut at {n}: {files(work)}"
@@ -228,3 +266,25 @@ def test_a_cut_revert_ends_before_or_after(alone, work, fault):
         if seed == "past":
             write(vm, "present")
     assert images.chain(sources(vm)[0], live=True)[1] == work / "vm-vda.qcow2"
+
+
+def test_ram_that_does_not_load_is_a_power_cut_at_worst(vm, make_vm, work):
+    write(vm, "past")
+    vm.cli.run(*create(vm, work))
+    write(vm, "present")
+    before = (names(vm), sources(vm), sorted(files(work)))
+    # The RAM of another machine, whole as a file: QEMU notices while it loads.
+    other = make_vm(name="other", disks=1, memory_mib=320).define()
+    vm.cli.run("start", "other", "--paused")
+    vm.cli.run("snapshot-create-as", "other", "s", "--memspec", f"file={work}/other.ram")
+    shutil.copy(work / "other.ram", work / "s.ram")
+
+    result = vm.cli.run("snapshot-revert", vm.name, "s", check=False)
+    assert result.status == DAMAGED and "RAM" in result.stderr, result.stderr
+    assert state(vm) == "shut off"
+    # No disk is lost: all is as it would be had somebody pulled the plug.
+    (work / "other.ram").unlink()
+    assert (names(vm), sources(vm), sorted(files(work))) == before
+    settle(vm)
+    for source in sources(vm):
+        images.require_pattern(source, 0, MIB, "present")

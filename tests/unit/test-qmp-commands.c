@@ -237,6 +237,13 @@ test_migration(void)
     check(QEMU, vmp_qmp_migrate_set_max_bandwidth(G_GUINT64_CONSTANT(1) << 40),
           "migrate-set-parameters", "{'max-bandwidth': 1099511627776}");
     check(QEMU, vmp_qmp_getfd("f"), "getfd", "{'fdname': 'f'}");
+    check(QEMU, vmp_qmp_add_fd(), "add-fd", NULL);
+    check(QEMU, vmp_qmp_remove_fd(3), "remove-fd", "{'fdset-id': 3}");
+    check(QEMU, vmp_qmp_blockdev_add(vmp_qmp_options_vmstate("n", "/w", "/s", 4096)),
+          "blockdev-add",
+          "{'driver': 'qcow2', 'node-name': 'n', 'file': {'driver': 'qcow2', 'read-only': false, "
+          "'file': {'driver': 'file', 'filename': '/w'}, 'backing': {'driver': 'raw', 'read-only': "
+          "true, 'file': {'driver': 'file', 'filename': '/s'}, 'offset': 4096}}}");
     check(QEMU, vmp_qmp_closefd("f"), "closefd", "{'fdname': 'f'}");
 }
 

@@ -92,6 +92,8 @@ class Domain:
     # Further elements of <devices>, as XML text.
     devices: list = field(default_factory=list)
     arguments: list = field(default_factory=list)
+    # Further elements of <domain>, as XML text.
+    elements: list = field(default_factory=list)
 
     def xml(self):
         domain = xml.Element("domain", type=self.type)
@@ -106,6 +108,7 @@ class Domain:
         leaf(system, "cmdline", CMDLINE)
         xml.SubElement(xml.SubElement(domain, "features"), "acpi")
         xml.SubElement(domain, "clock", offset="utc")
+        domain.extend(xml.fromstring(text) for text in self.elements)
 
         devices = xml.SubElement(domain, "devices")
         leaf(devices, "emulator", QEMU)
