@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Random lives of a domain, against a model that keeps the whole content of every point.
+
+After each step every snapshot that is listed must give exactly its bytes, read by qemu-nbd from
+the images that its own document names, the tree must be the model's, and so must be the present
+disks. A step that is refused must have changed nothing.
+
+The seed is printed. VMPOINT_MODEL_SEED repeats a run, VMPOINT_MODEL_STEPS makes it longer,
+VMPOINT_MODEL_RUNS makes more of them.
+"""
+
+import collections
+import hashlib
+import os
+import random
+import xml.etree.ElementTree as xml
+
+import pytest
+from vmtest import images
+from vmtest.world import StandIn, source
+
+MIB = 1 << 20
+SIZE = MIB
+CLUSTER = 64 << 10
+TARGETS = ("vda", "vdb")
+
+STEPS = int(os.environ.get("VMPOINT_MODEL_STEPS", "45"))
+RUNS = int(os.environ.get("VMPOINT_MODEL_RUNS", "2"))
+SEED = os.environ.get("VMPOINT_MODEL_SEED")
+
+# What the program may refuse: unsupported here, refused by QEMU, risky.
+REFUSALS = (6, 7, 11)
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+class Model:
+    """What must be true of the domain."""
+
+    def __init__(self):
+        self.disks = {target: bytearray(SIZE) for target in TARGETS}
+        self.on = False
+        self.points = {}  # name -> {target: digest}
+        self.contents = {}  # name -> {target: bytes}
+        self.parents = {}  # name -> name or None, in the order of making
+        self.current = None
+        self.checkpoints = []
+
+    def snapshot(self, name):
+        self.contents[name] = {target: bytes(data) for target, data in self.disks.items()}
+        self.points[name] = {target: digest(data) for target, data in self.disks.items()}
+        self.parents[name] = self.current
+        self.current = name
+
+    def revert(self, name):
+        self.disks = {target: bytearray(data) for target, data in self.contents[name].items()}
+        self.current = name
+
+    def below(self, name):
+        return [child for child, parent in self.parents.items() if parent == name]
+
+    def descendants(self, name):
+        found = []
+        for child in self.below(name):
+            found += [child, *self.descendants(child)]
+        return found
+
+    def delete(self, name):
+        parent = self.parents.pop(name)
+        for child in [other for other, above in self.parents.items() if above == name]:
+            self.parents[child] = parent
+        if self.current == name:
+            self.current = parent
+        del self.points[name], self.contents[name]
+
+
+class Life:
+    """One domain, its model, and the steps that both take."""
+
+    def __init__(self, vm, chance):
+        self.vm = vm
+        self.chance = chance
+        self.model = Model()
+        self.count = 0
+        self.done = collections.Counter()
+        self.refused = collections.Counter()
+
+    def name(self, kind):
+        self.count += 1
+        return f"{kind}{self.count}"
+
+    def run(self, kind, *words):
+        """Whether it was done; what is not must have been refused for a reason that we know."""
+        result = self.vm.cli.run(*words, check=False)
+        if result.status in (0, 14):
+            self.done[kind] += 1
+            return True
+        assert result.status in REFUSALS, f"{result.command}: {result.status}: {result.stderr}"
+        self.refused[kind] += 1
+        return False
+
+    # ---- steps ----
+
+    def write(self):
+        target = self.chance.choice(TARGETS)
+        length = CLUSTER * self.chance.randint(1, 4)
+        offset = CLUSTER * self.chance.randrange((SIZE - length) // CLUSTER + 1)
+        byte = self.chance.randrange(256)
+        if self.model.on:
+            StandIn(self.vm).write(target, offset, length, byte)
+        else:
+            handle = images.opened(source(self.vm, target), writable=True)
+            handle.pwrite(bytes([byte]) * length, offset)
+            handle.flush()
+            handle.shutdown()
+        self.model.disks[target][offset:offset + length] = bytes([byte]) * length
+        self.done["write"] += 1
+
+    def external(self):
+        name = self.name("e")
+        if self.run("external", "snapshot-create-as", self.vm.name, name, "--disk-only"):
+            self.model.snapshot(name)
+
+    def internal(self):
+        name = self.name("i")
+        if self.run("internal", "snapshot-create-as", self.vm.name, name):
+            self.model.snapshot(name)
+
+    def revert(self):
+        if not self.model.points:
+            return
+        name = self.chance.choice(list(self.model.points))
+        words = self.chance.choice(([], ["--paused"]))
+        if not self.run("revert", "snapshot-revert", self.vm.name, name, "--force", *words):
+            return
+        self.model.revert(name)
+        self.vm.close()
+        self.model.on = self.vm.cli.run("dominfo", self.vm.name).data["pid"] not in (0, None)
+
+    def delete(self):
+        if not self.model.points:
+            return
+        name = self.chance.choice(list(self.model.points))
+        how = self.chance.choices(("", "--children", "--children-only"), (6, 1, 1))[0]
+        if not self.run(f"delete{how}", "snapshot-delete", self.vm.name, name, *([how] if how else [])):
+            return
+        for child in reversed(self.model.descendants(name) if how else []):
+            self.model.delete(child)
+        if how != "--children-only":
+            self.model.delete(name)
+
+    def checkpoint(self):
+        name = self.name("c")
+        if self.run("checkpoint", "checkpoint-create-as", self.vm.name, name):
+            self.model.checkpoints.append(name)
+
+    def drop_checkpoint(self):
+        if self.model.checkpoints:
+            name = self.chance.choice(self.model.checkpoints)
+            if self.run("checkpoint-delete", "checkpoint-delete", self.vm.name, name):
+                self.model.checkpoints.remove(name)
+
+    def start(self):
+        if not self.model.on:
+            StandIn(self.vm).start()
+            self.model.on = True
+            self.done["start"] += 1
+
+    def stop(self):
+        if self.model.on:
+            self.vm.close()
+            self.vm.cli.run("destroy", self.vm.name)
+            self.model.on = False
+            self.done["stop"] += 1
+
+    STEPS = ((write, 8), (external, 5), (internal, 2), (revert, 4), (delete, 4), (checkpoint, 1),
+             (drop_checkpoint, 1), (start, 2), (stop, 2))
+
+    def step(self):
+        steps, weights = zip(*self.STEPS)
+        step = self.chance.choices(steps, weights)[0]
+        step(self)
+        return step.__name__
+
+    # ---- what must be true ----
+
+    def check(self):
+        rows = self.vm.cli.run("snapshot-list", self.vm.name).data
+        assert {row["name"]: row["parent"] for row in rows} == self.model.parents
+        assert [row["name"] for row in rows if row["current"]] == (
+            [self.model.current] if self.model.current else [])
+        for target in TARGETS:
+            path = source(self.vm, target)
+            assert images.digest(path, live=self.model.on) == digest(self.model.disks[target]), target
+        for row in rows:
+            self.check_point(row["name"], row["location"])
+
+    def check_point(self, name, location):
+        document = self.vm.cli.run("snapshot-dumpxml", self.vm.name, name).data["xml"]
+        for disk in xml.fromstring(document).findall("domain/devices/disk"):
+            target = disk.find("target").get("dev")
+            path = disk.find("source").get("file")
+            tag = name if location == "internal" else None
+            found = images.digest(path, snapshot=tag, live=self.model.on)
+            assert found == self.model.points[name][target], f"{name}: {target}: {path}"
+
+
+def orphans(vm, work):
+    """Image files that neither the domain nor any of its snapshots rests on."""
+    needed = set()
+    tops = [row["source"] for row in vm.cli.run("domblklist", vm.name).data]
+    for row in vm.cli.run("snapshot-list", vm.name).data:
+        document = vm.cli.run("snapshot-dumpxml", vm.name, row["name"]).data["xml"]
+        tops += [node.get("file") for node in xml.fromstring(document).findall("domain/devices/disk/source")]
+    for top in tops:
+        needed |= {str(path) for path in images.chain(top, live=True)}
+    return {str(path) for path in work.glob("vm-vd*")} - needed
+
+
+@pytest.mark.parametrize("run", range(RUNS))
+def test_random_lives(make_vm, work, run):
+    seed = int(SEED) + run if SEED else random.SystemRandom().randrange(1 << 32)
+    print(f"VMPOINT_MODEL_SEED={seed}")
+    vm = make_vm(size=SIZE, memory_mib=64).define()
+    life = Life(vm, random.Random(seed))
+    told = []
+    for number in range(STEPS):
+        told.append(life.step())
+        try:
+            life.check()
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, step {number} of {told}: {error}") from error
+    life.stop()
+    assert orphans(vm, work) == set(), f"seed {seed}: {told}"
+    findings = vm.cli.run("fsck", vm.name, "--data", check=False).data
+    assert [finding for finding in findings if not finding["code"].startswith("bitmap-")] == [], f"seed {seed}"
+    print(f"done {dict(life.done)}, refused {dict(life.refused)}")
+    # Not all was refused: each kind of step was really taken, given enough of them.
+    assert life.done["write"] and life.done["external"]
+    if STEPS >= 200:
+        assert all(life.done[kind] for kind in ("internal", "revert", "delete", "checkpoint", "start", "stop"))
