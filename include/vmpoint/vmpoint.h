@@ -20,4 +20,5 @@
 #include <vmpoint/fsck.h>
 #include <vmpoint/host.h>
 #include <vmpoint/operation.h>
+#include <vmpoint/repository.h>
 #include <vmpoint/snapshot.h>

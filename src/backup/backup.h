@@ -21,6 +21,18 @@ gboolean
 vmp_backup_begin_on(VmpMachine *machine, const char *backup_xml, const char *checkpoint_xml,
                     VmpBackupBeginFlags flags, GError **error);
 
+/* How the jobs are to work; zeroes are QEMU's own ways. */
+typedef struct {
+    guint64 bandwidth; /* bytes per second and disk; 0 = no limit */
+    gboolean compress;
+    gboolean quiesce; /* the guest's file systems are frozen at the instant */
+} VmpBackupTuning;
+
+/* The same, tuned. */
+gboolean
+vmp_backup_begin_tuned(VmpMachine *machine, const char *backup_xml, const char *checkpoint_xml,
+                       VmpBackupBeginFlags flags, const VmpBackupTuning *tuning, GError **error);
+
 typedef enum {
     VMP_SETTLE_LOOK,   /* settle what has ended; leave alone what runs */
     VMP_SETTLE_WAIT,   /* wait for the end */

@@ -14,6 +14,7 @@
 typedef struct {
     VmpMachine *machine;
     VmpBackupBeginFlags flags;
+    const VmpBackupTuning *tuning;
     VmpBackup *backup;         /* aligned */
     VmpCheckpoint *checkpoint; /* aligned; NULL = none asked for */
     VmpBlockSession *session;
@@ -204,7 +205,9 @@ plan_disk(const Begin *begin, VmpBackupDisk *disk, BeginSteps *steps, GError **e
     g_autoptr(VmpJson) entry =
         vmp_json_build("s:disk", disk->name, "s:node", source->name, "s:job", job, "s:target",
                        image->node, "B:copy-range",
-                       begin->copy_range && !image->block_device, NULL);
+                       begin->copy_range && !image->block_device && !begin->tuning->compress,
+                       "B:compress", begin->tuning->compress, "I:speed",
+                       (gint64)begin->tuning->bandwidth, NULL);
     if (chain)
         add_increment(entry, disk, chain);
 
@@ -230,9 +233,13 @@ plan_steps(VmpPlan *plan, const Begin *begin, BeginSteps *steps, GError **error)
     }
     vmp_plan_add(plan, &vmp_step_create_images,
                  vmp_json_build("o:images", json_object_get(steps->images), NULL));
+    if (begin->tuning->quiesce)
+        vmp_plan_add(plan, &vmp_step_freeze_guest, NULL);
     vmp_plan_add_commit(plan, &vmp_step_start_backup,
                         vmp_json_build("o:disks", json_object_get(steps->disks), "O:checkpoint",
                                        steps->checkpoint, NULL));
+    if (begin->tuning->quiesce)
+        vmp_plan_add_cleanup(plan, &vmp_step_thaw_guest, NULL);
     return vmp_point_plan_clearing(plan, begin->machine, begin->session, begin->graph, error);
 }
 
@@ -262,9 +269,18 @@ gboolean
 vmp_backup_begin_on(VmpMachine *machine, const char *backup_xml, const char *checkpoint_xml,
                     VmpBackupBeginFlags flags, GError **error)
 {
+    const VmpBackupTuning none = { 0 };
+
+    return vmp_backup_begin_tuned(machine, backup_xml, checkpoint_xml, flags, &none, error);
+}
+
+gboolean
+vmp_backup_begin_tuned(VmpMachine *machine, const char *backup_xml, const char *checkpoint_xml,
+                       VmpBackupBeginFlags flags, const VmpBackupTuning *tuning, GError **error)
+{
     VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
     VmpOperation *operation = vmp_machine_get_operation(machine);
-    g_auto(Begin) begin = { .machine = machine, .flags = flags };
+    g_auto(Begin) begin = { .machine = machine, .flags = flags, .tuning = tuning };
     g_auto(VmpChange) change = { .machine = machine, .operation = operation };
 
     if (!check_idle(machine, error) ||

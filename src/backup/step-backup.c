@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* start-backup { "disks": [ {
- *         "disk", "node", "job", "target": node, "copy-range": bool,
+ *         "disk", "node", "job", "target": node, "copy-range": bool, "compress": bool,
+ *         "speed": bytes per second,
  *         "bitmap": temporary name, "granularity", "checkpoint": name, "layers": [ nodes ]
  *                                       (these four only for an incremental one) } ],
  *     "checkpoint": [ the new one's bitmaps, as of start-bitmaps ] }
@@ -49,6 +50,8 @@ add_job_action(VmpQmpTransaction *transaction, VmpJson *disk)
         .target = vmp_json_get_string(disk, "target"),
         .sync = bitmap ? "incremental" : "full",
         .bitmap = bitmap,
+        .speed = (guint64)vmp_json_get_int(disk, "speed", 0),
+        .compress = vmp_json_get_bool(disk, "compress", FALSE),
         .use_copy_range = vmp_json_get_bool(disk, "copy-range", FALSE),
         .auto_finalize = TRUE,
     };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Backup jobs, and restoring what they wrote. */
+/* Backup jobs. */
 
 #include "cli/commands.h"
 #include "cli/input.h"
@@ -189,24 +189,6 @@ run_jobabort(VmpSession *session, const VmpArguments *arguments, GError **error)
     return TRUE;
 }
 
-static gboolean
-run_restore(VmpSession *session, const VmpArguments *arguments, GError **error)
-{
-    const char *const *images = vmp_arguments_get_list(arguments, "source");
-    const char *target = vmp_arguments_get(arguments, "to");
-    VmpHost *host = vmp_session_open(session, error);
-
-    if (!host ||
-        !vmp_backup_restore_chain(host, images, target, vmp_arguments_get(arguments, "format"),
-                                  vmp_session_get_operation(session), error))
-        return FALSE;
-
-    json_object *result = json_object_new_object();
-    json_object_object_add(result, "target", vmp_json_string(target));
-    vmp_session_finish(session, result, "Backup restored to '%s'\n", target);
-    return TRUE;
-}
-
 static const VmpOption begin_options[] = {
     VMP_DOMAIN_OPTION,
     VMP_POSITION("backupxml", 0, "file", VMP_COMPLETE_FILE,
@@ -245,27 +227,6 @@ static const VmpOption jobabort_options[] = {
     VMP_OPTION_END,
 };
 
-static const VmpOption restore_options[] = {
-    { .name = "source",
-      .type = VMP_OPTION_LIST,
-      .use = VMP_OPTION_POSITIONAL | VMP_OPTION_REQUIRED,
-      .help = "image of a full backup, and then those of its increments, oldest first",
-      .value = "image",
-      .completes = VMP_COMPLETE_FILE },
-    { .name = "chain",
-      .type = VMP_OPTION_FLAG,
-      .use = VMP_OPTION_REQUIRED,
-      .help = "the sources are images that backup-begin wrote" },
-    { .name = "to",
-      .type = VMP_OPTION_STRING,
-      .use = VMP_OPTION_REQUIRED,
-      .help = "image to write",
-      .value = "path",
-      .completes = VMP_COMPLETE_FILE },
-    VMP_VALUE("format", "format", VMP_COMPLETE_NOTHING, "its format; qcow2 if not said"),
-    VMP_OPTION_END,
-};
-
 const VmpCommand vmp_backup_commands[] = {
     { .name = "backup-begin",
       .help = "start a backup of a domain's disks",
@@ -283,15 +244,6 @@ const VmpCommand vmp_backup_commands[] = {
       .description = "Prints the document of the backup that runs.",
       .options = dumpxml_options,
       .run = run_dumpxml },
-    { .name = "backup-restore",
-      .help = "write a disk from a backup",
-      .description =
-          "Writes what the guest saw when the last of the images was made: the full backup "
-          "with its increments laid over it in their order.  The sources are only read.  "
-          "The target gets its name when it has been compared with them.",
-      .options = restore_options,
-      .changes = TRUE,
-      .run = run_restore },
     { .name = "domjobabort",
       .help = "cancel the running backup",
       .description =

@@ -14,6 +14,7 @@ extern const VmpCommand vmp_snapshot_commands[];
 extern const VmpCommand vmp_checkpoint_commands[];
 extern const VmpCommand vmp_backup_commands[];
 extern const VmpCommand vmp_fsck_commands[];
+extern const VmpCommand vmp_repository_commands[];
 extern const VmpCommand vmp_host_commands[];
 
 /* What --help and --version do as well; @about is a command, a group or NULL. */

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A repository: a folder with restore points of one domain.
+ *
+ * A restore point is all that is needed to have the domain again as it was at one instant: its
+ * disks as plain qcow2 files (an increment names the file of the point before it as its
+ * backing image, so that qemu-img opens it by itself), its definition, its firmware's
+ * variables, and digests of all of it.  Nothing in a point is ever written to again.
+ */
+
+#include <vmpoint/host.h>
+
+G_BEGIN_DECLS
+
+typedef enum {
+    VMP_RESTORE_POINT_AUTO, /* each disk incremental where that is possible */
+    VMP_RESTORE_POINT_FULL,
+    VMP_RESTORE_POINT_INCREMENTAL, /* all disks, or nothing is done */
+} VmpRestorePointChoice;
+
+typedef enum {
+    VMP_QUIESCE_NO,
+    VMP_QUIESCE_TRY,     /* a guest that cannot be quiesced is a warning */
+    VMP_QUIESCE_REQUIRE, /* and here an error */
+} VmpQuiesce;
+
+typedef struct {
+    VmpRestorePointChoice choice;
+    const char *const *disks; /* targets, NULL-terminated; NULL = all that can be written */
+    VmpQuiesce quiesce;
+    gboolean compress;
+    guint64 bandwidth; /* bytes per second and disk; 0 = no limit */
+} VmpRestorePointSpec;
+
+/* Makes a restore point of @domain (running, paused or off) in the folder @repository, which
+ * is made if it is not there, and returns its name; free with g_free().  It is complete and on
+ * stable storage when this returns.
+ *
+ * The instant is that of one QMP transaction for all disks, which also makes a checkpoint of
+ * the point's name for the next increment to count from; older ones of this repository are
+ * deleted. Where the last point, its checkpoint or a disk's bitmap is not what an increment
+ * could stand on, the disk becomes a full one, and a warning says why.
+ *
+ * EXISTS if the folder is another domain's or has other files, BUSY while another command
+ * changes it or the domain.  Whatever fails, the repository is as before. */
+VMP_PUBLIC char *vmp_repository_create_point(VmpHost *host, const char *domain,
+                                             const char *repository,
+                                             const VmpRestorePointSpec *spec,
+                                             VmpOperation *operation, GError **error);
+
+typedef struct {
+    char *name; /* target dev */
+    gboolean incremental;
+    char *why_full; /* see VmpRestorePointChoice; or NULL */
+    guint64 size;   /* of the disk, bytes */
+    guint64 held;   /* bytes of the disk that this point's file holds */
+    guint64 file_size;
+} VmpRestoreDisk;
+
+typedef struct {
+    char *name;
+    char *problem; /* why it cannot be used, then nothing below is valid; or NULL */
+    gint64 time;   /* epoch milliseconds: the instant it shows */
+    char *parent;  /* the point that its increments stand on; or NULL */
+    char *state;   /* of the domain at that instant, libvirt's word */
+    gboolean quiesced;
+    gboolean incremental; /* at least one disk is */
+    guint64 size;         /* of all its files, bytes */
+    GPtrArray *disks;     /* of VmpRestoreDisk */
+} VmpRestorePoint;
+
+typedef struct {
+    char *path, *id;
+    char *domain, *uuid;
+    GPtrArray *points; /* of VmpRestorePoint, oldest first */
+} VmpRepositoryInfo;
+
+VMP_PUBLIC void vmp_repository_info_free(VmpRepositoryInfo *info);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpRepositoryInfo, vmp_repository_info_free)
+
+/* What is in the folder @repository, by its manifests; images are not looked at.  Needs no
+ * lock and no right to write.  NOT_FOUND if it is no repository. */
+VMP_PUBLIC VmpRepositoryInfo *vmp_repository_list(const char *repository, GError **error);
+
+/* Reads all of @point (NULL: of all points), and of those that it stands on, and compares it
+ * with what was written; writes nothing.  Returns a sentence (char *) for each thing that is
+ * wrong: none is an empty array.  NULL if it could not be looked at. */
+VMP_PUBLIC GPtrArray *vmp_repository_verify(const char *repository, const char *point,
+                                            VmpOperation *operation, GError **error);
+
+typedef struct {
+    const char *disk;   /* one disk's target; NULL = all */
+    const char *to;     /* path of an image, a block device, or a folder for an image a disk */
+    const char *format; /* "qcow2" (when NULL) or "raw" */
+    gboolean overwrite; /* a block device's or file's content may go */
+} VmpRestoreSpec;
+
+/* Writes disks of @point ("latest" is the newest) as the guest saw them.  Every block is
+ * compared with its digest on the way; a file gets its name when it is complete and on stable
+ * storage. DAMAGED names point, disk and place; EXISTS; IO.  What fails leaves no file, but a
+ * block device in any state. */
+VMP_PUBLIC gboolean vmp_repository_restore(const char *repository, const char *point,
+                                           const VmpRestoreSpec *spec, VmpOperation *operation,
+                                           GError **error);
+
+G_END_DECLS

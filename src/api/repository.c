@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "api/open.h"
+#include "backup/restore-point.h"
+
+char *
+vmp_repository_create_point(VmpHost *host, const char *domain, const char *repository,
+                            const VmpRestorePointSpec *spec, VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    return machine ? vmp_restore_point_create(machine, repository, spec, error) : NULL;
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "backup/block-walk.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "storage/content.h"
+
+/* What is read at once. */
+#define CHUNK_BLOCKS 32
+
+/* Less than this is read before another reader has started. */
+#define WORTH_A_READER (64 * 1024 * 1024 / VMP_BLOCK_SIZE)
+
+#define MAX_READERS 4
+
+#define REPORT_INTERVAL (G_USEC_PER_SEC / 5)
+
+typedef struct {
+    const char *path;
+    guint64 size;
+    GArray *blocks;
+    VmpBlockFunc func;
+    gpointer user_data;
+
+    GMutex lock; /* of what follows */
+    GCond changed;
+    guint next;      /* block that nobody reads yet */
+    guint64 done;    /* bytes */
+    guint running;   /* readers */
+    GError *failure; /* the first */
+} Walk;
+
+/* The next blocks that follow one another; 0 when there are none left or something failed. */
+static guint
+take_chunk(Walk *walk, guint *start)
+{
+    const VmpBlock *blocks = (const VmpBlock *)(gpointer)walk->blocks->data;
+    guint at = walk->next, count = 0;
+
+    while (at < walk->blocks->len && vmp_block_is_zero(&blocks[at]))
+        at++;
+    *start = at;
+    while (at < walk->blocks->len && count < CHUNK_BLOCKS && blocks[at].count == 1 &&
+           blocks[at].first == blocks[*start].first + count &&
+           !vmp_block_is_zero(&blocks[at])) {
+        at++;
+        count++;
+    }
+    walk->next = at;
+    return walk->failure ? 0 : count;
+}
+
+static gboolean
+read_chunk(Walk *walk, VmpContent *content, guint start, guint count, guint8 *buffer,
+           gsize *length, GError **error)
+{
+    VmpBlock *blocks = &g_array_index(walk->blocks, VmpBlock, start);
+    guint64 offset = blocks[0].first * VMP_BLOCK_SIZE;
+
+    *length = MIN((gsize)count * VMP_BLOCK_SIZE, walk->size - offset);
+    if (!vmp_content_read(content, buffer, offset, *length, error)) {
+        g_prefix_error(error, "bytes %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT ": ", offset,
+                       offset + *length);
+        return FALSE;
+    }
+    return walk->func(blocks, count, buffer, *length, walk->user_data, error);
+}
+
+static gboolean
+read_chunks(Walk *walk, GError **error)
+{
+    g_autoptr(VmpContent) content =
+        vmp_content_open(walk->path, "qcow2", VMP_CONTENT_READ, error);
+    g_autofree guint8 *buffer = g_malloc(CHUNK_BLOCKS * VMP_BLOCK_SIZE);
+
+    if (!content)
+        return FALSE;
+    if (vmp_content_get_size(content) != walk->size)
+        return vmp_fail(error, VMP_ERROR_DAMAGED,
+                        "'%s' has %" G_GUINT64_FORMAT " bytes, not %" G_GUINT64_FORMAT,
+                        walk->path, vmp_content_get_size(content), walk->size);
+    for (;;) {
+        guint start = 0;
+        gsize length = 0;
+        g_mutex_lock(&walk->lock);
+        guint count = take_chunk(walk, &start);
+        g_mutex_unlock(&walk->lock);
+        if (count == 0)
+            return TRUE;
+        if (!read_chunk(walk, content, start, count, buffer, &length, error))
+            return FALSE;
+
+        g_mutex_lock(&walk->lock);
+        walk->done += length;
+        g_mutex_unlock(&walk->lock);
+    }
+}
+
+static gpointer
+reader(gpointer data)
+{
+    Walk *walk = data;
+    GError *failure = NULL;
+    gboolean done = read_chunks(walk, &failure);
+
+    g_mutex_lock(&walk->lock);
+    if (!done && !walk->failure)
+        walk->failure = g_steal_pointer(&failure);
+    walk->running--;
+    g_cond_signal(&walk->changed);
+    g_mutex_unlock(&walk->lock);
+    g_clear_error(&failure);
+    return NULL;
+}
+
+static guint64
+count_data(const GArray *blocks)
+{
+    guint64 count = 0;
+
+    for (guint i = 0; i < blocks->len; i++)
+        count += !vmp_block_is_zero(&g_array_index(blocks, VmpBlock, i));
+    return count;
+}
+
+/* Until all readers have ended: only this thread may report, and notice that it was cancelled.
+ */
+static void
+watch(Walk *walk, const char *what, guint64 total, VmpOperation *operation)
+{
+    GCancellable *cancellable = vmp_operation_get_cancellable(operation);
+
+    g_mutex_lock(&walk->lock);
+    while (walk->running > 0) {
+        g_cond_wait_until(&walk->changed, &walk->lock,
+                          g_get_monotonic_time() + REPORT_INTERVAL);
+        if (!walk->failure && g_cancellable_is_cancelled(cancellable))
+            vmp_fail(&walk->failure, VMP_ERROR_INTERRUPTED, "interrupted");
+        guint64 done = walk->done;
+        g_mutex_unlock(&walk->lock);
+        vmp_operation_report_progress(operation, what, MIN(done, total), total);
+        g_mutex_lock(&walk->lock);
+    }
+    g_mutex_unlock(&walk->lock);
+}
+
+gboolean
+vmp_block_walk(const char *path, guint64 size, GArray *blocks, VmpBlockFunc func,
+               gpointer user_data, const char *what, VmpOperation *operation, GError **error)
+{
+    Walk walk = {
+        .path = path, .size = size, .blocks = blocks, .func = func, .user_data = user_data
+    };
+    guint64 count = count_data(blocks);
+    guint readers =
+        (guint)CLAMP(count / WORTH_A_READER, 1, MIN(MAX_READERS, g_get_num_processors()));
+    GThread *threads[MAX_READERS];
+
+    if (count == 0)
+        return TRUE;
+    g_mutex_init(&walk.lock);
+    g_cond_init(&walk.changed);
+    walk.running = readers;
+    for (guint i = 0; i < readers; i++)
+        threads[i] = g_thread_new("vmpoint-reader", reader, &walk);
+    watch(&walk, what, count * VMP_BLOCK_SIZE, operation);
+    for (guint i = 0; i < readers; i++)
+        g_thread_join(threads[i]);
+    g_mutex_clear(&walk.lock);
+    g_cond_clear(&walk.changed);
+
+    if (!walk.failure)
+        return TRUE;
+    g_propagate_error(error, walk.failure);
+    return FALSE;
+}
+
+/* ---- making a list ---- */
+
+gboolean
+vmp_block_data_is_zero(const guint8 *data, gsize length)
+{
+    /* All bytes are equal to their neighbours, and the first is zero. */
+    return length == 0 || (data[0] == 0 && memcmp(data, data + 1, length - 1) == 0);
+}
+
+static void
+digest_block(VmpBlock *block, const guint8 *data, gsize length)
+{
+    if (vmp_block_data_is_zero(data, length))
+        memset(&block->digest, 0, sizeof block->digest);
+    else
+        vmp_digest_compute(data, length, &block->digest);
+}
+
+static gboolean
+digest_blocks(VmpBlock *blocks, guint count, const guint8 *data, gsize length,
+              gpointer user_data, GError **error)
+{
+    for (guint i = 0; i < count; i++) {
+        gsize offset = (gsize)i * VMP_BLOCK_SIZE;
+        digest_block(&blocks[i], data + offset, MIN(VMP_BLOCK_SIZE, length - offset));
+    }
+    return TRUE;
+}
+
+/* Blocks without digests yet: they are told from zeroes by something that is no digest. */
+static GArray *
+list_own(VmpContent *content, GError **error)
+{
+    g_autoptr(GArray) extents = vmp_content_read_own(content, error);
+    if (!extents)
+        return NULL;
+
+    GArray *blocks = vmp_blocks_new();
+    for (guint i = 0; i < extents->len; i++) {
+        const VmpExtent *extent = &g_array_index(extents, VmpExtent, i);
+        guint64 first = extent->offset / VMP_BLOCK_SIZE;
+        guint64 end = (extent->offset + extent->length + VMP_BLOCK_SIZE - 1) / VMP_BLOCK_SIZE;
+        if (extent->zero)
+            vmp_blocks_add_zeroes(blocks, first, end - first);
+        for (guint64 at = first; !extent->zero && at < end; at++) {
+            VmpBlock block = { at, 1, { { 1 } } };
+            g_array_append_val(blocks, block);
+        }
+    }
+    return blocks;
+}
+
+/* What turned out to be zeroes joins its neighbours. */
+static GArray *
+join_zeroes(const GArray *blocks)
+{
+    GArray *joined = vmp_blocks_new();
+
+    for (guint i = 0; i < blocks->len; i++) {
+        const VmpBlock *block = &g_array_index(blocks, VmpBlock, i);
+        if (vmp_block_is_zero(block))
+            vmp_blocks_add_zeroes(joined, block->first, block->count);
+        else
+            g_array_append_val(joined, *block);
+    }
+    return joined;
+}
+
+GArray *
+vmp_block_scan(const char *path, const char *what, VmpOperation *operation, guint64 *size,
+               GError **error)
+{
+    g_autoptr(VmpContent) content = vmp_content_open(path, "qcow2", VMP_CONTENT_READ, error);
+    g_autoptr(GArray) blocks = content ? list_own(content, error) : NULL;
+    if (!blocks)
+        return NULL;
+
+    *size = vmp_content_get_size(content);
+    if (!vmp_block_walk(path, *size, blocks, digest_blocks, NULL, what, operation, error))
+        return NULL;
+    return join_zeroes(blocks);
+}
+
+/* ---- checking against a list ---- */
+
+gboolean
+vmp_block_check(const VmpBlock *blocks, guint count, const guint8 *data, gsize length,
+                guint64 *wrong)
+{
+    for (guint i = 0; i < count; i++) {
+        gsize offset = (gsize)i * VMP_BLOCK_SIZE;
+        VmpBlock seen = { 0 };
+        digest_block(&seen, data + offset, MIN(VMP_BLOCK_SIZE, length - offset));
+        if (vmp_digest_equal(&seen.digest, &blocks[i].digest))
+            continue;
+        *wrong = blocks[i].first * VMP_BLOCK_SIZE;
+        return FALSE;
+    }
+    return TRUE;
+}

@@ -1,0 +1,689 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Making a restore point: a backup job into a folder aside, then digests, then the folder's
+ * name.
+ *
+ *   look     which disks can be increments of the last point; why not, if not
+ *   begin    one transaction: jobs and a checkpoint of the point's name
+ *   finish   backing links, lists of blocks, digests, manifest; all synced
+ *   name     the folder's rename is the commit
+ *   settle   the checkpoints that no increment will need any more go
+ *
+ * Before the rename nothing has happened to the repository; the checkpoint that was made is
+ * then one that no point is called by, and the next run deletes it.  The last point's
+ * checkpoint lasts until the new point is there, so whatever is cut off, the next increment
+ * has its base.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backup/backup.h"
+#include "backup/restore-point.h"
+#include "base/error.h"
+#include "base/fault.h"
+#include "base/file.h"
+#include "machine/firmware.h"
+#include "machine/freeze.h"
+#include "plan/executor.h"
+#include "point/checkpoint.h"
+#include "point/definition.h"
+#include "point/record.h"
+#include "storage/image.h"
+
+/* A piece of a file, for finding damage in it. */
+#define PIECE (1024 * 1024)
+#define MAX_NVRAM (64 * 1024 * 1024)
+
+typedef struct {
+    const VmpDomainDisk *disk;
+    gboolean has_bitmap; /* can have one: the next increment needs it */
+    gboolean incremental;
+    char *why_full; /* NULL: nothing else was to be expected */
+} PointDisk;
+
+typedef struct {
+    VmpMachine *machine;
+    VmpOperation *operation;
+    const VmpRestorePointSpec *spec;
+    VmpRepository *repository;
+    const VmpManifest *base; /* the last point, if an increment may stand on it */
+    char *why_no_base;       /* NULL with a base, or when there is no point at all */
+    GPtrArray *disks;        /* of PointDisk */
+    VmpManifest *manifest;   /* of the new point, as far as it is known */
+    char *aside;             /* its folder, as long as it has no name */
+} Creation;
+
+static void
+point_disk_free(PointDisk *disk)
+{
+    g_free(disk->why_full);
+    g_free(disk);
+}
+
+static void
+creation_clear(Creation *creation)
+{
+    g_clear_pointer(&creation->disks, g_ptr_array_unref);
+    g_clear_pointer(&creation->manifest, vmp_manifest_free);
+    g_clear_pointer(&creation->repository, vmp_repository_free);
+    g_free(creation->why_no_base);
+    g_free(creation->aside);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Creation, creation_clear)
+
+/* ---- which disks ---- */
+
+static gboolean
+is_chosen(const VmpRestorePointSpec *spec, const VmpDomainDisk *disk)
+{
+    return spec->disks ? g_strv_contains(spec->disks, disk->target)
+                       : disk->source && !disk->readonly;
+}
+
+static gboolean
+choose_disks(Creation *creation, const VmpDomain *definition, GError **error)
+{
+    const GPtrArray *all = vmp_domain_get_disks(definition);
+
+    for (const char *const *name = creation->spec->disks; name && *name; name++) {
+        const VmpDomainDisk *disk = vmp_domain_find_disk(definition, *name);
+        if (!disk || !g_str_equal(disk->target, *name))
+            return vmp_fail(error, VMP_ERROR_NOT_FOUND, "it has no disk '%s'", *name);
+        if (!disk->source)
+            return vmp_fail(error, VMP_ERROR_INVALID, "disk '%s' is empty: nothing to back up",
+                            *name);
+    }
+    for (guint i = 0; i < all->len; i++) {
+        const VmpDomainDisk *disk = g_ptr_array_index(all, i);
+        if (!is_chosen(creation->spec, disk))
+            continue;
+        PointDisk *chosen = g_new0(PointDisk, 1);
+        chosen->disk = disk;
+        g_ptr_array_add(creation->disks, chosen);
+    }
+    return creation->disks->len > 0 ||
+           vmp_fail(error, VMP_ERROR_INVALID, "it has no disk to back up");
+}
+
+/* ---- what an increment can stand on ---- */
+
+/* By which a checkpoint of ours is known again, wherever the repository is mounted. */
+static char *
+checkpoint_description(const VmpRepository *repository)
+{
+    return g_strdup_printf("restore point in repository %s", repository->id);
+}
+
+/* Is there that checkpoint of ours? */
+static gboolean
+has_checkpoint(const Creation *creation, const char *name)
+{
+    g_autofree char *description = checkpoint_description(creation->repository);
+    g_autoptr(VmpCheckpoint) checkpoint =
+        vmp_record_load_checkpoint(creation->machine, name, NULL);
+
+    return checkpoint && g_strcmp0(checkpoint->description, description) == 0;
+}
+
+static void
+find_base(Creation *creation)
+{
+    const VmpRepositoryPoint *newest = vmp_repository_newest(creation->repository);
+
+    if (!newest || creation->spec->choice == VMP_RESTORE_POINT_FULL)
+        return;
+    if (!newest->manifest)
+        creation->why_no_base = g_strdup_printf("the last point '%s' cannot be used: %s",
+                                                newest->name, newest->problem->message);
+    else if (!newest->manifest->checkpoint)
+        creation->why_no_base =
+            g_strdup_printf("no checkpoint was made with the last point '%s'", newest->name);
+    else if (!has_checkpoint(creation, newest->manifest->checkpoint))
+        creation->why_no_base = g_strdup_printf(
+            "the checkpoint of the last point '%s' is not there any more", newest->name);
+    else
+        creation->base = newest->manifest;
+}
+
+/* NULL if @disk can be an increment, else why not. */
+static char *
+find_obstacle(const Creation *creation, const VmpBlockGraph *graph, const VmpBlockNode *node,
+              const PointDisk *disk)
+{
+    const VmpManifest *base = creation->base;
+    const char *target = disk->disk->target;
+    const VmpManifestDisk *before = vmp_manifest_find_disk(base, target);
+    g_autoptr(GError) failure = NULL;
+
+    if (!before)
+        return g_strdup_printf("the last point '%s' does not have it", base->name);
+    if (before->size != node->size)
+        return g_strdup("its size has changed");
+    g_autoptr(VmpBitmapChain) bitmaps = vmp_point_checkpoint_chain(
+        creation->machine, graph, node, target, base->checkpoint, &failure);
+    if (!bitmaps)
+        return g_strdup(failure->message);
+    g_autoptr(GPtrArray) chain =
+        vmp_repository_chain(creation->repository, base, target, &failure);
+    if (!chain || !vmp_repository_check_chain(
+                      creation->repository, chain, target,
+                      vmp_operation_get_cancellable(creation->operation), &failure))
+        return g_strdup(failure->message);
+    return NULL;
+}
+
+static gboolean
+decide_disk(const Creation *creation, VmpBlockSession *session, const VmpBlockGraph *graph,
+            PointDisk *disk, GError **error)
+{
+    const VmpBlockNode *node =
+        vmp_block_session_image(session, graph, disk->disk->target, error);
+    if (!node)
+        return FALSE;
+
+    disk->has_bitmap = vmp_block_session_is_offline(session)
+                           ? vmp_block_node_check_can_persist_bitmap(node, NULL)
+                           : vmp_block_node_check_can_track(node, NULL);
+    if (creation->base)
+        disk->why_full = find_obstacle(creation, graph, node, disk);
+    else
+        disk->why_full = g_strdup(creation->why_no_base);
+    disk->incremental = creation->base && !disk->why_full;
+    if (!disk->incremental && creation->spec->choice == VMP_RESTORE_POINT_INCREMENTAL)
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED, "disk '%s' cannot be incremental: %s",
+                        disk->disk->target,
+                        disk->why_full ? disk->why_full : "there is no point before it");
+    return TRUE;
+}
+
+static gboolean
+decide_disks(Creation *creation, GError **error)
+{
+    g_auto(VmpChange)
+        change = { .machine = creation->machine, .operation = creation->operation };
+    VmpBlockSession *session = vmp_change_get_session(&change, error);
+    g_autoptr(VmpBlockGraph) graph =
+        session ? vmp_block_session_read_graph(session, error) : NULL;
+    if (!graph)
+        return FALSE;
+
+    find_base(creation);
+    for (guint i = 0; i < creation->disks->len; i++)
+        if (!decide_disk(creation, session, graph, g_ptr_array_index(creation->disks, i),
+                         error))
+            return FALSE;
+    return vmp_change_close_session(&change, error);
+}
+
+static void
+warn_of_full_disks(const Creation *creation)
+{
+    for (guint i = 0; i < creation->disks->len; i++) {
+        const PointDisk *disk = g_ptr_array_index(creation->disks, i);
+        if (disk->why_full)
+            vmp_operation_warn(creation->operation, "disk '%s' is a full backup: %s",
+                               disk->disk->target, disk->why_full);
+    }
+}
+
+/* ---- what an earlier run left ---- */
+
+/* A job that still runs into a folder without a name: who began it is gone. */
+static gboolean
+cancel_orphan(const Creation *creation, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(VmpStoreBackup) row =
+        vmp_store_find_backup(vmp_machine_get_store(creation->machine),
+                              vmp_machine_get_row(creation->machine)->id, "running", &failure);
+    g_autoptr(VmpBackup) backup = row ? vmp_backup_parse_status(row->body, -1, NULL) : NULL;
+    g_autofree char *prefix = vmp_repository_path_aside(creation->repository, "");
+    g_auto(VmpChange)
+        change = { .machine = creation->machine, .operation = creation->operation };
+
+    for (guint i = 0; backup && backup->disks && i < backup->disks->len; i++) {
+        const VmpBackupDisk *disk = g_ptr_array_index(backup->disks, i);
+        if (disk->target && g_str_has_prefix(disk->target, prefix))
+            return vmp_backup_settle(&change, VMP_SETTLE_CANCEL, NULL, error);
+    }
+    return TRUE;
+}
+
+/* Deletes the checkpoints of this repository but @keep (or NULL). */
+static gboolean
+delete_checkpoints(const Creation *creation, const char *keep, GError **error)
+{
+    g_autoptr(GPtrArray) rows = vmp_store_list_points(
+        vmp_machine_get_store(creation->machine), vmp_machine_get_row(creation->machine)->id,
+        VMP_POINT_CHECKPOINT, FALSE, error);
+
+    for (guint i = 0; rows && i < rows->len; i++) {
+        const VmpStorePoint *row = g_ptr_array_index(rows, i);
+        if (g_strcmp0(row->name, keep) != 0 && has_checkpoint(creation, row->name) &&
+            !vmp_point_delete_checkpoint(creation->machine, row->name, 0, error))
+            return FALSE;
+    }
+    return rows != NULL;
+}
+
+static gboolean
+clean_up_before(const Creation *creation, GError **error)
+{
+    const VmpRepositoryPoint *newest = vmp_repository_newest(creation->repository);
+
+    return cancel_orphan(creation, error) &&
+           vmp_repository_sweep(creation->repository, error) &&
+           delete_checkpoints(creation, newest ? newest->name : NULL, error);
+}
+
+/* ---- the backup ---- */
+
+/* Names sort as the points were made, even where the clock was put back. */
+static char *
+choose_name(const VmpRepository *repository)
+{
+    const VmpRepositoryPoint *newest = vmp_repository_newest(repository);
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+
+    for (;;) {
+        char *name = g_date_time_format(now, "%Y%m%dT%H%M%SZ");
+        if (!newest || strcmp(name, newest->name) > 0)
+            return name;
+        g_free(name);
+        GDateTime *later = g_date_time_add_seconds(now, 1);
+        g_date_time_unref(now);
+        now = later;
+    }
+}
+
+static char *
+image_name(const char *target)
+{
+    return g_strconcat(target, ".qcow2", NULL);
+}
+
+static PointDisk *
+find_chosen(const Creation *creation, const char *target)
+{
+    for (guint i = 0; i < creation->disks->len; i++) {
+        PointDisk *disk = g_ptr_array_index(creation->disks, i);
+        if (g_str_equal(disk->disk->target, target))
+            return disk;
+    }
+    return NULL;
+}
+
+static char *
+backup_document(const Creation *creation, const VmpDomain *definition)
+{
+    const GPtrArray *all = vmp_domain_get_disks(definition);
+    g_autoptr(VmpBackup) backup = vmp_backup_new();
+
+    backup->mode = VMP_BACKUP_MODE_PUSH;
+    backup->disks = g_ptr_array_new_with_free_func((GDestroyNotify)vmp_backup_disk_free);
+    for (guint i = 0; i < all->len; i++) {
+        const char *target = ((const VmpDomainDisk *)g_ptr_array_index(all, i))->target;
+        const PointDisk *chosen = find_chosen(creation, target);
+        VmpBackupDisk *disk = vmp_backup_disk_new(target);
+        g_autofree char *name = image_name(target);
+        g_ptr_array_add(backup->disks, disk);
+        disk->wanted = chosen != NULL;
+        if (!chosen)
+            continue;
+        disk->type = VMP_STORAGE_FILE;
+        disk->driver = g_strdup("qcow2");
+        disk->target = g_build_filename(creation->aside, name, NULL);
+        disk->mode = chosen->incremental ? VMP_BACKUP_DISK_INCREMENTAL : VMP_BACKUP_DISK_FULL;
+        disk->incremental = chosen->incremental ? g_strdup(creation->base->checkpoint) : NULL;
+    }
+    return vmp_backup_format(backup);
+}
+
+/* NULL if no disk can have one. */
+static char *
+checkpoint_document(const Creation *creation, const VmpDomain *definition)
+{
+    const GPtrArray *all = vmp_domain_get_disks(definition);
+    g_autoptr(VmpCheckpoint) checkpoint = vmp_checkpoint_new();
+    gboolean any = FALSE;
+
+    checkpoint->name = g_strdup(creation->manifest->name);
+    checkpoint->description = checkpoint_description(creation->repository);
+    checkpoint->creation_time = -1;
+    checkpoint->disks =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_checkpoint_disk_free);
+    for (guint i = 0; i < all->len; i++) {
+        const char *target = ((const VmpDomainDisk *)g_ptr_array_index(all, i))->target;
+        const PointDisk *chosen = find_chosen(creation, target);
+        VmpCheckpointDisk *disk = vmp_checkpoint_disk_new(target);
+        disk->bitmap_set = TRUE;
+        disk->wanted = chosen && chosen->has_bitmap;
+        any = any || disk->wanted;
+        g_ptr_array_add(checkpoint->disks, disk);
+    }
+    return any ? vmp_checkpoint_format(checkpoint, VMP_CHECKPOINT_FORMAT_NO_DOMAIN) : NULL;
+}
+
+static gboolean
+begin_manifest(Creation *creation, GError **error)
+{
+    VmpManifest *manifest = creation->manifest = vmp_manifest_new();
+    VmpState state = VMP_STATE_SHUTOFF;
+    const char *reason = NULL;
+
+    if (!vmp_machine_query_state(creation->machine, &state, &reason, error))
+        return FALSE;
+    manifest->name = choose_name(creation->repository);
+    manifest->repository = g_strdup(creation->repository->id);
+    manifest->domain = g_strdup(vmp_machine_get_name(creation->machine));
+    manifest->uuid = g_strdup(vmp_machine_get_uuid(creation->machine));
+    manifest->state = g_strdup(vmp_state_name(state));
+    manifest->time = g_get_real_time() / 1000;
+    creation->aside = vmp_repository_path_aside(creation->repository, manifest->name);
+    return TRUE;
+}
+
+/* The firmware's variables have no bitmap and no job: they are copied just before the instant.
+ */
+static gboolean
+copy_nvram(const Creation *creation, const VmpDomain *definition, GError **error)
+{
+    g_autofree char *source = vmp_firmware_nvram_path(creation->machine, definition);
+    g_autofree char *target = g_build_filename(creation->aside, "nvram.fd", NULL);
+    gsize length = 0;
+
+    if (!source || !g_file_test(source, G_FILE_TEST_EXISTS))
+        return TRUE;
+    g_autofree char *data = vmp_file_read(source, MAX_NVRAM, &length, error);
+    creation->manifest->nvram = g_strdup("nvram.fd");
+    return data && vmp_file_replace(target, data, (gssize)length, 0600, error);
+}
+
+static gboolean
+run_backup(const Creation *creation, const VmpDomain *definition, GError **error)
+{
+    const VmpBackupTuning tuning = { creation->spec->bandwidth, creation->spec->compress,
+                                     creation->manifest->quiesced };
+    g_autofree char *backup = backup_document(creation, definition);
+    g_autofree char *checkpoint = checkpoint_document(creation, definition);
+    gboolean dry_run = vmp_operation_get_dry_run(creation->operation);
+
+    if (!dry_run && (!vmp_dir_ensure(creation->aside, 0700, error) ||
+                     !copy_nvram(creation, definition, error)))
+        return FALSE;
+    creation->manifest->checkpoint = checkpoint ? g_strdup(creation->manifest->name) : NULL;
+    return vmp_backup_begin_tuned(creation->machine, backup, checkpoint, VMP_BACKUP_BEGIN_WAIT,
+                                  &tuning, error);
+}
+
+/* ---- the point's folder ---- */
+
+static gboolean
+seal(const char *path, GError **error)
+{
+    g_auto(VmpFd) fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    return (fd >= 0 && fchmod(fd, 0400) == 0 && fsync(fd) == 0) ||
+           vmp_fail_errno(error, errno, "cannot write out '%s'", path);
+}
+
+/* Seals the file @name of the folder and enters it; @sums as for vmp_digest_file(). */
+static gboolean
+enter_file(const Creation *creation, const char *name, GArray *sums, GError **error)
+{
+    g_autofree char *path = g_build_filename(creation->aside, name, NULL);
+    VmpDigest digest;
+    guint64 size = 0;
+
+    if (!vmp_digest_file(path, PIECE, sums, &digest, &size,
+                         vmp_operation_get_cancellable(creation->operation), error))
+        return FALSE;
+    g_autofree char *sha256 = vmp_digest_to_text(&digest);
+    vmp_manifest_add_file(creation->manifest, name, size, sha256);
+    return seal(path, error);
+}
+
+static gboolean
+enter_text(const Creation *creation, const char *name, const char *text, GError **error)
+{
+    g_autofree char *path = g_build_filename(creation->aside, name, NULL);
+
+    return vmp_file_replace(path, text, -1, 0400, error) &&
+           enter_file(creation, name, NULL, error);
+}
+
+GArray *
+vmp_restore_point_read_blocks(const VmpRepository *repository, const GPtrArray *chain,
+                              const char *disk, gboolean keep_zeroes, GError **error)
+{
+    g_autoptr(GPtrArray) files =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_block_file_free);
+    g_autofree GArray **layers = g_new0(GArray *, chain->len);
+
+    for (guint i = 0; i < chain->len; i++) {
+        const VmpManifest *manifest = g_ptr_array_index(chain, i);
+        const VmpManifestDisk *entry = vmp_manifest_find_disk(manifest, disk);
+        g_autofree char *path = vmp_repository_path(repository, manifest->name, entry->blocks);
+        VmpBlockFile *file = vmp_blocks_read(path, error);
+        if (!file)
+            return NULL;
+        g_ptr_array_add(files, file);
+        layers[i] = file->blocks;
+        if (file->size != entry->size)
+            return vmp_fail_null(error, VMP_ERROR_DAMAGED, "'%s' is of a disk of another size",
+                                 path);
+    }
+    return vmp_blocks_compose(layers, chain->len, keep_zeroes);
+}
+
+/* What the disk is with all it stands on. */
+static gboolean
+compute_view(const Creation *creation, VmpManifestDisk *entry, GArray *own, GError **error)
+{
+    g_autoptr(GArray) below = NULL;
+    GArray *layers[2] = { own, NULL };
+    VmpDigest view;
+
+    if (entry->incremental) {
+        g_autoptr(GPtrArray) chain =
+            vmp_repository_chain(creation->repository, creation->base, entry->name, error);
+        below = chain ? vmp_restore_point_read_blocks(creation->repository, chain, entry->name,
+                                                      FALSE, error)
+                      : NULL;
+        if (!below)
+            return FALSE;
+        layers[1] = below;
+    }
+    g_autoptr(GArray) whole = vmp_blocks_compose(layers, below ? 2 : 1, FALSE);
+    vmp_blocks_view(whole, entry->size, &view);
+    entry->view = vmp_digest_to_text(&view);
+    return TRUE;
+}
+
+static guint64
+count_held(const GArray *blocks)
+{
+    guint64 held = 0;
+
+    for (guint i = 0; i < blocks->len; i++)
+        held += g_array_index(blocks, VmpBlock, i).count * VMP_BLOCK_SIZE;
+    return held;
+}
+
+static gboolean
+enter_disk(const Creation *creation, const PointDisk *disk, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "disk '%s'", disk->disk->target);
+    GCancellable *cancellable = vmp_operation_get_cancellable(creation->operation);
+    VmpManifestDisk *entry = vmp_manifest_add_disk(creation->manifest, disk->disk->target);
+    g_autoptr(GArray) sums = g_array_new(FALSE, FALSE, sizeof(guint64));
+
+    entry->image = image_name(entry->name);
+    entry->blocks = g_strconcat(entry->name, ".blocks", NULL);
+    entry->incremental = disk->incremental;
+    entry->why_full = g_strdup(disk->why_full);
+    if (disk->incremental)
+        entry->backing = g_strdup_printf("../%s/%s", creation->base->name, entry->image);
+
+    g_autofree char *image = g_build_filename(creation->aside, entry->image, NULL);
+    g_autofree char *list = g_build_filename(creation->aside, entry->blocks, NULL);
+    if (!vmp_image_set_backing(image, entry->backing, "qcow2", cancellable, error))
+        return FALSE;
+    g_autoptr(GArray) blocks =
+        vmp_block_scan(image, "digest", creation->operation, &entry->size, error);
+    if (!blocks || !enter_file(creation, entry->image, sums, error) ||
+        !vmp_blocks_write(list, entry->size, blocks, PIECE, sums, error) ||
+        !enter_file(creation, entry->blocks, NULL, error))
+        return FALSE;
+    entry->held = count_held(blocks);
+    return compute_view(creation, entry, blocks, error);
+}
+
+static gboolean
+enter_documents(const Creation *creation, const VmpDomain *definition, GError **error)
+{
+    g_autofree char *domain = vmp_definition_capture(definition);
+
+    if (!enter_text(creation, "domain.xml", domain, error) ||
+        (creation->manifest->nvram &&
+         !enter_file(creation, creation->manifest->nvram, NULL, error)))
+        return FALSE;
+    if (!creation->manifest->checkpoint)
+        return TRUE;
+    g_autoptr(VmpCheckpoint) checkpoint =
+        vmp_record_load_checkpoint(creation->machine, creation->manifest->checkpoint, error);
+    g_autofree char *text =
+        checkpoint ? vmp_checkpoint_format(checkpoint, VMP_CHECKPOINT_FORMAT_SECURE) : NULL;
+    return text && enter_text(creation, "checkpoint.xml", text, error);
+}
+
+static gboolean
+write_manifest(const Creation *creation, GError **error)
+{
+    g_autofree char *text = vmp_manifest_format(creation->manifest);
+    g_autofree char *path = g_build_filename(creation->aside, VMP_MANIFEST_FILE, NULL);
+    g_autofree char *sums_path = g_build_filename(creation->aside, VMP_MANIFEST_SUMS, NULL);
+    VmpDigest digest;
+
+    vmp_digest_compute(text, strlen(text), &digest);
+    g_autofree char *sha256 = vmp_digest_to_text(&digest);
+    g_autofree char *sums = vmp_manifest_format_sums(creation->manifest, sha256);
+    return vmp_file_replace(path, text, -1, 0400, error) &&
+           vmp_file_replace(sums_path, sums, -1, 0400, error);
+}
+
+static gboolean
+give_name(const Creation *creation, GError **error)
+{
+    g_autofree char *path =
+        vmp_repository_path(creation->repository, creation->manifest->name, NULL);
+
+    if (!vmp_fault("before-name", error))
+        return FALSE;
+    if (renameat2(AT_FDCWD, creation->aside, AT_FDCWD, path, RENAME_NOREPLACE) < 0 &&
+        (errno != EINVAL || rename(creation->aside, path) < 0))
+        return vmp_fail_errno(error, errno, "cannot give point '%s' its name",
+                              creation->manifest->name);
+    return vmp_dir_sync(creation->repository->path, error);
+}
+
+static gboolean
+finish_point(Creation *creation, const VmpDomain *definition, GError **error)
+{
+    if (!vmp_fault("backup-done", error))
+        return FALSE;
+    for (guint i = 0; i < creation->disks->len; i++) {
+        const PointDisk *disk = g_ptr_array_index(creation->disks, i);
+        if (!enter_disk(creation, disk, error))
+            return FALSE;
+        if (disk->incremental && !creation->manifest->parent)
+            creation->manifest->parent = g_strdup(creation->base->name);
+    }
+    return enter_documents(creation, definition, error) && write_manifest(creation, error) &&
+           give_name(creation, error);
+}
+
+/* Best effort: what stays, the next run sweeps. */
+static void
+take_back(const Creation *creation)
+{
+    VmpOperation *operation = creation->operation;
+    const VmpRepositoryPoint *newest = vmp_repository_newest(creation->repository);
+    g_autoptr(VmpOperation) unhindered = vmp_operation_new();
+    g_auto(VmpChange) change = { .machine = creation->machine, .operation = unhindered };
+    g_autoptr(GError) failure = NULL;
+
+    if (!vmp_backup_settle(&change, VMP_SETTLE_CANCEL, NULL, &failure) ||
+        !vmp_repository_remove_folder(creation->repository, creation->aside, &failure) ||
+        !delete_checkpoints(creation, newest ? newest->name : NULL, &failure))
+        vmp_operation_note(operation, "what was begun is left to the next run: %s",
+                           failure->message);
+}
+
+static void
+settle_checkpoints(const Creation *creation)
+{
+    g_autoptr(GError) failure = NULL;
+
+    if (!vmp_fault("named", &failure) ||
+        !delete_checkpoints(creation, creation->manifest->checkpoint, &failure))
+        vmp_operation_warn(creation->operation,
+                           "the point is complete, but an older checkpoint stays: %s",
+                           failure->message);
+}
+
+/* The disks of a domain that is off are at rest. */
+static gboolean
+decide_quiesce(Creation *creation, GError **error)
+{
+    VmpQuiesce wish = creation->spec->quiesce;
+    g_autoptr(GError) failure = NULL;
+
+    if (wish == VMP_QUIESCE_NO || !vmp_machine_is_on(creation->machine))
+        return TRUE;
+    creation->manifest->quiesced = vmp_machine_check_can_freeze(creation->machine, &failure);
+    if (creation->manifest->quiesced)
+        return TRUE;
+    if (wish == VMP_QUIESCE_REQUIRE) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
+    vmp_operation_warn(creation->operation, "the guest is not quiesced: %s", failure->message);
+    return TRUE;
+}
+
+char *
+vmp_restore_point_create(VmpMachine *machine, const char *path,
+                         const VmpRestorePointSpec *spec, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "restore point of domain %s", vmp_machine_get_name(machine));
+    VmpOperation *operation = vmp_machine_get_operation(machine);
+    gboolean dry_run = vmp_operation_get_dry_run(operation);
+    const VmpDomain *definition = vmp_machine_get_definition(machine, error);
+    g_auto(Creation) creation = { .machine = machine, .operation = operation, .spec = spec };
+
+    creation.disks = g_ptr_array_new_with_free_func((GDestroyNotify)point_disk_free);
+    if (!definition || !choose_disks(&creation, definition, error))
+        return NULL;
+    creation.repository = vmp_repository_open_for(
+        path, vmp_machine_get_name(machine), vmp_machine_get_uuid(machine), dry_run, error);
+    if (!creation.repository || (!dry_run && !clean_up_before(&creation, error)) ||
+        !decide_disks(&creation, error) || !begin_manifest(&creation, error) ||
+        !decide_quiesce(&creation, error))
+        return NULL;
+    if (!run_backup(&creation, definition, error) ||
+        (!dry_run && !finish_point(&creation, definition, error))) {
+        if (!dry_run)
+            take_back(&creation);
+        return NULL;
+    }
+    warn_of_full_disks(&creation);
+    if (!dry_run)
+        settle_checkpoints(&creation);
+    return g_strdup(creation.manifest->name);
+}

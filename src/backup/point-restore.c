@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Writing a point's disks: each block is proved by its digest between being read and being
+ * written.
+ *
+ * The list of a disk follows from the lists of the chain, and proves itself by the disk's
+ * digest, which the manifest has; then what any block must be is known before it is read, and
+ * nothing else is written.  A file is written aside, synced, and gets its name when all disks
+ * are complete.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backup/restore-point.h"
+#include "base/error.h"
+#include "base/fault.h"
+#include "base/file.h"
+#include "storage/content.h"
+#include "storage/image.h"
+
+/* One disk's way. */
+typedef struct {
+    const VmpManifestDisk *disk;
+    char *target; /* where it goes */
+    char *aside;  /* where it is written: the same for a device */
+    gboolean is_device;
+    const char *format;
+    gboolean made;       /* @aside is a file of ours that has no name yet */
+    GMutex lock;         /* of @content, which one thread may use */
+    VmpContent *content; /* or the file itself: */
+    VmpFd fd;
+} Way;
+
+static void
+way_free(Way *way)
+{
+    g_clear_pointer(&way->content, vmp_content_free);
+    vmp_fd_clear(&way->fd);
+    if (way->made)
+        vmp_file_remove(way->aside, NULL);
+    g_mutex_clear(&way->lock);
+    g_free(way->target);
+    g_free(way->aside);
+    g_free(way);
+}
+
+/* ---- where to ---- */
+
+static char *
+target_of(const VmpRestoreSpec *spec, const VmpManifestDisk *disk, const char *format)
+{
+    g_autofree char *to = g_canonicalize_filename(spec->to, NULL);
+    g_autofree char *name = g_strdup_printf("%s.%s", disk->name, format);
+
+    return g_file_test(to, G_FILE_TEST_IS_DIR) ? g_build_filename(to, name, NULL)
+                                               : g_steal_pointer(&to);
+}
+
+static gboolean
+check_target(const Way *way, gboolean overwrite, GError **error)
+{
+    struct stat info;
+
+    if (lstat(way->target, &info) < 0 && errno == ENOENT)
+        return TRUE;
+    if (way->is_device)
+        return overwrite || vmp_fail(error, VMP_ERROR_RISKY,
+                                     "what is on device '%s' would be lost", way->target);
+    if (overwrite && S_ISREG(info.st_mode))
+        return TRUE;
+    return vmp_fail(error, VMP_ERROR_EXISTS, "'%s' exists already", way->target);
+}
+
+static Way *
+way_new(const VmpRestoreSpec *spec, const VmpManifestDisk *disk, GError **error)
+{
+    Way *way = g_new0(Way, 1);
+    struct stat info;
+
+    g_mutex_init(&way->lock);
+    way->fd = -1;
+    way->disk = disk;
+    way->format = spec->format ? spec->format : "qcow2";
+    way->target = target_of(spec, disk, way->format);
+    way->is_device = stat(way->target, &info) == 0 && S_ISBLK(info.st_mode);
+    way->aside =
+        way->is_device ? g_strdup(way->target) : g_strconcat(way->target, ".restoring", NULL);
+    if (check_target(way, spec->overwrite, error))
+        return way;
+    way_free(way);
+    return NULL;
+}
+
+static gboolean
+open_raw(Way *way, GError **error)
+{
+    way->fd = open(way->aside,
+                   way->is_device ? O_RDWR | O_EXCL | O_CLOEXEC
+                                  : O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+                   0600);
+    if (way->fd < 0)
+        return vmp_fail_errno(error, errno, "cannot open '%s'", way->aside);
+    way->made = !way->is_device;
+    off_t size = way->is_device ? lseek(way->fd, 0, SEEK_END) : (off_t)way->disk->size;
+    if (size < (off_t)way->disk->size)
+        return vmp_fail(error, VMP_ERROR_IO,
+                        "device '%s' has %" G_GINT64_FORMAT " bytes, %" G_GUINT64_FORMAT
+                        " are needed",
+                        way->target, (gint64)size, way->disk->size);
+    return way->is_device || ftruncate(way->fd, size) == 0 ||
+           vmp_fail_errno(error, errno, "cannot give '%s' its size", way->aside);
+}
+
+static gboolean
+open_target(Way *way, GCancellable *cancellable, GError **error)
+{
+    if (g_str_equal(way->format, "raw"))
+        return open_raw(way, error);
+
+    const VmpImageSpec spec = { .path = way->aside,
+                                .format = way->format,
+                                .size = way->disk->size };
+    if (!vmp_image_create(&spec, cancellable, error))
+        return FALSE;
+    way->made = !way->is_device;
+    way->content = vmp_content_open(way->aside, way->format, VMP_CONTENT_WRITE, error);
+    return way->content != NULL;
+}
+
+/* ---- one disk ---- */
+
+static gboolean
+write_raw(const Way *way, const guint8 *data, gsize length, guint64 offset, GError **error)
+{
+    while (length > 0) {
+        gssize written = TEMP_FAILURE_RETRY(pwrite(way->fd, data, length, (off_t)offset));
+        if (written < 0)
+            return vmp_fail_errno(error, errno, "cannot write '%s'", way->aside);
+        data += written;
+        offset += (guint64)written;
+        length -= (gsize)written;
+    }
+    return TRUE;
+}
+
+static gboolean
+check_and_write(VmpBlock *blocks, guint count, const guint8 *data, gsize length,
+                gpointer user_data, GError **error)
+{
+    Way *way = user_data;
+    guint64 offset = blocks[0].first * VMP_BLOCK_SIZE, wrong = 0;
+
+    if (!vmp_block_check(blocks, count, data, length, &wrong))
+        return vmp_fail(error, VMP_ERROR_DAMAGED,
+                        "what is read is not what the guest saw, at byte %" G_GUINT64_FORMAT,
+                        wrong);
+    if (!way->content)
+        return write_raw(way, data, length, offset, error);
+
+    g_mutex_lock(&way->lock);
+    gboolean written = vmp_content_write(way->content, data, offset, length, error);
+    g_mutex_unlock(&way->lock);
+    return written;
+}
+
+/* A device may hold anything where the disk has nothing. */
+static gboolean
+zero_gaps(const Way *way, const GArray *blocks, GError **error)
+{
+    g_autoptr(VmpContent) device =
+        vmp_content_open(way->target, "raw", VMP_CONTENT_WRITE, error);
+    guint64 at = 0;
+
+    if (!device)
+        return FALSE;
+    for (guint i = 0; i <= blocks->len; i++) {
+        guint64 start = i < blocks->len
+                            ? g_array_index(blocks, VmpBlock, i).first * VMP_BLOCK_SIZE
+                            : way->disk->size;
+        if (start > at && !vmp_content_zero(device, at, start - at, error))
+            return FALSE;
+        at = start + VMP_BLOCK_SIZE;
+    }
+    return vmp_content_close(g_steal_pointer(&device), error);
+}
+
+static gboolean
+complete(Way *way, GError **error)
+{
+    if (way->content && !vmp_content_close(g_steal_pointer(&way->content), error))
+        return FALSE;
+    if (way->fd < 0)
+        way->fd = open(way->aside, O_RDONLY | O_CLOEXEC);
+    return (way->fd >= 0 && fsync(way->fd) == 0) ||
+           vmp_fail_errno(error, errno, "cannot write out '%s'", way->aside);
+}
+
+/* The list of all blocks, proved by the manifest. */
+static GArray *
+read_proved_blocks(const VmpRepository *repository, const VmpManifest *manifest,
+                   const VmpManifestDisk *disk, GCancellable *cancellable, GError **error)
+{
+    g_autoptr(GPtrArray) chain = vmp_repository_chain(repository, manifest, disk->name, error);
+    g_autoptr(GArray) blocks =
+        chain && vmp_repository_check_chain(repository, chain, disk->name, cancellable, error)
+            ? vmp_restore_point_read_blocks(repository, chain, disk->name, FALSE, error)
+            : NULL;
+    VmpDigest digest;
+    if (!blocks)
+        return NULL;
+
+    vmp_blocks_view(blocks, disk->size, &digest);
+    g_autofree char *view = vmp_digest_to_text(&digest);
+    if (!g_str_equal(view, disk->view))
+        return vmp_fail_null(error, VMP_ERROR_DAMAGED,
+                             "a list of blocks in its chain is not as it was written");
+    return g_steal_pointer(&blocks);
+}
+
+static gboolean
+restore_disk(const VmpRepository *repository, const VmpManifest *manifest, Way *way,
+             VmpOperation *operation, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "disk '%s'", way->disk->name);
+    GCancellable *cancellable = vmp_operation_get_cancellable(operation);
+    g_autofree char *image = vmp_repository_path(repository, manifest->name, way->disk->image);
+    g_autoptr(GArray) blocks =
+        read_proved_blocks(repository, manifest, way->disk, cancellable, error);
+
+    if (!blocks || vmp_operation_get_dry_run(operation))
+        return blocks != NULL;
+    if (way->is_device && g_str_equal(way->format, "raw") && !zero_gaps(way, blocks, error))
+        return FALSE;
+    return open_target(way, cancellable, error) &&
+           vmp_block_walk(image, way->disk->size, blocks, check_and_write, way, "restore",
+                          operation, error) &&
+           complete(way, error);
+}
+
+static gboolean
+give_name(Way *way, gboolean overwrite, GError **error)
+{
+    g_autofree char *folder = g_path_get_dirname(way->target);
+
+    if (way->is_device)
+        return TRUE;
+    int failed =
+        overwrite ? rename(way->aside, way->target)
+                  : renameat2(AT_FDCWD, way->aside, AT_FDCWD, way->target, RENAME_NOREPLACE);
+    if (failed)
+        return vmp_fail_errno(error, errno, "cannot give '%s' its name", way->target);
+    way->made = FALSE;
+    return vmp_dir_sync(folder, error);
+}
+
+/* ---- all of them ---- */
+
+static GPtrArray *
+choose_ways(const VmpManifest *manifest, const VmpRestoreSpec *spec, GError **error)
+{
+    g_autoptr(GPtrArray) ways = g_ptr_array_new_with_free_func((GDestroyNotify)way_free);
+
+    for (guint i = 0; i < manifest->disks->len; i++) {
+        const VmpManifestDisk *disk = g_ptr_array_index(manifest->disks, i);
+        if (spec->disk && !g_str_equal(spec->disk, disk->name))
+            continue;
+        Way *way = way_new(spec, disk, error);
+        if (!way)
+            return NULL;
+        g_ptr_array_add(ways, way);
+    }
+    if (ways->len == 0)
+        return vmp_fail_null(error, VMP_ERROR_NOT_FOUND, "it has no disk '%s'", spec->disk);
+    if (ways->len > 1 && !g_file_test(spec->to, G_FILE_TEST_IS_DIR))
+        return vmp_fail_null(error, VMP_ERROR_INVALID,
+                             "it has %u disks: name one, or a folder for all of them",
+                             ways->len);
+    return g_steal_pointer(&ways);
+}
+
+static gboolean
+check_spec(const VmpRestoreSpec *spec, GError **error)
+{
+    if (spec->format && !g_str_equal(spec->format, "qcow2") &&
+        !g_str_equal(spec->format, "raw"))
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "the format '%s' is neither qcow2 nor raw", spec->format);
+    return spec->to || vmp_fail(error, VMP_ERROR_INVALID, "it is not said where to");
+}
+
+gboolean
+vmp_repository_restore(const char *path, const char *point, const VmpRestoreSpec *spec,
+                       VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpRepository) repository =
+        check_spec(spec, error) ? vmp_repository_open(path, VMP_REPOSITORY_READ, error) : NULL;
+    const VmpManifest *manifest =
+        repository ? vmp_repository_get(repository, point, error) : NULL;
+    if (!manifest)
+        return FALSE;
+
+    VMP_ERROR_CONTEXT(error, "point '%s'", manifest->name);
+    g_autoptr(GPtrArray) ways = choose_ways(manifest, spec, error);
+    for (guint i = 0; ways && i < ways->len; i++)
+        if (!restore_disk(repository, manifest, g_ptr_array_index(ways, i), operation, error))
+            return FALSE;
+    if (!ways || vmp_operation_get_dry_run(operation))
+        return ways != NULL;
+    if (!vmp_fault("restored", error))
+        return FALSE;
+    for (guint i = 0; i < ways->len; i++)
+        if (!give_name(g_ptr_array_index(ways, i), spec->overwrite, error))
+            return FALSE;
+    return TRUE;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What can be done with restore points; see include/vmpoint/repository.h for the promises. */
+
+#include "backup/block-walk.h"
+#include "backup/repository.h"
+#include "machine/machine.h"
+
+char *vmp_restore_point_create(VmpMachine *machine, const char *path,
+                               const VmpRestorePointSpec *spec, GError **error);
+
+/* The lists of blocks of @chain for @disk, laid over one another. */
+GArray *vmp_restore_point_read_blocks(const VmpRepository *repository, const GPtrArray *chain,
+                                      const char *disk, gboolean keep_zeroes, GError **error);

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Restore points in a repository, and what they are for. */
+
+#include <vmpoint/repository.h>
+
+#include "cli/commands.h"
+#include "cli/print.h"
+#include "cli/session.h"
+#include "cli/units.h"
+
+static gboolean fail(GError **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+static gboolean
+fail(GError **error, int code, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    g_autofree char *message = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_set_error_literal(error, VMP_ERROR, code, message);
+    return FALSE;
+}
+
+/* ---- making ---- */
+
+static gboolean
+read_quiesce(const char *word, VmpQuiesce *quiesce, GError **error)
+{
+    static const char *const words[] = { "no", "try", "require" };
+
+    for (guint i = 0; i < G_N_ELEMENTS(words); i++)
+        if (g_strcmp0(word, words[i]) == 0) {
+            *quiesce = (VmpQuiesce)i;
+            return TRUE;
+        }
+    return !word ||
+           fail(error, VMP_ERROR_INVALID, "--quiesce '%s' is none of no, try, require", word);
+}
+
+/* MiB per second, as in virsh. */
+static gboolean
+read_bandwidth(const char *text, guint64 *bandwidth, GError **error)
+{
+    guint64 mebibytes = 0;
+
+    if (text && !g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64 >> 20, &mebibytes, NULL))
+        return fail(error, VMP_ERROR_INVALID, "--bandwidth '%s' is no number of MiB/s", text);
+    *bandwidth = mebibytes << 20;
+    return TRUE;
+}
+
+static gboolean
+run_create(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    const char *domain = vmp_arguments_get(arguments, "domain");
+    const char *repository = vmp_arguments_get(arguments, "repository");
+    VmpRestorePointSpec spec = { .compress = vmp_arguments_has(arguments, "compress") };
+    const char *const *disks = vmp_arguments_get_list(arguments, "disk");
+
+    if (!read_quiesce(vmp_arguments_get(arguments, "quiesce"), &spec.quiesce, error) ||
+        !read_bandwidth(vmp_arguments_get(arguments, "bandwidth"), &spec.bandwidth, error))
+        return FALSE;
+    spec.disks = *disks ? disks : NULL;
+    spec.choice = vmp_arguments_has(arguments, "full")          ? VMP_RESTORE_POINT_FULL
+                  : vmp_arguments_has(arguments, "incremental") ? VMP_RESTORE_POINT_INCREMENTAL
+                                                                : VMP_RESTORE_POINT_AUTO;
+
+    VmpHost *host = vmp_session_open(session, error);
+    g_autofree char *name =
+        host ? vmp_repository_create_point(host, domain, repository, &spec,
+                                           vmp_session_get_operation(session), error)
+             : NULL;
+    if (!name)
+        return FALSE;
+    vmp_session_finish(session, vmp_result_new(domain, name), "Restore point %s created\n",
+                       name);
+    return TRUE;
+}
+
+/* ---- listing ---- */
+
+static json_object *
+disk_to_json(const VmpRestoreDisk *disk)
+{
+    json_object *object = json_object_new_object();
+
+    json_object_object_add(object, "disk", vmp_json_string(disk->name));
+    json_object_object_add(object, "kind",
+                           json_object_new_string(disk->incremental ? "incremental" : "full"));
+    json_object_object_add(object, "why_full", vmp_json_string(disk->why_full));
+    json_object_object_add(object, "size", json_object_new_uint64(disk->size));
+    json_object_object_add(object, "held", json_object_new_uint64(disk->held));
+    json_object_object_add(object, "file_size", json_object_new_uint64(disk->file_size));
+    return object;
+}
+
+static json_object *
+point_to_json(const VmpRestorePoint *point)
+{
+    json_object *object = json_object_new_object();
+    json_object *disks = json_object_new_array();
+
+    json_object_object_add(object, "name", vmp_json_string(point->name));
+    json_object_object_add(object, "problem", vmp_json_string(point->problem));
+    if (point->problem) {
+        json_object_put(disks);
+        return object;
+    }
+    for (guint i = 0; i < point->disks->len; i++)
+        json_object_array_add(disks, disk_to_json(g_ptr_array_index(point->disks, i)));
+    json_object_object_add(object, "time_ms", json_object_new_int64(point->time));
+    json_object_object_add(object, "parent", vmp_json_string(point->parent));
+    json_object_object_add(
+        object, "kind", json_object_new_string(point->incremental ? "incremental" : "full"));
+    json_object_object_add(object, "state", vmp_json_string(point->state));
+    json_object_object_add(object, "quiesced", json_object_new_boolean(point->quiesced));
+    json_object_object_add(object, "size", json_object_new_uint64(point->size));
+    json_object_object_add(object, "disks", disks);
+    return object;
+}
+
+static json_object *
+repository_to_json(const VmpRepositoryInfo *info)
+{
+    json_object *object = json_object_new_object();
+    json_object *points = json_object_new_array();
+
+    for (guint i = 0; i < info->points->len; i++)
+        json_object_array_add(points, point_to_json(g_ptr_array_index(info->points, i)));
+    json_object_object_add(object, "repository", vmp_json_string(info->path));
+    json_object_object_add(object, "id", vmp_json_string(info->id));
+    json_object_object_add(object, "domain", vmp_json_string(info->domain));
+    json_object_object_add(object, "uuid", vmp_json_string(info->uuid));
+    json_object_object_add(object, "points", points);
+    return object;
+}
+
+static void
+add_row(VmpTable *table, const VmpRestorePoint *point)
+{
+    if (point->problem) {
+        vmp_table_add_row(table, point->name, "-", "unusable", "-", "-", "-", NULL);
+        return;
+    }
+    g_autofree char *time = vmp_format_time(point->time / 1000);
+    g_autofree char *size = vmp_format_bytes(point->size);
+    vmp_table_add_row(table, point->name, time, point->incremental ? "incremental" : "full",
+                      size, point->state, point->parent ? point->parent : "-", NULL);
+}
+
+static gboolean
+run_list(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    VmpOutput *output = vmp_session_get_output(session);
+    g_autoptr(VmpRepositoryInfo) info =
+        vmp_repository_list(vmp_arguments_get(arguments, "repository"), error);
+    if (!info)
+        return FALSE;
+    if (vmp_session_wants_json(session)) {
+        vmp_output_take_json(output, repository_to_json(info));
+        return TRUE;
+    }
+
+    g_autoptr(VmpTable) table =
+        vmp_table_new("Point", "Time", "Kind", "Size", "State", "Parent", NULL);
+    for (guint i = 0; i < info->points->len; i++)
+        add_row(table, g_ptr_array_index(info->points, i));
+    vmp_output_print_table(output, table);
+    return TRUE;
+}
+
+/* ---- verifying ---- */
+
+static json_object *
+findings_to_json(const GPtrArray *findings)
+{
+    json_object *object = json_object_new_object();
+    json_object *list = json_object_new_array();
+
+    for (guint i = 0; i < findings->len; i++)
+        json_object_array_add(list, vmp_json_string(g_ptr_array_index(findings, i)));
+    json_object_object_add(object, "findings", list);
+    return object;
+}
+
+/* A command that fails writes no data: each finding is a sentence of its own beside the error.
+ */
+static gboolean
+fail_damaged(VmpSession *session, const char *repository, const GPtrArray *findings,
+             GError **error)
+{
+    for (guint i = 0; i < findings->len; i++)
+        vmp_output_warning(vmp_session_get_output(session), g_ptr_array_index(findings, i));
+    return fail(error, VMP_ERROR_DAMAGED, "repository '%s': %u thing%s wrong: %s", repository,
+                findings->len, findings->len == 1 ? " is" : "s are",
+                (const char *)g_ptr_array_index(findings, 0));
+}
+
+static gboolean
+run_verify(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    const char *repository = vmp_arguments_get(arguments, "repository");
+    g_autoptr(GPtrArray) findings =
+        vmp_repository_verify(repository, vmp_arguments_get(arguments, "point"),
+                              vmp_session_get_operation(session), error);
+
+    if (!findings)
+        return FALSE;
+    if (findings->len > 0)
+        return fail_damaged(session, repository, findings, error);
+    vmp_session_finish(session, findings_to_json(findings),
+                       "Repository '%s' is as it was written\n", repository);
+    return TRUE;
+}
+
+/* ---- restoring ---- */
+
+static gboolean
+restore_chain(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    VmpHost *host = vmp_session_open(session, error);
+
+    return host && vmp_backup_restore_chain(host, vmp_arguments_get_list(arguments, "source"),
+                                            vmp_arguments_get(arguments, "to"),
+                                            vmp_arguments_get(arguments, "format"),
+                                            vmp_session_get_operation(session), error);
+}
+
+static gboolean
+restore_point(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    const char *const *words = vmp_arguments_get_list(arguments, "source");
+    const VmpRestoreSpec spec = { .disk = vmp_arguments_get(arguments, "disk"),
+                                  .to = vmp_arguments_get(arguments, "to"),
+                                  .format = vmp_arguments_get(arguments, "format"),
+                                  .overwrite = vmp_arguments_has(arguments, "overwrite") };
+
+    if (!words[0] || !words[1] || words[2])
+        return fail(error, VMP_ERROR_INVALID,
+                    "a repository and the name of one of its points are needed");
+    return vmp_repository_restore(words[0], words[1], &spec,
+                                  vmp_session_get_operation(session), error);
+}
+
+static gboolean
+run_restore(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    const char *target = vmp_arguments_get(arguments, "to");
+
+    if (!(vmp_arguments_has(arguments, "chain") ? restore_chain(session, arguments, error)
+                                                : restore_point(session, arguments, error)))
+        return FALSE;
+
+    json_object *result = json_object_new_object();
+    json_object_object_add(result, "target", vmp_json_string(target));
+    vmp_session_finish(session, result, "Backup restored to '%s'\n", target);
+    return TRUE;
+}
+
+/* ---- tables ---- */
+
+#define REPOSITORY_OPTION                                                        \
+    VMP_POSITION("repository", VMP_OPTION_REQUIRED, "folder", VMP_COMPLETE_FILE, \
+                 "folder with the restore points of one domain")
+
+static const VmpOption create_options[] = {
+    VMP_DOMAIN_OPTION,
+    REPOSITORY_OPTION,
+    VMP_FLAG("full", "all disks whole, whatever could be an increment"),
+    VMP_FLAG("incremental", "all disks as increments, or nothing"),
+    { .name = "disk",
+      .type = VMP_OPTION_LIST,
+      .help = "only this disk; may be given again for others",
+      .value = "target",
+      .completes = VMP_COMPLETE_DISK },
+    VMP_VALUE("quiesce", "how", VMP_COMPLETE_NOTHING,
+              "no, try or require that the guest's file systems are frozen at the instant"),
+    VMP_FLAG("compress", "compress what is written"),
+    VMP_VALUE("bandwidth", "MiB/s", VMP_COMPLETE_NOTHING, "at most so much a disk"),
+    VMP_OPTION_END,
+};
+
+static const VmpRule create_rules[] = {
+    { VMP_RULE_AT_MOST_ONE, "full incremental" },
+    { VMP_RULE_NONE, NULL },
+};
+
+static const VmpOption list_options[] = {
+    REPOSITORY_OPTION,
+    VMP_OPTION_END,
+};
+
+static const VmpOption verify_options[] = {
+    REPOSITORY_OPTION,
+    VMP_POSITION("point", 0, "name", VMP_COMPLETE_NOTHING,
+                 "only this point and what it stands on; latest is the newest"),
+    VMP_OPTION_END,
+};
+
+static const VmpOption restore_options[] = {
+    { .name = "source",
+      .type = VMP_OPTION_LIST,
+      .use = VMP_OPTION_POSITIONAL | VMP_OPTION_REQUIRED,
+      .help =
+          "repository, and the name of one of its points or latest; with --chain the image of "
+          "a full backup and then those of its increments, oldest first",
+      .value = "source",
+      .completes = VMP_COMPLETE_FILE },
+    VMP_FLAG("chain", "the sources are images that backup-begin wrote"),
+    VMP_VALUE("disk", "target", VMP_COMPLETE_NOTHING, "only this disk of the point"),
+    { .name = "to",
+      .type = VMP_OPTION_STRING,
+      .use = VMP_OPTION_REQUIRED,
+      .help = "image or block device to write, or a folder for an image a disk",
+      .value = "path",
+      .completes = VMP_COMPLETE_FILE },
+    VMP_VALUE("format", "format", VMP_COMPLETE_NOTHING, "its format; qcow2 if not said"),
+    VMP_FLAG("overwrite", "what is there may be lost"),
+    VMP_OPTION_END,
+};
+
+static const VmpRule restore_rules[] = {
+    { VMP_RULE_FIRST_EXCLUDES, "chain disk overwrite" },
+    { VMP_RULE_NONE, NULL },
+};
+
+const VmpCommand vmp_repository_commands[] = {
+    { .name = "backup-create",
+      .help = "make a restore point in a repository",
+      .description =
+          "Makes a restore point of a domain that runs, is paused or is off: its disks, "
+          "definition and firmware variables in a folder of their own, with digests.  Disks "
+          "are increments of the last point where that is possible, and full otherwise.  The "
+          "command returns when the point is complete and on stable storage.",
+      .options = create_options,
+      .rules = create_rules,
+      .changes = TRUE,
+      .run = run_create },
+    { .name = "backup-list",
+      .help = "the restore points of a repository",
+      .description = "Lists the points of a repository, oldest first, by what they say of "
+                     "themselves; backup-verify reads them.",
+      .options = list_options,
+      .run = run_list },
+    { .name = "backup-restore",
+      .help = "write disks from a backup",
+      .description =
+          "Writes the disks of a restore point as the guest saw them.  Every block is "
+          "compared "
+          "with its digest on the way.  With --chain, writes a disk from the images of a full "
+          "backup and increments laid over it, and compares the result with them.  The "
+          "sources "
+          "are only read, and a file gets its name when it is complete.",
+      .options = restore_options,
+      .rules = restore_rules,
+      .changes = TRUE,
+      .run = run_restore },
+    { .name = "backup-verify",
+      .help = "compare a repository with what was written there",
+      .description =
+          "Reads all that is in a repository and compares it with what was written: each file "
+          "with its digest, and each disk, as QEMU shows it, with the list of its blocks.  "
+          "Names what is wrong and where.  Nothing is written.",
+      .options = verify_options,
+      .run = run_verify },
+    { .name = NULL },
+};

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* libnbd, loaded when it is first needed: it brings TLS and XML along.
+ * See src/xml/lazy-libxml2.c.
+ */
+
+#include <dlfcn.h>
+#include <libnbd.h>
+#include <glib.h>
+
+#define LIBRARY "libnbd.so.0"
+
+static gpointer
+load_library(gpointer unused)
+{
+    return dlopen(LIBRARY, RTLD_LAZY | RTLD_LOCAL);
+}
+
+static gpointer
+find(const char *name)
+{
+    static GOnce once = G_ONCE_INIT;
+    gpointer library = g_once(&once, load_library, NULL);
+    gpointer found = library ? dlsym(library, name) : NULL;
+
+    if (!found)
+        g_error("cannot load " LIBRARY ": %s", dlerror());
+    return found;
+}
+
+/* The real function @name; found again by another thread, it is the same one. */
+#define REAL(name)                                         \
+    ({                                                     \
+        static typeof(name) *real;                         \
+        typeof(name) *known = g_atomic_pointer_get(&real); \
+        if (!known) {                                      \
+            known = (typeof(name) *)find(#name);           \
+            g_atomic_pointer_set(&real, known);            \
+        }                                                  \
+        known;                                             \
+    })
+
+#define FUNCTION(type, name, parameters, arguments) \
+    type name parameters                            \
+    {                                               \
+        return REAL(name) arguments;                \
+    }
+#define PROCEDURE(name, parameters, arguments) \
+    void name parameters                       \
+    {                                          \
+        REAL(name) arguments;                  \
+    }
+
+FUNCTION(struct nbd_handle *, nbd_create, (void), ())
+PROCEDURE(nbd_close, (struct nbd_handle * nbd), (nbd))
+FUNCTION(const char *, nbd_get_error, (void), ())
+FUNCTION(int, nbd_get_errno, (void), ())
+FUNCTION(int, nbd_add_meta_context, (struct nbd_handle * nbd, const char *name), (nbd, name))
+FUNCTION(int, nbd_connect_systemd_socket_activation, (struct nbd_handle * nbd, char **argv),
+         (nbd, argv))
+FUNCTION(int64_t, nbd_get_size, (struct nbd_handle * nbd), (nbd))
+FUNCTION(int, nbd_block_status,
+         (struct nbd_handle * nbd, uint64_t length, uint64_t offset,
+          nbd_extent_callback callback, uint32_t flags),
+         (nbd, length, offset, callback, flags))
+FUNCTION(int, nbd_pread,
+         (struct nbd_handle * nbd, void *buffer, size_t length, uint64_t offset,
+          uint32_t flags),
+         (nbd, buffer, length, offset, flags))
+FUNCTION(int, nbd_pwrite,
+         (struct nbd_handle * nbd, const void *buffer, size_t length, uint64_t offset,
+          uint32_t flags),
+         (nbd, buffer, length, offset, flags))
+FUNCTION(int, nbd_zero,
+         (struct nbd_handle * nbd, uint64_t length, uint64_t offset, uint32_t flags),
+         (nbd, length, offset, flags))
+FUNCTION(int, nbd_flush, (struct nbd_handle * nbd, uint32_t flags), (nbd, flags))
+FUNCTION(int, nbd_shutdown, (struct nbd_handle * nbd, uint32_t flags), (nbd, flags))

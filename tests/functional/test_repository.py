@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Repositories of restore points, judged byte by byte by qemu-img, libnbd and sha256sum."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from vmtest import images, world
+from vmtest.images import MIB
+from vmtest.world import names, refused, source
+
+SIZE = 32 * MIB
+
+
+@pytest.fixture
+def off(make_vm):
+    return make_vm(size=SIZE).define()
+
+
+@pytest.fixture
+def made(off):
+    """A paused machine with two disks, and who writes in its guest's place."""
+    return off, world.StandIn(off).start()
+
+
+class Repository:
+    """The points of one domain, and what its disks were at each of them."""
+
+    def __init__(self, vm, work):
+        self.vm, self.work, self.path = vm, work, work / "repo"
+        self.instants = {}
+
+    def create(self, *options, status=0):
+        """A point, and copies of the disks of the same instant made by others."""
+        result = self.vm.cli.run("backup-create", self.vm.name, self.path, *options, check=False)
+        assert result.status == status, result
+        name = result.data["name"]
+        self.instants[name] = {target: self.copy(name, target) for target in ("vda", "vdb")}
+        return name
+
+    def copy(self, name, target):
+        out = self.work / f"instant-{name}-{target}.raw"
+        live = self.vm.cli.run("domstate", self.vm.name).data["state"] != "shutoff"
+        with out.open("wb") as file:
+            file.write(images.read(source(self.vm, target), 0, SIZE, live=live))
+        return out
+
+    def image(self, name, target="vda"):
+        return self.path / name / f"{target}.qcow2"
+
+    def points(self):
+        return self.vm.cli.run("backup-list", self.path).data["points"]
+
+    def kinds(self, name):
+        point, = [point for point in self.points() if point["name"] == name]
+        return {disk["disk"]: disk["kind"] for disk in point["disks"]}
+
+    def require_exact(self, name, targets=("vda", "vdb")):
+        for target in targets:
+            assert images.identical(self.image(name, target), self.instants[name][target]), (name, target)
+
+    def require_sums(self, name):
+        """Anybody can check a point without vmpoint."""
+        subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=self.path / name, check=True)
+
+
+@pytest.fixture
+def repo(off, work):
+    return Repository(off, work)
+
+
+def findings(cli, *words):
+    result = cli.run("backup-verify", *words, check=False)
+    if result.status == 0:
+        return []
+    assert result.status == 12, result
+    return [json.loads(line)["warning"] for line in result.stderr.splitlines() if "warning" in json.loads(line)]
+
+
+def test_increments_stand_on_each_other_and_open_by_themselves(made, work, repo):
+    vm, guest = made
+    guest.write("vda", 0, 4 * MIB, 1)
+    guest.write("vdb", 0, MIB, 1)
+    full = repo.create()
+    guest.write("vda", 5 * MIB, MIB, 2)
+    guest.write("vda", 0, MIB, 0)
+    one = repo.create()
+    guest.write("vdb", 9 * MIB, 64 * 1024, 3)
+    two = repo.create()
+
+    assert repo.kinds(full) == {"vda": "full", "vdb": "full"}
+    assert repo.kinds(one) == repo.kinds(two) == {"vda": "incremental", "vdb": "incremental"}
+    assert [point["parent"] for point in repo.points()] == [None, full, one]
+    assert names(vm, "checkpoint") == [two], "only the one that the next increment needs"
+    for name in (full, one, two):
+        repo.require_exact(name)
+        repo.require_sums(name)
+    assert images.info(repo.image(one))["backing-filename"] == f"../{full}/vda.qcow2"
+    held = {disk["disk"]: disk["held"] for disk in repo.points()[2]["disks"]}
+    assert held == {"vda": 0, "vdb": 64 * 1024}
+    assert not findings(vm.cli, repo.path)
+
+    # A repository may be moved as a whole.
+    moved = work / "moved"
+    repo.path.rename(moved)
+    repo.path = moved
+    repo.require_exact(two)
+    guest.write("vda", 7 * MIB, MIB, 4)
+    three = repo.create()
+    assert repo.kinds(three)["vda"] == "incremental"
+    repo.require_exact(three)
+    for path in moved.rglob("*"):
+        if path.is_file() and path.parent != moved:
+            assert path.stat().st_mode & 0o777 == 0o400, path
+
+
+def test_what_cannot_be_an_increment_is_full_and_says_why(made, work, repo):
+    vm, guest = made
+    guest.write("vda", 0, MIB, 1)
+    first = repo.create()
+    vm.cli.run("snapshot-create-as", vm.name, "s1", "--disk-only")
+    guest.write("vda", MIB, MIB, 2)
+    across = repo.create()
+    assert repo.kinds(across)["vda"] == "incremental", "a snapshot does not break the chain"
+    repo.require_exact(across)
+
+    vm.cli.run("snapshot-revert", vm.name, "s1", "--paused")
+    guest.write("vda", 2 * MIB, MIB, 3)
+    refused(vm.cli, "backup-create", vm.name, repo.path, "--incremental", status=6, says=("vm", "'vda'"))
+    reverted = repo.create(status=14)
+    assert repo.kinds(reverted) == {"vda": "full", "vdb": "full"}
+    assert all(across in disk["why_full"] for disk in repo.points()[2]["disks"])
+    repo.require_exact(reverted)
+
+    guest.write("vda", 3 * MIB, MIB, 4)
+    after = repo.create()
+    assert repo.kinds(after)["vda"] == "incremental"
+    damaged = repo.image(after, "vdb")
+    damaged.unlink()
+    demoted = repo.create(status=14)
+    assert repo.kinds(demoted) == {"vda": "incremental", "vdb": "full"}
+    repo.require_exact(demoted)
+    assert repo.kinds(first)
+
+
+def test_a_domain_that_is_off_and_one_that_was_killed(off, work, repo):
+    images.write_pattern(work / "vm-vda.qcow2", 0, 2 * MIB, "off")
+    full = repo.create()
+    images.write_pattern(work / "vm-vda.qcow2", 4 * MIB, MIB, "more")
+    one = repo.create()
+    assert repo.kinds(one) == {"vda": "incremental", "vdb": "incremental"}
+    off.cli.run("start", off.name, "--paused")
+    two = repo.create()
+    assert repo.kinds(two)["vda"] == "incremental"
+    off.kill()
+    off.close()
+    three = repo.create(status=14)
+    assert repo.kinds(three) == {"vda": "full", "vdb": "full"}
+    for name in (full, one, two, three):
+        repo.require_exact(name)
+    assert not findings(off.cli, repo.path)
+
+
+def test_every_point_is_restored_as_it_was(made, work, repo):
+    vm, guest = made
+    for byte in (1, 2, 3):
+        guest.write("vda", byte * MIB, MIB, byte)
+        guest.write("vdb", 0, 64 * 1024, byte)
+        repo.create()
+    for name, instants in repo.instants.items():
+        folder = work / f"back-{name}"
+        folder.mkdir()
+        vm.cli.run("backup-restore", repo.path, name, "--to", folder)
+        assert sorted(path.name for path in folder.iterdir()) == ["vda.qcow2", "vdb.qcow2"]
+        for target, instant in instants.items():
+            assert images.identical(folder / f"{target}.qcow2", instant)
+            assert images.info(folder / f"{target}.qcow2").get("backing-filename") is None
+
+    raw = work / "one.raw"
+    vm.cli.run("backup-restore", repo.path, "latest", "--disk", "vda", "--to", raw, "--format", "raw")
+    name = repo.points()[-1]["name"]
+    assert raw.read_bytes() == repo.instants[name]["vda"].read_bytes()
+    assert raw.stat().st_blocks * 512 < 8 * MIB, "it is sparse"
+    refused(vm.cli, "backup-restore", repo.path, name, "--disk", "vda", "--to", raw, status=4, says=(raw,))
+    vm.cli.run("backup-restore", repo.path, name, "--disk", "vdb", "--to", raw, "--format", "raw", "--overwrite")
+    assert raw.read_bytes() == repo.instants[name]["vdb"].read_bytes()
+    refused(vm.cli, "backup-restore", repo.path, "nope", "--to", work, status=3, says=("nope",))
+    assert not list(work.glob("*.restoring"))
