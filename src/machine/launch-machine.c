@@ -61,7 +61,7 @@ add_firmware(VmpLaunch *launch, VmpOption *machine, GError **error)
     const VmpDomainOs *os = vmp_domain_get_os(launch->domain);
     const VmpLaunchHost *host = launch->host;
     const char *loader = os->loader ? os->loader : host->loader_path;
-    const char *nvram = os->nvram ? os->nvram : host->nvram_path;
+    const char *nvram = host->nvram_path ? host->nvram_path : os->nvram;
     gboolean is_flash = os->firmware || g_strcmp0(os->loader_type, "pflash") == 0;
 
     if (os->firmware && g_str_equal(os->firmware, "bios"))

@@ -23,8 +23,7 @@ typedef struct {
     const char *agent_path;  /* where an agent channel without path is to listen; or NULL */
     const char *loader_path; /* the firmware that <os firmware='efi'> stands for; or NULL */
     const char *loader_format;
-    const char
-        *nvram_path; /* where its variables are, if the definition does not say; or NULL */
+    const char *nvram_path; /* its variables are there; NULL: where the definition says */
     const char *nvram_format;
     const char *password_path; /* a file with the password of the screen; or NULL */
     GHashTable *sockets; /* char * -> GINT_TO_POINTER(fd): sockets that listen at a path of

@@ -66,13 +66,17 @@ vmp_spare_is_possible(const VmpDomain *definition, char **why)
 
 gboolean
 vmp_machine_prepare_spare(VmpMachine *machine, const VmpDomain *definition, gboolean incoming,
-                          GError **error)
+                          const char *nvram, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "domain %s", machine->row->name);
     g_auto(VmpFirmware) firmware = { 0 };
     if (!vmp_firmware_prepare(machine, definition, FALSE, &firmware, error))
         return FALSE;
 
+    if (nvram && firmware.nvram) {
+        g_free(firmware.nvram);
+        firmware.nvram = g_strdup(nvram);
+    }
     VmpInstanceSpec spec = {
         .definition = definition,
         .firmware = &firmware,

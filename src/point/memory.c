@@ -87,10 +87,16 @@ vmp_memory_plan_seal(VmpPlan *plan)
 {
     VmpJson *file = find_step(plan, &vmp_step_create_memory_file)->args;
     VmpJson *stop = find_step(plan, &vmp_step_stop_for_memory)->args;
+    const VmpStep *commit = g_ptr_array_index(plan->steps, (guint)plan->commit);
     const char *path = vmp_json_get_string(file, "path");
     gboolean was_running = vmp_json_get_bool(stop, "was-running", FALSE);
+    gboolean live = vmp_json_get_bool(file, "live", FALSE);
 
-    if (vmp_json_get_bool(file, "live", FALSE))
+    /* How the switch is told once QEMU is gone: see step-overlays.c. */
+    plan->mark_commit = !live;
+    json_object_object_add(commit->args, live ? "ram" : "noted",
+                           live ? json_object_new_string(path) : json_object_new_boolean(TRUE));
+    if (live)
         vmp_plan_add(plan, &vmp_step_save_live,
                      vmp_json_build("s:path", path, "i:mark",
                                     vmp_json_get_int(file, "mark", 0), "b:was-running",
@@ -139,12 +145,15 @@ vmp_memory_put_definition(VmpMachine *machine, const VmpDomain *definition, GErr
 }
 
 void
-vmp_memory_plan_load(VmpPlan *plan, gint64 definition, const char *path, gboolean resume)
+vmp_memory_plan_load(VmpPlan *plan, gint64 definition, const char *path,
+                     const VmpPartPast *parts, gboolean resume)
 {
     vmp_plan_add(plan, &vmp_step_load_spare,
-                 vmp_json_build("s:file", path, "i:definition", definition, NULL));
+                 vmp_json_build("s:file", path, "i:definition", definition, "S:nvram",
+                                vmp_part_staged_path(parts, VMP_PART_NVRAM), NULL));
     vmp_plan_add_commit(plan, &vmp_step_switch_to_spare,
                         vmp_json_build("i:definition", definition, NULL));
+    vmp_part_plan_put(plan, parts);
     if (resume)
         vmp_plan_add(plan, &vmp_step_resume, NULL);
 }

@@ -4,6 +4,7 @@
 /* The RAM of a running guest, to a file and back. */
 
 #include "plan/plan.h"
+#include "point/part.h"
 
 #include <vmpoint/snapshot-record.h>
 
@@ -13,7 +14,7 @@ gboolean vmp_memory_check(VmpMachine *machine, const char *path, GError **error)
  * or ready to be saved while it runs. */
 gboolean vmp_memory_plan_save(VmpPlan *plan, VmpMachine *machine, const char *path,
                               gboolean live, GError **error);
-/* Those that come after: the guest is as it was, the file complete. */
+/* Those that come after the commit step: the guest is as it was, the file complete. */
 void vmp_memory_plan_seal(VmpPlan *plan);
 
 /* Is @path complete and undamaged?  Reads all of it. */
@@ -25,9 +26,10 @@ gboolean vmp_memory_check_load(VmpMachine *machine, const VmpDomain *definition,
 gint64 vmp_memory_put_definition(VmpMachine *machine, const VmpDomain *definition,
                                  GError **error);
 /* Steps that put a process with the RAM of @path in the place of the present one, if there is
- * one. */
-void vmp_memory_plan_load(VmpPlan *plan, gint64 definition, const char *path, gboolean resume);
-/* For steps: prepares a spare with the RAM of @file (see machine/spare.h); none is left on
- * failure. */
+ * one; @parts are laid ready and take their places. */
+void vmp_memory_plan_load(VmpPlan *plan, gint64 definition, const char *path,
+                          const VmpPartPast *parts, gboolean resume);
+/* For steps: prepares a spare with the RAM of @file (@nvram: see machine/spare.h); none is left
+ * on failure. */
 gboolean vmp_memory_load_spare(VmpChange *change, const VmpDomain *definition,
-                               const char *file, GError **error);
+                               const char *file, const char *nvram, GError **error);

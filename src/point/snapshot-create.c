@@ -9,6 +9,7 @@
 #include "point/internal.h"
 #include "point/layer.h"
 #include "point/memory.h"
+#include "point/part.h"
 #include "point/quiet.h"
 #include "point/record.h"
 #include "point/snapshot.h"
@@ -244,15 +245,18 @@ plan_steps(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *cont
     gboolean quiesce = wants_quiescing(context);
     if (quiesce)
         vmp_plan_add(plan, &vmp_step_freeze_guest, NULL);
+    if (!(context->flags & VMP_SNAPSHOT_CREATE_NO_METADATA) &&
+        !vmp_part_plan_keep(plan, context->machine, snapshot->name, memory, error))
+        return FALSE;
     vmp_plan_add_commit(plan, &vmp_step_switch_to_overlays,
                         vmp_json_build("b:offline", vmp_block_session_is_offline(context->session),
-                                       "B:noted", memory, "o:disks", g_steal_pointer(&switches),
-                                       NULL));
-    if (quiesce)
-        vmp_plan_add_cleanup(plan, &vmp_step_thaw_guest, NULL);
-    plan->mark_commit = memory;
+                                       "o:disks", g_steal_pointer(&switches), NULL));
     if (memory)
         vmp_memory_plan_seal(plan);
+    vmp_part_plan_seal(plan);
+    /* The agent thaws in a guest that runs. */
+    if (quiesce)
+        vmp_plan_add_cleanup(plan, &vmp_step_thaw_guest, NULL);
     return TRUE;
 }
 

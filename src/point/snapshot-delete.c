@@ -7,6 +7,7 @@
 #include "point/definition.h"
 #include "point/internal.h"
 #include "point/mark.h"
+#include "point/part.h"
 #include "point/quiet.h"
 #include "point/record.h"
 #include "point/snapshot.h"
@@ -138,7 +139,8 @@ plan_merge(VmpPlan *plan, const Delete *delete, GError **error)
     if (delete->snapshot->memory_file)
         vmp_plan_retire_file(delete->machine, delete->snapshot->memory_file, plan->edits);
     if (!vmp_definition_edit_sources(delete->machine, sources, plan->edits, error) ||
-        !vmp_marks_move(delete->machine, moves, plan->edits, error))
+        !vmp_marks_move(delete->machine, moves, plan->edits, error) ||
+        !vmp_part_plan_retire(plan, delete->machine, delete->snapshot->name, error))
         return FALSE;
     vmp_store_edit_remove_point(plan->edits, vmp_machine_get_row(delete->machine)->id,
                                 VMP_POINT_SNAPSHOT, delete->snapshot->name);

@@ -10,6 +10,7 @@
 #include "point/internal.h"
 #include "point/layer.h"
 #include "point/memory.h"
+#include "point/part.h"
 #include "point/quiet.h"
 #include "point/record.h"
 #include "point/revert.h"
@@ -41,6 +42,7 @@ typedef struct {
     RevertWay way;
     GPtrArray *branches;   /* of VmpJson: see step-branch.c, "images" */
     VmpBlockGraph *graph;  /* of the running machine; NULL when off */
+    VmpPartPast parts;     /* what is neither disk nor RAM */
 } Revert;
 
 static void
@@ -51,6 +53,7 @@ revert_clear(Revert *revert)
     g_clear_pointer(&revert->inactive, vmp_domain_free);
     g_clear_pointer(&revert->branches, g_ptr_array_unref);
     g_clear_pointer(&revert->graph, vmp_block_graph_free);
+    vmp_part_past_clear(&revert->parts);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Revert, revert_clear)
 
@@ -133,6 +136,7 @@ choose_way(Revert *revert, const VmpDomain *active)
 
     gboolean can_stay = active && vmp_launch_same_abi(active, revert->definition, NULL)
                         && !vmp_domain_has_genid(revert->definition)
+                        && (has_memory(revert) || !revert->parts.differ)
                         && !(revert->flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM);
     if (has_memory(revert))
         revert->way = can_stay ? REVERT_RAM_IN_PROCESS : REVERT_RAM_ELSEWHERE;
@@ -418,6 +422,9 @@ plan_in_process(VmpPlan *plan, const Revert *revert, gint64 definition, GError *
     }
     vmp_plan_add(plan, &vmp_step_pause,
                  vmp_json_build("b:was-running", state == VMP_STATE_RUNNING, NULL));
+    /* RAM has the firmware's variables, too. */
+    if (revert->way == REVERT_IN_PROCESS)
+        vmp_part_plan_check(plan, &revert->parts);
     plan_swaps(plan, revert, g_steal_pointer(&swaps), definition);
     if (revert->end == VMP_STATE_RUNNING)
         vmp_plan_add(plan, &vmp_step_resume, NULL);
@@ -432,9 +439,12 @@ plan_steps(VmpPlan *plan, const Revert *revert, GError **error)
     vmp_plan_add(plan, &vmp_step_create_branches,
                  vmp_json_build("o:images", branches_to_json(revert), NULL));
 
+    if (!is_in_process(revert))
+        vmp_part_plan_stage(plan, &revert->parts);
     switch (revert->way) {
-    case REVERT_OFFLINE:
-        return TRUE; /* the store's edits are the commit */
+    case REVERT_OFFLINE: /* without any part the store's edits are the commit */
+        vmp_part_plan_put(plan, &revert->parts);
+        return TRUE;
     case REVERT_RAM_IN_PROCESS:
     case REVERT_RAM_ELSEWHERE:
         return TRUE; /* see plan_memory() */
@@ -443,6 +453,7 @@ plan_steps(VmpPlan *plan, const Revert *revert, GError **error)
     case REVERT_NEW_PROCESS:
     case REVERT_TO_OFF:
         vmp_plan_add_commit(plan, &vmp_step_end_process, NULL);
+        vmp_part_plan_put(plan, &revert->parts);
         return TRUE;
     }
     g_assert_not_reached();
@@ -653,7 +664,7 @@ plan_memory(VmpPlan *plan, const Revert *revert, GError **error)
         return FALSE;
     if (revert->way == REVERT_RAM_IN_PROCESS)
         return plan_in_process(plan, revert, definition, error);
-    vmp_memory_plan_load(plan, definition, revert->snapshot->memory_file,
+    vmp_memory_plan_load(plan, definition, revert->snapshot->memory_file, &revert->parts,
                          revert->end == VMP_STATE_RUNNING);
     return TRUE;
 }
@@ -665,7 +676,10 @@ revert_external(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags fl
     VmpOperation *operation = vmp_machine_get_operation(machine);
     g_auto(Revert) revert = { .machine = machine, .flags = flags };
     const VmpDomain *present = vmp_machine_get_definition(machine, error);
-    if (!present || !look(&revert, name, error) || !choose_definitions(&revert, error))
+    if (!present || !look(&revert, name, error) || !choose_definitions(&revert, error) ||
+        !vmp_part_look(machine, revert.definition, name,
+                       (flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM) != 0, has_memory(&revert),
+                       &revert.parts, error))
         return FALSE;
 
     const VmpDomain *active = vmp_machine_is_on(machine) ? present : NULL;

@@ -7,7 +7,7 @@
  * save-live          { "path", "mark", "was-running", "bandwidth": of before }
  * wake               { "was-running" }
  * seal-memory        { "path" }
- * load-spare         { "file", "definition": id of the store }
+ * load-spare         { "file", "definition": id of the store, "nvram": path or none }
  * switch-to-spare    { "definition" }
  *
  * The guest is stopped while QEMU writes its RAM into the file, so that RAM and disks are of one
@@ -611,12 +611,12 @@ load_from(VmpQmpClient *client, int fd, VmpChange *change, GError **error)
 
 gboolean
 vmp_memory_load_spare(VmpChange *change, const VmpDomain *definition, const char *file,
-                      GError **error)
+                      const char *nvram, GError **error)
 {
     g_auto(VmpFd) fd = vmp_ram_file_open(file, error);
 
     if (fd < 0 || !vmp_change_close_session(change, error)
-        || !vmp_machine_prepare_spare(change->machine, definition, TRUE, error))
+        || !vmp_machine_prepare_spare(change->machine, definition, TRUE, nvram, error))
         return FALSE;
     if (load_from(vmp_machine_get_spare_monitor(change->machine), fd, change, error))
         return TRUE;
@@ -631,7 +631,8 @@ spare_apply(const VmpStep *step, VmpChange *change, GError **error)
     g_autoptr(VmpDomain) definition = read_definition(step, change, error);
 
     return definition && vmp_memory_load_spare(change, definition,
-                                               vmp_json_get_string(step->args, "file"), error);
+                                               vmp_json_get_string(step->args, "file"),
+                                               vmp_json_get_string(step->args, "nvram"), error);
 }
 
 static gboolean

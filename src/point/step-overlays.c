@@ -2,7 +2,7 @@
 
 /* create-images { "images": [ VmpNewImage ... ] }
  *
- * switch-to-overlays { "offline": bool, "noted": bool, "disks": [ {
+ * switch-to-overlays { "offline": bool, "noted": bool, "ram": path, "parts": [ { "to" } ], "disks": [ {
  *     "disk": "vda", "node": "vda-format", "overlay": "vda-format-1",
  *     "path": "/x/a.s1", "backing": "/x/a.qcow2",
  *     "bitmaps": [ { "name": "c1", "granularity": 65536 } ] } ] }
@@ -18,6 +18,8 @@
 #include "qmp/transaction.h"
 #include "storage/image.h"
 #include "storage/overlay.h"
+#include "storage/ram-file.h"
+#include "storage/state-file.h"
 
 /* ---- create-images ---- */
 
@@ -168,6 +170,27 @@ probe_images(const VmpStep *step)
     return VMP_PROBE_DONE;
 }
 
+/* The process is gone.  Where something had to be done before the switch, was it?  Files tell, or
+ * the journal's note; writing that durably takes too long while a guest waits that is to stand
+ * still for milliseconds only. */
+static gboolean
+is_prepared(const VmpStep *step, const VmpChange *change)
+{
+    VmpJson *parts = vmp_json_get_array(step->args, "parts");
+    const char *ram = vmp_json_get_string(step->args, "ram");
+
+    for (guint i = 0; i < vmp_json_length(parts); i++) {
+        g_autofree char *content = NULL;
+        gsize length = 0;
+        if (!vmp_state_file_read(vmp_json_get_string(vmp_json_at(parts, i), "to"), &content,
+                                 &length, NULL))
+            return FALSE;
+    }
+    /* The guest has stood still until its RAM began to be saved. */
+    return (!ram || vmp_ram_file_is_begun(ram)) &&
+           (change->commit_begun || !vmp_json_get_bool(step->args, "noted", FALSE));
+}
+
 static VmpProbe
 switch_probe(const VmpStep *step, VmpChange *change, GError **error)
 {
@@ -175,8 +198,7 @@ switch_probe(const VmpStep *step, VmpChange *change, GError **error)
 
     if (vmp_machine_is_on(change->machine))
         return probe_graph(step, change, error);
-    /* Where something had to be done before, only the journal's note says that it was. */
-    if (vmp_json_get_bool(step->args, "noted", FALSE) && !change->commit_begun)
+    if (!is_prepared(step, change))
         return VMP_PROBE_NOT_DONE;
     /* A storage daemon's switch lives in that daemon alone until it is settled, and nothing
      * has been written to the overlays. */

@@ -63,6 +63,13 @@ extern const VmpStepKind vmp_step_switch_to_spare; /* commit */
 /* step-backing.c: headers of images that nobody has open */
 extern const VmpStepKind vmp_step_set_backing;
 
+/* step-part.c: what is neither disk nor RAM */
+extern const VmpStepKind vmp_step_keep_parts;
+extern const VmpStepKind vmp_step_seal_parts;
+extern const VmpStepKind vmp_step_stage_parts;
+extern const VmpStepKind vmp_step_check_parts;
+extern const VmpStepKind vmp_step_put_parts; /* commit where there is no other */
+
 /* step-commit.c: merging a layer down */
 extern const VmpStepKind vmp_step_start_commits;
 extern const VmpStepKind vmp_step_finish_commits; /* commit */

@@ -38,6 +38,7 @@ make_command(const VmpDomain *domain)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GHashTable) sockets = g_hash_table_new(g_str_hash, g_str_equal);
+    const char *nvram = vmp_domain_get_os(domain)->nvram;
     VmpLaunchHost host = {
         .prefix = "/run/vm/1.",
         .agent_path = "/run/vm/1.agent",
@@ -46,7 +47,7 @@ make_command(const VmpDomain *domain)
         .query_fd = 4,
         .loader_path = "/usr/share/OVMF/OVMF_CODE_4M.fd",
         .loader_format = "raw",
-        .nvram_path = "/var/lib/vmpoint/nvram/vm_VARS.fd",
+        .nvram_path = nvram ? nvram : "/var/lib/vmpoint/nvram/vm_VARS.fd",
         .nvram_format = "raw",
         .sockets = sockets,
     };

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "point/part.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "machine/firmware.h"
+#include "plan/sweep.h"
+#include "point/steps.h"
+#include "storage/state-file.h"
+#include "store/edit.h"
+
+#define FOLDER "parts"
+
+/* One file of the machine. */
+typedef struct {
+    const char *part;
+    char *path;
+} Part;
+
+static void
+part_free(gpointer data)
+{
+    Part *part = data;
+
+    g_free(part->path);
+    g_free(part);
+}
+
+static void
+add_part(GPtrArray *parts, const char *name, char *path /* taken */)
+{
+    Part *part = g_new0(Part, 1);
+
+    part->part = name;
+    part->path = path;
+    g_ptr_array_add(parts, part);
+}
+
+/* What @definition's machine has; a link is followed, for its target is what is written. */
+static GPtrArray *
+list_parts(VmpMachine *machine, const VmpDomain *definition)
+{
+    GPtrArray *parts = g_ptr_array_new_with_free_func(part_free);
+    g_autofree char *nvram = vmp_firmware_nvram_path(machine, definition);
+    char real[PATH_MAX];
+
+    if (nvram)
+        add_part(parts, VMP_PART_NVRAM, g_strdup(realpath(nvram, real) ? real : nvram));
+    return parts;
+}
+
+static guint64
+new_mark(void)
+{
+    return ((guint64)g_random_int() << 32) | g_random_int();
+}
+
+/* The ledger's copies for @snapshot, of VmpStoreFile. */
+static GPtrArray *
+list_copies(VmpMachine *machine, const char *snapshot, GError **error)
+{
+    g_autoptr(GPtrArray) files = vmp_store_list_files(vmp_machine_get_store(machine),
+                                                      vmp_machine_get_row(machine)->id, error);
+    if (!files)
+        return NULL;
+
+    for (guint i = files->len; i > 0; i--) {
+        const VmpStoreFile *file = g_ptr_array_index(files, i - 1);
+        gboolean is_copy =
+            g_strcmp0(file->point, snapshot) == 0 &&
+            (g_str_equal(file->role, VMP_PART_NVRAM) || g_str_equal(file->role, VMP_PART_TPM));
+        if (!is_copy)
+            g_ptr_array_remove_index(files, i - 1);
+    }
+    return g_steal_pointer(&files);
+}
+
+/* ---- making a snapshot ---- */
+
+/* Why it cannot be copied; NULL if it can. */
+static char *
+find_obstacle(VmpMachine *machine, const Part *part)
+{
+    gboolean foreign = vmp_machine_get_row(machine)->qmp_path != NULL;
+    struct stat info;
+
+    if (stat(part->path, &info) == 0)
+        return S_ISREG(info.st_mode) ? NULL : g_strdup_printf("'%s' is no file", part->path);
+    /* What our own machine has not made yet it has not. */
+    return foreign ? g_strdup_printf("it is not known where they are ('%s' is not there)",
+                                     part->path)
+                   : NULL;
+}
+
+static void
+plan_copy(VmpPlan *plan, VmpMachine *machine, const char *snapshot, const Part *part,
+          VmpJson *parts)
+{
+    guint64 mark = new_mark();
+    g_autofree char *name = g_strdup_printf("%s-%016" G_GINT64_MODIFIER "x.%s",
+                                            vmp_machine_get_uuid(machine), mark, part->part);
+    g_autofree char *path =
+        g_build_filename(vmp_machine_get_host(machine)->state_dir, FOLDER, name, NULL);
+    VmpStoreFile file = {
+        .path = path,
+        .domain = vmp_machine_get_row(machine)->id,
+        .role = (char *)part->part,
+        .point = (char *)snapshot,
+    };
+
+    json_object_array_add(parts, vmp_json_build("s:part", part->part, "s:from", part->path,
+                                                "s:to", path, "i:mark", (gint64)mark, NULL));
+    vmp_store_edit_put_file(plan->edits, &file);
+}
+
+/* Stops the guest unless the plan or somebody else has done so. */
+static gboolean
+plan_stop(VmpPlan *plan, VmpMachine *machine, gboolean stopped, gboolean *stops,
+          GError **error)
+{
+    VmpState state = VMP_STATE_SHUTOFF;
+
+    if (!stopped && vmp_machine_is_on(machine) &&
+        !vmp_machine_query_state(machine, &state, NULL, error))
+        return FALSE;
+    *stops = !stopped && state == VMP_STATE_RUNNING;
+    if (*stops)
+        vmp_plan_add(plan, &vmp_step_stop_for_memory,
+                     vmp_json_build("b:was-running", TRUE, NULL));
+    return TRUE;
+}
+
+gboolean
+vmp_part_plan_keep(VmpPlan *plan, VmpMachine *machine, const char *snapshot, gboolean stopped,
+                   GError **error)
+{
+    const VmpDomain *definition = vmp_machine_get_definition(machine, error);
+    /* A snapshot of that name whose metadata alone was deleted may have left some. */
+    if (!definition || !vmp_part_plan_retire(plan, machine, snapshot, error))
+        return FALSE;
+
+    g_autoptr(GPtrArray) parts = list_parts(machine, definition);
+    g_autoptr(VmpJson) copies = json_object_new_array();
+    gboolean stops = FALSE;
+    for (guint i = 0; i < parts->len; i++) {
+        const Part *part = g_ptr_array_index(parts, i);
+        g_autofree char *obstacle = find_obstacle(machine, part);
+        if (obstacle)
+            vmp_operation_warn(vmp_machine_get_operation(machine),
+                               "the firmware's variables are not part of the snapshot: %s",
+                               obstacle);
+        else
+            plan_copy(plan, machine, snapshot, part, copies);
+    }
+    if (vmp_json_length(copies) == 0)
+        return TRUE;
+    if (!plan_stop(plan, machine, stopped, &stops, error))
+        return FALSE;
+    vmp_plan_add(plan, &vmp_step_keep_parts,
+                 vmp_json_build("b:stops", stops, "o:parts", json_object_get(copies), NULL));
+    return TRUE;
+}
+
+static const VmpStep *
+find_step(const VmpPlan *plan, const VmpStepKind *kind)
+{
+    for (guint i = 0; i < plan->steps->len; i++) {
+        const VmpStep *step = g_ptr_array_index(plan->steps, i);
+        if (step->kind == kind)
+            return step;
+    }
+    return NULL;
+}
+
+void
+vmp_part_plan_seal(VmpPlan *plan)
+{
+    const VmpStep *keep = find_step(plan, &vmp_step_keep_parts);
+
+    if (!keep)
+        return;
+    const VmpStep *commit = g_ptr_array_index(plan->steps, (guint)plan->commit);
+    json_object_object_add(commit->args, "parts",
+                           json_object_get(vmp_json_get_array(keep->args, "parts")));
+    if (vmp_json_get_bool(keep->args, "stops", FALSE))
+        vmp_plan_add(plan, &vmp_step_wake, vmp_json_build("b:was-running", TRUE, NULL));
+    vmp_plan_add_cleanup(
+        plan, &vmp_step_seal_parts,
+        vmp_json_build("o:parts", json_object_get(vmp_json_get_array(keep->args, "parts")),
+                       NULL));
+}
+
+/* ---- deleting one ---- */
+
+gboolean
+vmp_part_plan_retire(VmpPlan *plan, VmpMachine *machine, const char *snapshot, GError **error)
+{
+    g_autoptr(GPtrArray) copies = list_copies(machine, snapshot, error);
+
+    for (guint i = 0; copies && i < copies->len; i++)
+        vmp_plan_retire_file(
+            machine, ((const VmpStoreFile *)g_ptr_array_index(copies, i))->path, plan->edits);
+    return copies != NULL;
+}
+
+/* ---- reverting to one ---- */
+
+void
+vmp_part_past_clear(VmpPartPast *past)
+{
+    g_clear_pointer(&past->files, json_object_put);
+}
+
+static const VmpStoreFile *
+find_copy(const GPtrArray *copies, const char *part)
+{
+    for (guint i = 0; i < copies->len; i++) {
+        const VmpStoreFile *file = g_ptr_array_index(copies, i);
+        if (g_str_equal(file->role, part))
+            return file;
+    }
+    return NULL;
+}
+
+gboolean
+vmp_part_is_as_kept(const char *copy, const char *path, gboolean *same, GError **error)
+{
+    g_autofree char *past = NULL;
+    gsize past_length = 0, present_length = 0;
+    if (!vmp_state_file_read(copy, &past, &past_length, error))
+        return FALSE;
+
+    g_autofree char *present = vmp_file_read(path, VMP_STATE_FILE_MAX, &present_length, NULL);
+    *same = past && present
+                ? past_length == present_length && memcmp(past, present, past_length) == 0
+                : !past && !g_file_test(path, G_FILE_TEST_EXISTS);
+    return TRUE;
+}
+
+static gboolean
+look_at(const Part *part, const char *copy, VmpPartPast *past, GError **error)
+{
+    g_autofree char *staged =
+        g_strdup_printf("%s.vmp-%016" G_GINT64_MODIFIER "x", part->path, new_mark());
+    gboolean same = FALSE;
+    if (!vmp_part_is_as_kept(copy, part->path, &same, error))
+        return FALSE;
+
+    past->differ |= !same;
+    json_object_array_add(past->files,
+                          vmp_json_build("s:part", part->part, "s:copy", copy, "s:path",
+                                         part->path, "s:staged", staged, NULL));
+    return TRUE;
+}
+
+gboolean
+vmp_part_look(VmpMachine *machine, const VmpDomain *definition, const char *snapshot,
+              gboolean reset_nvram, gboolean in_ram, VmpPartPast *past, GError **error)
+{
+    g_autoptr(GPtrArray) copies = list_copies(machine, snapshot, error);
+    g_autoptr(GPtrArray) parts = list_parts(machine, definition);
+    if (!copies)
+        return FALSE;
+
+    past->files = json_object_new_array();
+    for (guint i = 0; i < parts->len; i++) {
+        const Part *part = g_ptr_array_index(parts, i);
+        const VmpStoreFile *copy = find_copy(copies, part->part);
+        if ((reset_nvram && g_str_equal(part->part, VMP_PART_NVRAM)) || (!copy && in_ram))
+            continue;
+        if (!copy)
+            vmp_operation_warn(vmp_machine_get_operation(machine),
+                               "snapshot '%s' was made without the firmware's variables: they "
+                               "stay what they are now",
+                               snapshot);
+        else if (!look_at(part, copy->path, past, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static VmpJson *
+past_to_json(const VmpPartPast *past)
+{
+    return vmp_json_build("o:files", json_object_get(past->files), NULL);
+}
+
+void
+vmp_part_plan_stage(VmpPlan *plan, const VmpPartPast *past)
+{
+    if (vmp_json_length(past->files) > 0)
+        vmp_plan_add(plan, &vmp_step_stage_parts, past_to_json(past));
+}
+
+void
+vmp_part_plan_check(VmpPlan *plan, const VmpPartPast *past)
+{
+    if (vmp_json_length(past->files) > 0)
+        vmp_plan_add(plan, &vmp_step_check_parts, past_to_json(past));
+}
+
+void
+vmp_part_plan_put(VmpPlan *plan, const VmpPartPast *past)
+{
+    if (vmp_json_length(past->files) == 0)
+        return;
+    if (plan->commit >= 0) {
+        vmp_plan_add(plan, &vmp_step_put_parts, past_to_json(past));
+        return;
+    }
+    vmp_plan_add_commit(plan, &vmp_step_put_parts, past_to_json(past));
+    plan->mark_commit = TRUE;
+}
+
+const char *
+vmp_part_staged_path(const VmpPartPast *past, const char *part)
+{
+    for (guint i = 0; i < vmp_json_length(past->files); i++) {
+        VmpJson *file = vmp_json_at(past->files, i);
+        if (g_strcmp0(vmp_json_get_string(file, "part"), part) == 0)
+            return vmp_json_get_string(file, "staged");
+    }
+    return NULL;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The parts of a machine's state that are neither disk nor RAM: the firmware's variables
+ * ("nvram") and the memory of an emulated TPM ("tpm").
+ *
+ * They belong to every snapshot.  Each is one file; a snapshot has a copy of it
+ * (storage/state-file.h) from the instant of its disks.  The ledger of files says which copies
+ * are a snapshot's: their role is the part's name.
+ *
+ * While the guest stands still nothing writes to these files, and QEMU has flushed its own, so
+ * a plain copy is exact whatever the format.  A `blockdev-backup` of the variables in the
+ * transaction of the disks needs no pause, but the TPM has no such thing, and a job that dies
+ * with its QEMU would leave a snapshot without the part.
+ */
+
+#include <vmpoint/snapshot-record.h>
+
+#include "plan/plan.h"
+
+#define VMP_PART_NVRAM "nvram"
+#define VMP_PART_TPM "tpm"
+
+/* ---- making a snapshot ---- */
+
+/* Steps that come right before the commit step, in which the disks switch: they stop the guest
+ * (unless the plan has done so: @stopped) and copy its parts.  What has no part gets no steps.
+ * A part that cannot be had is a warning. */
+gboolean vmp_part_plan_keep(VmpPlan *plan, VmpMachine *machine, const char *snapshot,
+                            gboolean stopped, GError **error);
+/* Steps that come right after it: the guest is as it was, the copies are durable. */
+void vmp_part_plan_seal(VmpPlan *plan);
+
+/* ---- deleting one ---- */
+
+/* The copies of @snapshot go when all is settled. */
+gboolean vmp_part_plan_retire(VmpPlan *plan, VmpMachine *machine, const char *snapshot,
+                              GError **error);
+
+/* ---- reverting to one ---- */
+
+typedef struct {
+    VmpJson *files;  /* see step-part.c, "stage-parts"; empty = nothing to put back */
+    gboolean differ; /* one of them is not what the machine has now */
+} VmpPartPast;
+
+void vmp_part_past_clear(VmpPartPast *past);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmpPartPast, vmp_part_past_clear)
+
+/* Reads the copies of @snapshot (DAMAGED).  @definition: what the domain becomes.
+ * @reset_nvram: the variables are not put back.  A part that the machine has and the snapshot
+ * has not stays what it is, with a warning unless the snapshot's RAM has it (@in_ram). */
+gboolean vmp_part_look(VmpMachine *machine, const VmpDomain *definition, const char *snapshot,
+                       gboolean reset_nvram, gboolean in_ram, VmpPartPast *past, GError **error);
+/* First: the past is laid ready beside the present. */
+void vmp_part_plan_stage(VmpPlan *plan, const VmpPartPast *past);
+/* Where the process stays because nothing differs: it is looked at again once the guest stands
+ * still. */
+void vmp_part_plan_check(VmpPlan *plan, const VmpPartPast *past);
+/* It takes the present's place; comes when no process of the present has the files any more.
+ * A plan without a commit step gets its commit step so. */
+void vmp_part_plan_put(VmpPlan *plan, const VmpPartPast *past);
+/* Where @part is laid ready for a process that starts meanwhile; NULL if it is not.
+ * Borrowed. */
+const char *vmp_part_staged_path(const VmpPartPast *past, const char *part);
+/* Is @path what @copy keeps? */
+gboolean vmp_part_is_as_kept(const char *copy, const char *path, gboolean *same,
+                             GError **error);
