@@ -2,6 +2,7 @@
 #include "api/open.h"
 
 #include "backup/backup.h"
+#include "backup/fleece.h"
 #include "base/error.h"
 #include "plan/executor.h"
 #include "point/steps.h"
@@ -23,6 +24,10 @@ static const VmpStepKind *const step_kinds[] = {
     &vmp_step_start_commits,
     &vmp_step_finish_commits,
     &vmp_step_start_backup,
+    &vmp_step_start_server,
+    &vmp_step_open_filters,
+    &vmp_step_insert_filters,
+    &vmp_step_add_exports,
     &vmp_step_save_internal,
     &vmp_step_delete_internal,
     &vmp_step_start_stopped,

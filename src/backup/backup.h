@@ -11,15 +11,18 @@
  *           -> failed      one did not (the others are cancelled), or QEMU has gone:
  *                          targets that were made for it are removed, dirty bits are kept
  *           -> cancelled   the same, by request
+ *
+ * A pull backup runs until it is asked to end, which is its completion; it fails when QEMU has
+ * gone, or when the scratch space did not take what the guest overwrote.
  */
 
 #include <vmpoint/backup.h>
 
 #include "plan/step.h"
 
-gboolean
-vmp_backup_begin_on(VmpMachine *machine, const char *backup_xml, const char *checkpoint_xml,
-                    VmpBackupBeginFlags flags, GError **error);
+gboolean vmp_backup_begin_on(VmpMachine *machine, const char *backup_xml,
+                             const char *checkpoint_xml, VmpBackupBeginFlags flags,
+                             GError **error);
 
 /* How the jobs are to work; zeroes are QEMU's own ways. */
 typedef struct {
@@ -39,15 +42,15 @@ typedef enum {
     VMP_SETTLE_CANCEL, /* cancel, then settle */
 } VmpSettleMode;
 
-/* @state (optional): what became of it (NONE if there was no running job).  A backup that failed
- * is an error only for WAIT. */
-gboolean
-vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state, GError **error);
+/* @state (optional): what became of it (NONE if there was no running job).  A backup that
+ * failed is an error only for WAIT. */
+gboolean vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state,
+                           GError **error);
 
-VmpJobInfo *
-vmp_backup_info(VmpMachine *machine, gboolean completed, GError **error);
-char *
-vmp_backup_xml(VmpMachine *machine, GError **error);
+VmpJobInfo *vmp_backup_info(VmpMachine *machine, gboolean completed, GError **error);
+char *vmp_backup_xml(VmpMachine *machine, GError **error);
 
 /* Step kinds of this layer, for the journal. */
-extern const VmpStepKind vmp_step_start_backup; /* commit */
+extern const VmpStepKind vmp_step_start_backup; /* commit of a push backup */
+extern const VmpStepKind vmp_step_start_server;
+extern const VmpStepKind vmp_step_add_exports; /* commit of a pull backup */

@@ -2,6 +2,8 @@
 #include <time.h>
 
 #include "backup/backup.h"
+#include "backup/fleece.h"
+#include "backup/running.h"
 #include "base/error.h"
 #include "plan/executor.h"
 #include "point/align.h"
@@ -21,6 +23,8 @@ typedef struct {
     VmpBlockGraph *graph;
     gboolean copy_range;       /* this QEMU can have the kernel copy */
     GHashTable *insisted;      /* targets for which the document itself says incremental */
+    VmpJson *server;           /* of a pull backup; else NULL */
+    gboolean running;          /* the guest runs */
 } Begin;
 
 static void
@@ -30,10 +34,17 @@ begin_clear(Begin *begin)
     g_clear_pointer(&begin->checkpoint, vmp_checkpoint_free);
     g_clear_pointer(&begin->graph, vmp_block_graph_free);
     g_clear_pointer(&begin->insisted, g_hash_table_unref);
+    g_clear_pointer(&begin->server, json_object_put);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Begin, begin_clear)
 
 /* ---- the request ---- */
+
+static gboolean
+is_pull(const Begin *begin)
+{
+    return begin->backup->mode == VMP_BACKUP_MODE_PULL;
+}
 
 /* Whoever names a checkpoint for one disk means that disk; a checkpoint for all of them is a wish. */
 static GHashTable *
@@ -58,8 +69,10 @@ read_request(Begin *begin, const char *backup_xml, const char *checkpoint_xml, G
     if (!definition || !begin->backup)
         return FALSE;
     begin->insisted = find_insisted(begin->backup);
-    if (begin->backup->mode == VMP_BACKUP_MODE_PULL)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED, "pull backups are not supported yet");
+    if (is_pull(begin) && (begin->flags & VMP_BACKUP_BEGIN_WAIT))
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "a pull backup ends when it is asked to, by domjobabort: there is nothing "
+                        "to wait for");
     if (checkpoint_xml) {
         begin->checkpoint = vmp_point_prepare_checkpoint(begin->machine, checkpoint_xml, error);
         if (!begin->checkpoint)
@@ -88,12 +101,27 @@ check_idle(VmpMachine *machine, GError **error)
 }
 
 static gboolean
+look_for_pull(Begin *begin, GError **error)
+{
+    VmpState state = VMP_STATE_NOSTATE;
+
+    if (!vmp_machine_is_on(begin->machine))
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "pull backups of a domain that is off are not supported yet");
+    begin->server = vmp_pull_server(begin->machine, begin->backup, error);
+    if (!begin->server || !vmp_machine_query_state(begin->machine, &state, NULL, error))
+        return FALSE;
+    begin->running = state == VMP_STATE_RUNNING;
+    return TRUE;
+}
+
+static gboolean
 look(Begin *begin, VmpChange *change, GError **error)
 {
     begin->session = vmp_change_get_session(change, error);
     begin->graph =
         begin->session ? vmp_block_session_read_graph(begin->session, error) : NULL;
-    if (!begin->graph)
+    if (!begin->graph || (is_pull(begin) && !look_for_pull(begin, error)))
         return FALSE;
     return !vmp_machine_is_on(begin->machine) ||
            vmp_machine_has(begin->machine, "blockdev-backup", "x-perf/use-copy-range",
@@ -121,7 +149,8 @@ plan_target(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *s
             GHashTable *taken)
 {
     VmpNewImage *image = g_new0(VmpNewImage, 1);
-    g_autofree char *format_stem = g_strdup_printf("%s-backup", disk->name);
+    const char *what = is_pull(begin) ? "scratch" : "backup";
+    g_autofree char *format_stem = g_strdup_printf("%s-%s", disk->name, what);
     g_autofree char *storage_stem = g_strdup_printf("%s-target", disk->name);
 
     image->path = g_strdup(disk->target);
@@ -132,11 +161,12 @@ plan_target(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *s
     image->reuse = (begin->flags & VMP_BACKUP_BEGIN_REUSE_EXTERNAL) != 0;
     image->block_device = disk->type == VMP_STORAGE_BLOCK;
     /* QEMU would sync the target again and again while it writes; settling does it once, before
-     * the backup is called complete. */
+     * the backup is called complete.  Scratch images are worth nothing after a power cut. */
     image->no_flush = TRUE;
     /* An increment names what it is laid over, so that it opens by itself; without that name
      * it would pass for a whole disk. */
-    if (disk->mode == VMP_BACKUP_DISK_INCREMENTAL && g_str_equal(disk->driver, "qcow2")) {
+    if (!is_pull(begin) && disk->mode == VMP_BACKUP_DISK_INCREMENTAL &&
+        g_str_equal(disk->driver, "qcow2")) {
         image->backing_path = previous_target(begin, disk);
         image->backing_format = image->backing_path ? g_strdup("qcow2") : NULL;
     }
@@ -167,6 +197,7 @@ find_changes(const Begin *begin, VmpBackupDisk *disk, const VmpBlockNode *source
                        vmp_machine_get_name(begin->machine), disk->name, failure->message);
     disk->mode = VMP_BACKUP_DISK_FULL;
     g_clear_pointer(&disk->incremental, g_free);
+    g_clear_pointer(&disk->export_bitmap, g_free);
     return TRUE;
 }
 
@@ -174,7 +205,9 @@ find_changes(const Begin *begin, VmpBackupDisk *disk, const VmpBlockNode *source
 static void
 add_increment(VmpJson *entry, const VmpBackupDisk *disk, const VmpBitmapChain *chain)
 {
-    g_autofree char *bitmap = g_strdup_printf(".backup-%s", disk->name);
+    /* The name that clients see, if there are any. */
+    g_autofree char *bitmap = disk->export_bitmap ? g_strdup(disk->export_bitmap)
+                                                  : g_strdup_printf(".backup-%s", disk->name);
     VmpJson *layers = json_object_new_array();
 
     for (guint i = 0; i < chain->nodes->len; i++) {
@@ -187,9 +220,77 @@ add_increment(VmpJson *entry, const VmpBackupDisk *disk, const VmpBitmapChain *c
 
 typedef struct {
     GHashTable *taken;
-    VmpJson *images, *disks;
-    VmpJson *checkpoint; /* the bitmaps of the new one; NULL if there is none */
+    VmpJson *images, *scratch, *disks, *fleece, *exports;
+    VmpJson *checkpoint; /* the bitmaps of the new one, a reference of its own; or NULL */
 } BeginSteps;
+
+static void
+steps_clear(BeginSteps *steps)
+{
+    g_clear_pointer(&steps->taken, g_hash_table_unref);
+    g_clear_pointer(&steps->images, json_object_put);
+    g_clear_pointer(&steps->scratch, json_object_put);
+    g_clear_pointer(&steps->disks, json_object_put);
+    g_clear_pointer(&steps->fleece, json_object_put);
+    g_clear_pointer(&steps->exports, json_object_put);
+    g_clear_pointer(&steps->checkpoint, json_object_put);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BeginSteps, steps_clear)
+
+static void
+steps_init(BeginSteps *steps)
+{
+    steps->taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    steps->images = json_object_new_array();
+    steps->scratch = json_object_new_array();
+    steps->disks = json_object_new_array();
+    steps->fleece = json_object_new_array();
+    steps->exports = json_object_new_array();
+}
+
+static void
+plan_push(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *source,
+          const VmpBitmapChain *chain, BeginSteps *steps)
+{
+    g_autoptr(VmpNewImage) image = plan_target(begin, disk, source, steps->taken);
+    g_autofree char *job = g_strdup_printf("vmp-backup-%s", disk->name);
+    g_autoptr(VmpJson) entry = vmp_json_build(
+        "s:disk", disk->name, "s:node", source->name, "s:job", job, "s:target", image->node,
+        "B:copy-range",
+        begin->copy_range && !image->block_device && !begin->tuning->compress, "B:compress",
+        begin->tuning->compress, "I:speed", (gint64)begin->tuning->bandwidth, NULL);
+    if (chain)
+        add_increment(entry, disk, chain);
+
+    json_object_array_add(steps->images, vmp_new_image_to_json(image));
+    json_object_array_add(steps->disks, g_steal_pointer(&entry));
+}
+
+static gboolean
+plan_pull(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *source,
+          const VmpBitmapChain *chain, BeginSteps *steps, GError **error)
+{
+    g_autoptr(VmpNewImage) image = plan_target(begin, disk, source, steps->taken);
+    g_autofree char *id = g_strdup_printf("vmp-backup-%s", disk->name);
+    g_autoptr(VmpJson) fleece = vmp_fleece_plan(begin->machine, begin->graph, steps->taken,
+                                                disk->name, image->node, image->path, error);
+    if (!fleece)
+        return FALSE;
+
+    const char *node = vmp_json_get_string(fleece, "snapshot");
+    g_autoptr(VmpJson) entry = vmp_json_build("s:disk", disk->name, "s:node", node, NULL);
+    if (chain)
+        add_increment(entry, disk, chain);
+
+    json_object_array_add(steps->exports,
+                          vmp_json_build("s:id", id, "s:node", node, "s:name",
+                                         disk->export_name, "S:bitmap",
+                                         vmp_json_get_string(entry, "bitmap"), NULL));
+    json_object_array_add(steps->scratch, vmp_new_image_to_json(image));
+    json_object_array_add(steps->fleece, g_steal_pointer(&fleece));
+    json_object_array_add(steps->disks, g_steal_pointer(&entry));
+    return TRUE;
+}
 
 static gboolean
 plan_disk(const Begin *begin, VmpBackupDisk *disk, BeginSteps *steps, GError **error)
@@ -199,21 +300,58 @@ plan_disk(const Begin *begin, VmpBackupDisk *disk, BeginSteps *steps, GError **e
     g_autoptr(VmpBitmapChain) chain = NULL;
     if (!source || !find_changes(begin, disk, source, &chain, error))
         return FALSE;
-
-    g_autoptr(VmpNewImage) image = plan_target(begin, disk, source, steps->taken);
-    g_autofree char *job = g_strdup_printf("vmp-backup-%s", disk->name);
-    g_autoptr(VmpJson) entry =
-        vmp_json_build("s:disk", disk->name, "s:node", source->name, "s:job", job, "s:target",
-                       image->node, "B:copy-range",
-                       begin->copy_range && !image->block_device && !begin->tuning->compress,
-                       "B:compress", begin->tuning->compress, "I:speed",
-                       (gint64)begin->tuning->bandwidth, NULL);
-    if (chain)
-        add_increment(entry, disk, chain);
-
-    json_object_array_add(steps->images, vmp_new_image_to_json(image));
-    json_object_array_add(steps->disks, g_steal_pointer(&entry));
+    if (is_pull(begin))
+        return plan_pull(begin, disk, source, chain, steps, error);
+    plan_push(begin, disk, source, chain, steps);
     return TRUE;
+}
+
+/* Both lists, for one step that makes all. */
+static VmpJson *
+all_images(const BeginSteps *steps)
+{
+    VmpJson *all = json_object_new_array();
+
+    for (guint i = 0; i < vmp_json_length(steps->images); i++)
+        json_object_array_add(all, json_object_get(vmp_json_at(steps->images, i)));
+    for (guint i = 0; i < vmp_json_length(steps->scratch); i++)
+        json_object_array_add(all, json_object_get(vmp_json_at(steps->scratch, i)));
+    return all;
+}
+
+static VmpJson *
+fleece_args(const BeginSteps *steps)
+{
+    return vmp_json_build("o:disks", json_object_get(steps->fleece), NULL);
+}
+
+/* The guest is held while its disks get their filters and the checkpoint begins: that is the
+ * instant.  Exports come last, when all that they serve is there; a crash before takes all of
+ * it back. */
+static void
+add_pull_steps(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, VmpJson *start)
+{
+    vmp_plan_add(plan, &vmp_step_start_server,
+                 vmp_json_build("o:server", json_object_get(begin->server), NULL));
+    vmp_plan_add(plan, &vmp_step_open_filters, fleece_args(steps));
+    if (begin->running)
+        vmp_plan_add(plan, &vmp_step_pause, vmp_json_build("b:was-running", TRUE, NULL));
+    vmp_plan_add(plan, &vmp_step_insert_filters, fleece_args(steps));
+    vmp_plan_add(plan, &vmp_step_start_backup, start);
+    if (begin->running)
+        vmp_plan_add(plan, &vmp_step_resume, NULL);
+    vmp_plan_add_commit(plan, &vmp_step_add_exports,
+                        vmp_json_build("o:exports", json_object_get(steps->exports), NULL));
+}
+
+static void
+add_push_steps(VmpPlan *plan, const Begin *begin, VmpJson *start)
+{
+    if (begin->tuning->quiesce)
+        vmp_plan_add(plan, &vmp_step_freeze_guest, NULL);
+    vmp_plan_add_commit(plan, &vmp_step_start_backup, start);
+    if (begin->tuning->quiesce)
+        vmp_plan_add_cleanup(plan, &vmp_step_thaw_guest, NULL);
 }
 
 static gboolean
@@ -231,15 +369,14 @@ plan_steps(VmpPlan *plan, const Begin *begin, BeginSteps *steps, GError **error)
         if (!steps->checkpoint)
             return FALSE;
     }
+    VmpJson *start = vmp_json_build("o:disks", json_object_get(steps->disks), "O:checkpoint",
+                                    json_object_get(steps->checkpoint), NULL);
     vmp_plan_add(plan, &vmp_step_create_images,
-                 vmp_json_build("o:images", json_object_get(steps->images), NULL));
-    if (begin->tuning->quiesce)
-        vmp_plan_add(plan, &vmp_step_freeze_guest, NULL);
-    vmp_plan_add_commit(plan, &vmp_step_start_backup,
-                        vmp_json_build("o:disks", json_object_get(steps->disks), "O:checkpoint",
-                                       steps->checkpoint, NULL));
-    if (begin->tuning->quiesce)
-        vmp_plan_add_cleanup(plan, &vmp_step_thaw_guest, NULL);
+                 vmp_json_build("o:images", all_images(steps), NULL));
+    if (is_pull(begin))
+        add_pull_steps(plan, begin, steps, start);
+    else
+        add_push_steps(plan, begin, start);
     return vmp_point_plan_clearing(plan, begin->machine, begin->session, begin->graph, error);
 }
 
@@ -249,9 +386,13 @@ plan_edits(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, GError **
     gint64 domain = vmp_machine_get_row(begin->machine)->id;
     g_autofree char *body = vmp_backup_format(begin->backup);
     g_autoptr(VmpJson) detail =
-        vmp_json_build("o:images", json_object_get(steps->images), "o:disks",
+        vmp_json_build("o:images", json_object_get(steps->images), "o:scratch",
+                       json_object_get(steps->scratch), "o:disks",
                        json_object_get(steps->disks), "S:checkpoint",
-                       begin->checkpoint ? begin->checkpoint->name : NULL, NULL);
+                       begin->checkpoint ? begin->checkpoint->name : NULL, "o:fleece",
+                       json_object_get(steps->fleece), "O:server",
+                       json_object_get(begin->server), "o:exports",
+                       json_object_get(steps->exports), NULL);
     g_autofree char *text = vmp_json_to_text(detail);
     VmpStoreBackup row = { .domain = domain,
                            .state = (char *)"running",
@@ -288,10 +429,8 @@ vmp_backup_begin_tuned(VmpMachine *machine, const char *backup_xml, const char *
         !look(&begin, &change, error))
         return FALSE;
 
-    g_autoptr(GHashTable) taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g_autoptr(VmpJson) images = json_object_new_array();
-    g_autoptr(VmpJson) disks = json_object_new_array();
-    BeginSteps steps = { taken, images, disks, NULL };
+    g_auto(BeginSteps) steps = { 0 };
+    steps_init(&steps);
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("backup-begin", vmp_machine_get_name(machine),
                      begin.checkpoint ? begin.checkpoint->name : NULL);

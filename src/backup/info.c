@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backup/backup.h"
 #include "base/error.h"
+#include "storage/block-graph.h"
 #include "storage/job.h"
 
 void
@@ -59,6 +60,27 @@ ask_jobs(VmpMachine *machine, VmpJson *detail, VmpJobInfo *info, GError **error)
     return jobs != NULL;
 }
 
+/* What the scratch images hold by now, of what they may come to hold. */
+static gboolean
+add_scratch(VmpMachine *machine, VmpJson *detail, VmpJobInfo *info, GError **error)
+{
+    VmpJson *scratch = vmp_json_get_array(detail, "scratch");
+    VmpQmpClient *client =
+        vmp_json_length(scratch) > 0 ? vmp_machine_get_monitor(machine, error) : NULL;
+
+    for (guint i = 0; i < vmp_json_length(scratch); i++) {
+        VmpJson *image = vmp_json_at(scratch, i);
+        guint64 used = 0;
+        if (!client ||
+            !vmp_node_query_written(client, vmp_json_get_string(image, "file-node"), &used,
+                                    error))
+            return FALSE;
+        info->scratch_used += used;
+        info->scratch_total += (guint64)vmp_json_get_int(image, "size", 0);
+    }
+    return TRUE;
+}
+
 VmpJobInfo *
 vmp_backup_info(VmpMachine *machine, gboolean completed, GError **error)
 {
@@ -80,7 +102,7 @@ vmp_backup_info(VmpMachine *machine, gboolean completed, GError **error)
     info->total = (guint64)vmp_json_get_int(detail, "total", 0);
     info->processed = (guint64)vmp_json_get_int(detail, "processed", 0);
     if (info->state == VMP_JOB_RUNNING && vmp_machine_is_on(machine) &&
-        !ask_jobs(machine, detail, info, error))
+        !(ask_jobs(machine, detail, info, error) && add_scratch(machine, detail, info, error)))
         return NULL;
     info->remaining = info->total - MIN(info->processed, info->total);
     return g_steal_pointer(&info);

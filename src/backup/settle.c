@@ -1,74 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backup/backup.h"
+#include "backup/fleece.h"
+#include "backup/running.h"
 #include "base/error.h"
 #include "qmp/commands.h"
 #include "storage/job.h"
 #include "storage/overlay.h"
 #include "storage/writeback.h"
 
-/* A job's row, taken apart. */
-typedef struct {
-    VmpStoreBackup *row;
-    VmpJson *detail;
-    GPtrArray *images; /* of VmpNewImage: the targets */
-    char **ids;        /* of the jobs */
-} Running;
-
-static void
-running_clear(Running *running)
-{
-    g_clear_pointer(&running->row, vmp_store_backup_free);
-    g_clear_pointer(&running->detail, json_object_put);
-    g_clear_pointer(&running->images, g_ptr_array_unref);
-    g_clear_pointer(&running->ids, g_strfreev);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Running, running_clear)
-
-static gboolean
-take_apart(Running *running, GError **error)
-{
-    g_autoptr(GStrvBuilder) ids = g_strv_builder_new();
-
-    running->detail = vmp_json_parse(running->row->detail, -1, error);
-    if (!running->detail)
-        return FALSE;
-    running->images = g_ptr_array_new_with_free_func((GDestroyNotify)vmp_new_image_free);
-
-    VmpJson *images = vmp_json_get_array(running->detail, "images");
-    for (guint i = 0; i < vmp_json_length(images); i++) {
-        VmpNewImage *image = vmp_new_image_from_json(vmp_json_at(images, i), error);
-        if (!image)
-            return FALSE;
-        g_ptr_array_add(running->images, image);
-    }
-    VmpJson *disks = vmp_json_get_array(running->detail, "disks");
-    for (guint i = 0; i < vmp_json_length(disks); i++)
-        g_strv_builder_add(ids, vmp_json_get_string(vmp_json_at(disks, i), "job"));
-    running->ids = g_strv_builder_end(ids);
-    return TRUE;
-}
-
-/* FALSE with @error, or TRUE with ->row NULL when no backup runs. */
-static gboolean
-find_running(VmpMachine *machine, Running *running, GError **error)
-{
-    g_autoptr(GError) failure = NULL;
-
-    running->row =
-        vmp_store_find_backup(vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id,
-                              "running", &failure);
-    if (failure) {
-        g_propagate_error(error, g_steal_pointer(&failure));
-        return FALSE;
-    }
-    return !running->row || take_apart(running, error);
-}
-
 /* ---- what became of the jobs ---- */
 
 /* The first failure among @jobs as a sentence with the disk's name; NULL if all went well. */
 static char *
-find_failure(const Running *running, const GPtrArray *jobs)
+find_failure(const VmpRunning *running, const GPtrArray *jobs)
 {
     VmpJson *disks = vmp_json_get_array(running->detail, "disks");
 
@@ -97,7 +41,7 @@ all_ended(const GPtrArray *jobs)
 
 /* The jobs of @running in order, also those that QEMU does not know (GONE). */
 static GPtrArray *
-look_at_jobs(const Running *running, VmpQmpClient *client, GError **error)
+look_at_jobs(const VmpRunning *running, VmpQmpClient *client, GError **error)
 {
     g_autoptr(GPtrArray) all = vmp_jobs_query(client, NULL, error);
     g_autoptr(GPtrArray) ours = g_ptr_array_new_with_free_func((GDestroyNotify)vmp_job_free);
@@ -157,8 +101,9 @@ run_tolerant(VmpQmpClient *client, VmpQmpCommand *command, GError **error)
 
 /* Takes jobs, target nodes and temporary bitmaps out of QEMU. */
 static gboolean
-clean_up(const Running *running, VmpQmpClient *client, GError **error)
+clean_up(const VmpRunning *running, VmpChange *change, VmpQmpClient *client, GError **error)
 {
+    VmpJson *fleece = vmp_json_get_array(running->detail, "fleece");
     VmpJson *disks = vmp_json_get_array(running->detail, "disks");
 
     for (char **id = running->ids; *id; id++)
@@ -167,41 +112,15 @@ clean_up(const Running *running, VmpQmpClient *client, GError **error)
     for (guint i = 0; i < vmp_json_length(disks); i++) {
         VmpJson *disk = vmp_json_at(disks, i);
         const char *bitmap = vmp_json_get_string(disk, "bitmap");
-        if (bitmap && !run_tolerant(client, vmp_qmp_bitmap_remove(
-                                                vmp_json_get_string(disk, "node"), bitmap),
-                                    error))
+        if (bitmap &&
+            !run_tolerant(client,
+                          vmp_qmp_bitmap_remove(vmp_json_get_string(disk, "node"), bitmap),
+                          error))
             return FALSE;
     }
-    return vmp_new_images_close(client, running->images, NULL, error);
-}
-
-/* Notes at the checkpoint where this backup put each disk: the next increment is laid over it. */
-static gboolean
-remember_targets(const Running *running, VmpMachine *machine, GError **error)
-{
-    const char *checkpoint = vmp_json_get_string(running->detail, "checkpoint");
-    VmpJson *disks = vmp_json_get_array(running->detail, "disks");
-    if (!checkpoint)
-        return TRUE;
-
-    g_autoptr(VmpStorePoint) point = vmp_store_find_point(
-        vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id, VMP_POINT_CHECKPOINT,
-        checkpoint, NULL);
-    if (!point)
-        return TRUE; /* deleted while the backup ran */
-
-    g_autoptr(VmpJson) extra =
-        point->extra ? vmp_json_parse(point->extra, -1, NULL) : json_object_new_object();
-    VmpJson *targets = json_object_new_object();
-    for (guint i = 0; i < running->images->len; i++) {
-        const VmpNewImage *image = g_ptr_array_index(running->images, i);
-        json_object_object_add(targets, vmp_json_get_string(vmp_json_at(disks, i), "disk"),
-                               json_object_new_string(image->path));
-    }
-    vmp_json_add(extra, "o:targets", targets, NULL);
-    g_free(point->extra);
-    point->extra = vmp_json_to_text(extra);
-    return vmp_store_put_point(vmp_machine_get_store(machine), point, error);
+    return (!fleece || vmp_fleece_remove(change, fleece, error)) &&
+           vmp_new_images_close(client, running->images, NULL, error) &&
+           vmp_new_images_close(client, running->scratch, NULL, error);
 }
 
 static void
@@ -217,58 +136,38 @@ add_totals(VmpJson *detail, const GPtrArray *jobs)
     vmp_json_add(detail, "i:total", (gint64)total, "i:processed", (gint64)processed, NULL);
 }
 
-/* Closes the row as @state; @failure for failed ones. */
-static gboolean
-close_row(Running *running, VmpMachine *machine, const char *state, const char *failure,
-          GError **error)
-{
-    if (g_str_equal(state, "completed")) {
-        if (!remember_targets(running, machine, error))
-            return FALSE;
-    } else if (!vmp_new_images_remove(running->images, error)) {
-        return FALSE;
-    }
-
-    vmp_json_add(running->detail, "S:error", failure, NULL);
-    g_free(running->row->state);
-    running->row->state = g_strdup(state);
-    running->row->ended = g_get_real_time() / 1000;
-    g_free(running->row->detail);
-    running->row->detail = vmp_json_to_text(running->detail);
-    return vmp_store_put_backup(vmp_machine_get_store(machine), running->row, error);
-}
-
 /* All jobs have ended. */
 static gboolean
-settle_ended(Running *running, VmpChange *change, VmpQmpClient *client, const GPtrArray *jobs,
-             gboolean cancelled, VmpJobState *state, GError **error)
+settle_ended(VmpRunning *running, VmpChange *change, VmpQmpClient *client,
+             const GPtrArray *jobs, gboolean cancelled, VmpJobState *state, GError **error)
 {
     g_autofree char *failure = cancelled ? NULL : find_failure(running, jobs);
     g_autoptr(GError) unsynced = NULL;
 
     add_totals(running->detail, jobs);
-    if (!clean_up(running, client, error))
+    if (!clean_up(running, change, client, error))
         return FALSE;
     if (!cancelled && !failure && !vmp_new_images_sync(running->images, &unsynced))
         failure = g_strdup(unsynced->message);
 
     const char *word = cancelled ? "cancelled" : failure ? "failed" : "completed";
-    if (!close_row(running, change->machine, word, failure, error))
+    if (!vmp_running_close(running, change->machine, word, failure, error))
         return FALSE;
     *state = cancelled ? VMP_JOB_CANCELLED : failure ? VMP_JOB_FAILED : VMP_JOB_COMPLETED;
     return TRUE;
 }
 
 static gboolean
-settle_without_process(Running *running, VmpChange *change, VmpJobState *state, GError **error)
+settle_without_process(VmpRunning *running, VmpChange *change, VmpJobState *state,
+                       GError **error)
 {
     *state = VMP_JOB_FAILED;
-    return close_row(running, change->machine, "failed",
-                     "the process ended before the backup was complete", error);
+    return vmp_running_close(running, change->machine, "failed",
+                             "the process ended before the backup was complete", error);
 }
 
 static gboolean
-settle_running(Running *running, VmpChange *change, VmpSettleMode mode, VmpJobState *state,
+settle_running(VmpRunning *running, VmpChange *change, VmpSettleMode mode, VmpJobState *state,
                GError **error)
 {
     VmpQmpClient *client = vmp_change_get_client(change, error);
@@ -286,8 +185,8 @@ settle_running(Running *running, VmpChange *change, VmpSettleMode mode, VmpJobSt
     if (!all_ended(jobs)) {
         VmpWriteback *writeback = vmp_writeback_begin(running->images);
         g_autoptr(GPtrArray) ended =
-            vmp_jobs_wait(client, (const char *const *)running->ids, VMP_JOB_CONCLUDED, "backup",
-                          change->operation, error);
+            vmp_jobs_wait(client, (const char *const *)running->ids, VMP_JOB_CONCLUDED,
+                          "backup", change->operation, error);
         vmp_writeback_end(writeback);
         if (!ended)
             return FALSE;
@@ -301,12 +200,15 @@ settle_running(Running *running, VmpChange *change, VmpSettleMode mode, VmpJobSt
 gboolean
 vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state, GError **error)
 {
-    g_auto(Running) running = { 0 };
+    g_auto(VmpRunning) running = { 0 };
     VmpJobState outcome = VMP_JOB_NONE;
 
-    if (!find_running(change->machine, &running, error))
+    if (!vmp_running_find(change->machine, &running, error))
         return FALSE;
-    if (running.row) {
+    if (running.row && vmp_running_is_pull(&running)) {
+        if (!vmp_pull_settle(&running, change, mode, &outcome, error))
+            return FALSE;
+    } else if (running.row) {
         gboolean has_process = change->session || vmp_machine_is_on(change->machine);
         gboolean settled = has_process
                                ? settle_running(&running, change, mode, &outcome, error)
@@ -316,7 +218,10 @@ vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state, GEr
     }
     if (state)
         *state = outcome;
-    if (mode == VMP_SETTLE_WAIT && outcome == VMP_JOB_FAILED)
+    /* Whoever ends a pull backup believes to have it. */
+    if (outcome == VMP_JOB_FAILED &&
+        (mode == VMP_SETTLE_WAIT ||
+         (mode == VMP_SETTLE_CANCEL && vmp_running_is_pull(&running))))
         return vmp_fail(error, VMP_ERROR_FAILED, "the backup failed: %s",
                         vmp_json_get_string(running.detail, "error"));
     return TRUE;

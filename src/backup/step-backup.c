@@ -3,6 +3,7 @@
 /* start-backup { "disks": [ {
  *         "disk", "node", "job", "target": node, "copy-range": bool, "compress": bool,
  *         "speed": bytes per second,
+ *                                       (no "job" for a pull backup: the disk is only frozen)
  *         "bitmap": temporary name, "granularity", "checkpoint": name, "layers": [ nodes ]
  *                                       (these four only for an incremental one) } ],
  *     "checkpoint": [ the new one's bitmaps, as of start-bitmaps ] }
@@ -71,7 +72,8 @@ start_command(const VmpStep *step)
     for (guint i = 0; i < vmp_json_length(checkpoint); i++)
         vmp_step_start_bitmap(transaction, vmp_json_at(checkpoint, i));
     for (guint i = 0; i < vmp_json_length(disks); i++)
-        add_job_action(transaction, vmp_json_at(disks, i));
+        if (vmp_json_get_string(vmp_json_at(disks, i), "job"))
+            add_job_action(transaction, vmp_json_at(disks, i));
     return vmp_qmp_transaction_to_command(transaction);
 }
 
@@ -143,8 +145,8 @@ start_undo(const VmpStep *step, VmpChange *change, GError **error)
         return TRUE;
 
     g_autoptr(VmpQmpCommand) command = vmp_qmp_transaction_to_command(transaction);
-    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(
-        vmp_block_session_get_client(session), command, NULL, error);
+    g_autoptr(VmpJson) reply =
+        vmp_qmp_client_execute(vmp_block_session_get_client(session), command, NULL, error);
     return reply != NULL;
 }
 

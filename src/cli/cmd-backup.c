@@ -235,7 +235,8 @@ const VmpCommand vmp_backup_commands[] = {
           "backup of all disks.  The backup is of the instant at which "
           "the command starts it, and so is the checkpoint.  The command returns when the "
           "job runs; domjobinfo says how far it is, and the next command for the domain "
-          "settles what has finished.",
+          "settles what has finished.  A pull backup serves the disks as they are at that "
+          "instant until domjobabort.",
       .options = begin_options,
       .changes = TRUE,
       .run = run_begin },
@@ -248,7 +249,7 @@ const VmpCommand vmp_backup_commands[] = {
       .help = "cancel the running backup",
       .description =
           "Cancels the backup that runs.  What it wrote is removed; what it would have saved "
-          "is saved by the next one.",
+          "is saved by the next one.  A pull backup is ended, and is complete then.",
       .options = jobabort_options,
       .changes = TRUE,
       .run = run_jobabort },

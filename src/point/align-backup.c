@@ -49,7 +49,8 @@ align_mode(VmpBackupDisk *entry, const VmpBackup *backup, GError **error)
 }
 
 static gboolean
-align_target(VmpBackupDisk *entry, const VmpDomainDisk *disk, const char *suffix, GError **error)
+align_target(VmpBackupDisk *entry, const VmpDomainDisk *disk, const char *suffix,
+             GError **error)
 {
     if (!entry->driver)
         entry->driver = g_strdup("qcow2");
@@ -58,12 +59,23 @@ align_target(VmpBackupDisk *entry, const VmpDomainDisk *disk, const char *suffix
     if (entry->target)
         return TRUE;
     if (entry->type != VMP_STORAGE_FILE || disk->type != VMP_STORAGE_FILE)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "disk '%s': a target name can only be made up for a disk that is a file; "
-                        "name the target",
-                        disk->target);
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "disk '%s': a target name can only be made up for a disk that is a file; "
+            "name the target",
+            disk->target);
     entry->target = g_strdup_printf("%s.%s", disk->source, suffix);
     return TRUE;
+}
+
+/* libvirt's names of what a pull backup serves. */
+static void
+align_export(VmpBackupDisk *entry)
+{
+    if (!entry->export_name)
+        entry->export_name = g_strdup(entry->name);
+    if (!entry->export_bitmap && entry->mode == VMP_BACKUP_DISK_INCREMENTAL)
+        entry->export_bitmap = g_strdup_printf("backup-%s", entry->name);
 }
 
 static gboolean
@@ -73,13 +85,18 @@ align_disk(VmpBackupDisk *entry, const VmpBackup *backup, const VmpDomain *domai
     const VmpDomainDisk *disk = vmp_domain_find_disk(domain, entry->name);
 
     if (!disk || strcmp(disk->target, entry->name) != 0)
-        return vmp_fail(error, VMP_ERROR_NOT_FOUND, "the domain has no disk '%s'", entry->name);
+        return vmp_fail(error, VMP_ERROR_NOT_FOUND, "the domain has no disk '%s'",
+                        entry->name);
     if (!entry->wanted)
         return TRUE;
     if (!disk->source)
         return vmp_fail(error, VMP_ERROR_INVALID, "disk '%s' is empty: nothing to back up",
                         disk->target);
-    return align_mode(entry, backup, error) && align_target(entry, disk, suffix, error);
+    if (!align_mode(entry, backup, error))
+        return FALSE;
+    if (backup->mode == VMP_BACKUP_MODE_PULL)
+        align_export(entry);
+    return align_target(entry, disk, suffix, error);
 }
 
 static gboolean
@@ -87,15 +104,20 @@ check_targets(const VmpBackup *backup, GError **error)
 {
     g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
     g_autoptr(GHashTable) paths = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GHashTable) exports = g_hash_table_new(g_str_hash, g_str_equal);
     guint wanted = 0;
 
     for (guint i = 0; i < backup->disks->len; i++) {
         const VmpBackupDisk *entry = g_ptr_array_index(backup->disks, i);
         if (!g_hash_table_add(names, entry->name))
-            return vmp_fail(error, VMP_ERROR_INVALID, "disk '%s' is listed twice", entry->name);
+            return vmp_fail(error, VMP_ERROR_INVALID, "disk '%s' is listed twice",
+                            entry->name);
         if (!entry->wanted)
             continue;
         wanted++;
+        if (entry->export_name && !g_hash_table_add(exports, entry->export_name))
+            return vmp_fail(error, VMP_ERROR_INVALID, "two disks would share the export '%s'",
+                            entry->export_name);
         if (!g_hash_table_add(paths, entry->target))
             return vmp_fail(error, VMP_ERROR_INVALID, "two disks would share the target '%s'",
                             entry->target);
@@ -106,7 +128,8 @@ check_targets(const VmpBackup *backup, GError **error)
 }
 
 gboolean
-vmp_align_backup(VmpBackup *backup, const VmpDomain *domain, const char *suffix, GError **error)
+vmp_align_backup(VmpBackup *backup, const VmpDomain *domain, const char *suffix,
+                 GError **error)
 {
     if (!backup->disks)
         add_all_disks(backup, domain);

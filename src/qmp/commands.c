@@ -63,7 +63,7 @@ vmp_qmp_query_qmp_schema(void)
 VmpQmpCommand *
 vmp_qmp_query_blockstats(void)
 {
-    return vmp_qmp_command_new("query-blockstats", NULL);
+    return COMMAND("query-blockstats", "b:query-nodes", TRUE);
 }
 
 VmpQmpCommand *
@@ -461,7 +461,51 @@ vmp_qmp_nbd_export_add(const char *id, const char *node, const char *name, gbool
 VmpQmpCommand *
 vmp_qmp_block_export_del(const char *id)
 {
-    return COMMAND("block-export-del", "s:id", id);
+    return COMMAND("block-export-del", "s:id", id, "s:mode", "hard");
+}
+
+VmpQmpCommand *
+vmp_qmp_tls_server_add(const char *id, const char *folder)
+{
+    return COMMAND("object-add", "s:qom-type", "tls-creds-x509", "s:id", id, "s:endpoint",
+                   "server", "s:dir", folder, "b:verify-peer", TRUE);
+}
+
+VmpQmpCommand *
+vmp_qmp_object_del(const char *id)
+{
+    return COMMAND("object-del", "s:id", id);
+}
+
+VmpQmpCommand *
+vmp_qmp_query_iothreads(void)
+{
+    return vmp_qmp_command_new("query-iothreads", NULL);
+}
+
+VmpQmpCommand *
+vmp_qmp_hmp_read(const char *node, guint64 length)
+{
+    g_autofree char *line =
+        g_strdup_printf("qemu-io %s \"read 0 %" G_GUINT64_FORMAT "\"", node, length);
+
+    return COMMAND("human-monitor-command", "s:command-line", line);
+}
+
+VmpJson *
+vmp_qmp_options_copy_before_write(const char *node, const char *below, const char *target,
+                                  guint timeout_s)
+{
+    return vmp_json_build("s:driver", "copy-before-write", "s:node-name", node, "s:file", below,
+                          "s:target", target, "s:on-cbw-error", "break-snapshot",
+                          "i:cbw-timeout", (gint64)timeout_s, NULL);
+}
+
+VmpJson *
+vmp_qmp_options_snapshot_access(const char *node, const char *filter)
+{
+    return vmp_json_build("s:driver", "snapshot-access", "s:node-name", node, "s:file", filter,
+                          NULL);
 }
 
 /* Replies */

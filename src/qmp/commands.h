@@ -22,10 +22,14 @@ VmpQmpCommand *vmp_qmp_query_block_jobs(void);
 VmpQmpCommand *vmp_qmp_query_migrate(void);
 VmpQmpCommand *vmp_qmp_query_block_exports(void);
 VmpQmpCommand *vmp_qmp_query_qmp_schema(void);
-VmpQmpCommand *vmp_qmp_query_blockstats(void);
+VmpQmpCommand *vmp_qmp_query_blockstats(void); /* of all nodes, by their names */
 VmpQmpCommand *vmp_qmp_query_name(void);
 VmpQmpCommand *vmp_qmp_query_uuid(void);
 VmpQmpCommand *vmp_qmp_query_pci(void);
+VmpQmpCommand *vmp_qmp_query_iothreads(void);
+/* Reads the beginning of @node; the reply is what a person would see.  There is no QMP command that
+ * reads, and a snapshot that is broken says so to readers alone. */
+VmpQmpCommand *vmp_qmp_hmp_read(const char *node, guint64 length);
 VmpQmpCommand *vmp_qmp_qom_get(const char *path, const char *property);
 VmpQmpCommand *vmp_qmp_qom_list(const char *path);
 
@@ -64,6 +68,13 @@ VmpJson *vmp_qmp_options_unnamed(const char *format, const char *storage, const 
  * @wrap has the rest (storage/vmstate.h). */
 VmpJson *vmp_qmp_options_vmstate(const char *node, const char *wrap, const char *stream,
                                  guint64 offset);
+
+/* A filter over @below: what is about to be overwritten is copied to @target first.  When that
+ * fails, or takes longer than @timeout_s, the guest's write goes on and the copy is broken. */
+VmpJson *vmp_qmp_options_copy_before_write(const char *node, const char *below,
+                                           const char *target, guint timeout_s);
+/* What was below @filter, such a one, when it was put there; read-only. */
+VmpJson *vmp_qmp_options_snapshot_access(const char *node, const char *filter);
 
 /* Jobs */
 VmpQmpCommand *vmp_qmp_job_dismiss(const char *id);
@@ -129,7 +140,11 @@ VmpQmpCommand *vmp_qmp_nbd_server_start_inet(const char *host, const char *port,
 VmpQmpCommand *vmp_qmp_nbd_server_stop(void);
 VmpQmpCommand *vmp_qmp_nbd_export_add(const char *id, const char *node, const char *name,
                                       gboolean writable, VmpJson *bitmaps /* consumed; or NULL */);
+/* "hard": clients that are connected are let go. */
 VmpQmpCommand *vmp_qmp_block_export_del(const char *id);
+/* The certificates in @folder; clients must show one of the same authority. */
+VmpQmpCommand *vmp_qmp_tls_server_add(const char *id, const char *folder);
+VmpQmpCommand *vmp_qmp_object_del(const char *id);
 
 /* ---- replies ---- */
 

@@ -604,3 +604,19 @@ vmp_block_graph_new_name(const VmpBlockGraph *graph, const char *stem, GHashTabl
         return g_steal_pointer(&name);
     }
 }
+
+gboolean
+vmp_node_query_written(VmpQmpClient *client, const char *name, guint64 *written, GError **error)
+{
+    g_autoptr(VmpQmpCommand) command = vmp_qmp_query_blockstats();
+    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, error);
+
+    *written = 0;
+    for (guint i = 0; i < vmp_json_length(reply); i++) {
+        VmpJson *node = vmp_json_at(reply, i);
+        if (g_strcmp0(vmp_json_get_string(node, "node-name"), name) == 0)
+            *written = (guint64)vmp_json_get_int(vmp_json_get_object(node, "stats"),
+                                                 "wr_highest_offset", 0);
+    }
+    return reply != NULL;
+}

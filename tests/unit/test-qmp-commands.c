@@ -74,7 +74,7 @@ test_queries(void)
     check(QEMU, vmp_qmp_migrate_cancel(), "migrate_cancel", NULL);
     check(BOTH, vmp_qmp_query_block_exports(), "query-block-exports", NULL);
     check(BOTH, vmp_qmp_query_qmp_schema(), "query-qmp-schema", NULL);
-    check(QEMU, vmp_qmp_query_blockstats(), "query-blockstats", NULL);
+    check(QEMU, vmp_qmp_query_blockstats(), "query-blockstats", "{'query-nodes': true}");
     check(QEMU, vmp_qmp_query_name(), "query-name", NULL);
     check(QEMU, vmp_qmp_query_uuid(), "query-uuid", NULL);
     check(BOTH, vmp_qmp_qom_get("/machine", "type"), "qom-get",
@@ -264,7 +264,21 @@ test_nbd(void)
           "'bitmaps': ['b']}");
     check(BOTH, vmp_qmp_nbd_export_add("x", "n", NULL, TRUE, NULL), "block-export-add",
           "{'type': 'nbd', 'id': 'x', 'node-name': 'n', 'writable': true}");
-    check(BOTH, vmp_qmp_block_export_del("x"), "block-export-del", "{'id': 'x'}");
+    check(BOTH, vmp_qmp_block_export_del("x"), "block-export-del",
+          "{'id': 'x', 'mode': 'hard'}");
+    check(BOTH, vmp_qmp_tls_server_add("t", "/pki"), "object-add",
+          "{'qom-type': 'tls-creds-x509', 'id': 't', 'endpoint': 'server', 'dir': '/pki', "
+          "'verify-peer': true}");
+    check(BOTH, vmp_qmp_object_del("t"), "object-del", "{'id': 't'}");
+    check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_copy_before_write("f", "d", "s", 10)),
+          "blockdev-add",
+          "{'driver': 'copy-before-write', 'node-name': 'f', 'file': 'd', 'target': 's', "
+          "'on-cbw-error': 'break-snapshot', 'cbw-timeout': 10}");
+    check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_snapshot_access("a", "f")),
+          "blockdev-add", "{'driver': 'snapshot-access', 'node-name': 'a', 'file': 'f'}");
+    check(QEMU, vmp_qmp_query_iothreads(), "query-iothreads", NULL);
+    check(QEMU, vmp_qmp_hmp_read("n", 512), "human-monitor-command",
+          "{'command-line': 'qemu-io n \\'read 0 512\\''}");
 }
 
 static VmpJson *

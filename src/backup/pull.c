@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A pull backup: disks as they were at one instant, served until the client has what it wants.
+ *
+ * Nothing of it is a job of QEMU's: it lives as filters, exports and a server in QEMU, and the
+ * row in the store says what they are.  Its end is asked for, and is a success.
+ */
+
+#include "backup/fleece.h"
+#include "backup/running.h"
+#include "base/error.h"
+#include "base/fault.h"
+#include "qmp/commands.h"
+#include "storage/export.h"
+#include "storage/overlay.h"
+
+/* ---- its server ---- */
+
+/* libvirt's places for certificates. */
+#define BACKUP_TLS_DIR "/etc/pki/libvirt-backup"
+#define DEFAULT_TLS_DIR "/etc/pki/qemu"
+
+static const char *
+get_tls_dir(void)
+{
+    const char *said = g_getenv("VMPOINT_TLS_DIR");
+
+    if (said && *said)
+        return said;
+    return g_file_test(BACKUP_TLS_DIR, G_FILE_TEST_IS_DIR) ? BACKUP_TLS_DIR : DEFAULT_TLS_DIR;
+}
+
+/* QEMU 7.2 ends with a failed assertion when a client leaves an export whose node lives in an
+ * iothread, whoever made the export. */
+static gboolean
+check_iothreads(VmpMachine *machine, GError **error)
+{
+    if (!vmp_machine_is_on(machine))
+        return TRUE;
+
+    VmpQmpClient *client = vmp_machine_get_monitor(machine, error);
+    g_autoptr(VmpQmpCommand) command = vmp_qmp_query_iothreads();
+    g_autoptr(VmpJson) reply =
+        client ? vmp_qmp_client_execute(client, command, NULL, error) : NULL;
+    if (!reply)
+        return FALSE;
+    return vmp_json_length(reply) == 0 ||
+           vmp_fail(
+               error, VMP_ERROR_UNSUPPORTED,
+               "the domain has iothreads, and QEMU can crash when a client leaves an export "
+               "of a disk that has one: use a push backup");
+}
+
+VmpJson *
+vmp_pull_server(VmpMachine *machine, VmpBackup *backup, GError **error)
+{
+    VmpBackupServer *asked = backup->server;
+    g_autofree char *port = asked->port ? g_strdup_printf("%d", asked->port) : NULL;
+
+    if (g_str_equal(asked->transport, "fd"))
+        return vmp_fail_null(error, VMP_ERROR_UNSUPPORTED,
+                             "transport='fd' needs a descriptor from the caller: use 'unix'");
+    if (!check_iothreads(machine, error))
+        return NULL;
+
+    g_autoptr(VmpJson) server = vmp_json_build(
+        "s:transport", asked->transport, "S:socket", asked->socket, "S:host", asked->name,
+        "S:port", port, "S:tls-dir", asked->tls ? get_tls_dir() : NULL, NULL);
+    if (!vmp_nbd_server_prepare(server, error))
+        return NULL;
+    if (vmp_json_get_string(server, "port"))
+        asked->port = (int)g_ascii_strtoll(vmp_json_get_string(server, "port"), NULL, 10);
+    return g_steal_pointer(&server);
+}
+
+/* ---- its end ---- */
+
+/* The exports first: with the snapshot gone they would serve what the guest writes now. */
+static gboolean
+take_down(const VmpRunning *running, VmpChange *change, GError **error)
+{
+    VmpQmpClient *client = vmp_change_get_client(change, error);
+    VmpJson *detail = running->detail;
+
+    return client &&
+           vmp_exports_remove(client, vmp_json_get_array(detail, "exports"), error) &&
+           vmp_fault("exports-removed", error) &&
+           vmp_nbd_server_stop(client, vmp_json_get_object(detail, "server"), error) &&
+           vmp_fleece_remove(change, vmp_json_get_array(detail, "fleece"), error) &&
+           vmp_fault("filters-removed", error) &&
+           vmp_new_images_close(client, running->scratch, NULL, error);
+}
+
+static VmpJobState
+end_state(const char *word)
+{
+    return g_str_equal(word, "completed") ? VMP_JOB_COMPLETED : VMP_JOB_FAILED;
+}
+
+/* Brings it to @word; may be done again after a crash. */
+static gboolean
+end(VmpRunning *running, VmpChange *change, const char *word, const char *failure,
+    VmpJobState *state, GError **error)
+{
+    *state = end_state(word);
+    return vmp_running_note_end(running, change->machine, word, failure, error) &&
+           vmp_fault("end-noted", error) && take_down(running, change, error) &&
+           vmp_running_close(running, change->machine, word, failure, error);
+}
+
+static gboolean
+end_without_process(VmpRunning *running, VmpChange *change, VmpJobState *state, GError **error)
+{
+    const char *noted = vmp_json_get_string(running->detail, "ending");
+    g_autofree char *word = g_strdup(noted ? noted : "failed");
+    g_autofree char *failure =
+        noted ? g_strdup(vmp_json_get_string(running->detail, "error"))
+              : g_strdup("the domain's process ended before the backup was ended");
+
+    *state = end_state(word);
+    vmp_nbd_server_clear(vmp_json_get_object(running->detail, "server"));
+    return vmp_running_close(running, change->machine, word, failure, error);
+}
+
+/* Why it cannot go on; NULL if it can, or with @error. */
+static char *
+find_failure(const VmpRunning *running, VmpQmpClient *client, GError **error)
+{
+    gboolean exist = FALSE;
+
+    if (!vmp_exports_exist(client, vmp_json_get_array(running->detail, "exports"), &exist,
+                           error))
+        return NULL;
+    if (!exist)
+        return g_strdup("somebody has taken its exports out of QEMU");
+    return vmp_fleece_find_break(client, vmp_json_get_array(running->detail, "fleece"), error);
+}
+
+static gboolean
+settle_running(VmpRunning *running, VmpChange *change, VmpSettleMode mode, VmpJobState *state,
+               GError **error)
+{
+    VmpQmpClient *client = vmp_change_get_client(change, error);
+    g_autofree char *noted = g_strdup(vmp_json_get_string(running->detail, "ending"));
+    g_autofree char *noted_failure = g_strdup(vmp_json_get_string(running->detail, "error"));
+    if (!client)
+        return FALSE;
+    if (noted)
+        return end(running, change, noted, noted_failure, state, error);
+
+    g_autoptr(GError) unknown = NULL;
+    g_autofree char *failure = find_failure(running, client, &unknown);
+    if (unknown) {
+        g_propagate_error(error, g_steal_pointer(&unknown));
+        return FALSE;
+    }
+    if (failure)
+        return end(running, change, "failed", failure, state, error);
+    if (mode == VMP_SETTLE_CANCEL)
+        return end(running, change, "completed", NULL, state, error);
+    *state = VMP_JOB_RUNNING;
+    return mode == VMP_SETTLE_LOOK ||
+           vmp_fail(
+               error, VMP_ERROR_INVALID,
+               "a pull backup ends when it is asked to, by domjobabort: there is nothing to "
+               "wait for");
+}
+
+gboolean
+vmp_pull_settle(VmpRunning *running, VmpChange *change, VmpSettleMode mode, VmpJobState *state,
+                GError **error)
+{
+    if (vmp_machine_is_on(change->machine))
+        return settle_running(running, change, mode, state, error);
+    return end_without_process(running, change, state, error);
+}
