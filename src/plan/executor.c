@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/fault.h"
+#include "plan/stamp.h"
 #include "plan/sweep.h"
 #include "store/edit.h"
 #include "store/intent.h"
@@ -83,12 +84,24 @@ finish_steps(const VmpPlan *plan, VmpChange *change, GError **error)
 }
 
 static gboolean
+take_stamps(const VmpPlan *plan, VmpChange *change, GError **error)
+{
+    for (guint i = 0; i < plan->freezes->len; i++)
+        if (!vmp_stamp_take(change->machine, g_ptr_array_index(plan->freezes, i), TRUE, error))
+            return FALSE;
+    return !change->intact || vmp_stamps_renew(change->machine, change->intact, error);
+}
+
+static gboolean
 settle(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, GError **error)
 {
     VmpStore *store = vmp_machine_get_store(change->machine);
+    g_auto(VmpStoreTransaction) transaction = { 0 };
 
-    return vmp_fault("before-settle", error) &&
+    return vmp_fault("before-settle", error) && vmp_store_begin(store, &transaction, error) &&
+           take_stamps(plan, change, error) &&
            vmp_store_settle(store, intent, plan->edits, error) &&
+           vmp_store_commit(&transaction, error) &&
            vmp_machine_reload(change->machine, error);
 }
 
@@ -203,6 +216,16 @@ run_plan(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, GError **err
     return go_forward(plan, intent, change, error);
 }
 
+/* Does it write to frozen images what no guest sees: bitmaps, headers? */
+static gboolean
+touches_frozen(const VmpPlan *plan)
+{
+    static const char *const operations[] = { "snapshot-delete", "checkpoint-delete",
+                                              "checkpoint-clear", "fsck", NULL };
+
+    return g_strv_contains(operations, plan->operation);
+}
+
 gboolean
 vmp_plan_execute(VmpPlan *plan, VmpChange *change, GError **error)
 {
@@ -213,6 +236,8 @@ vmp_plan_execute(VmpPlan *plan, VmpChange *change, GError **error)
     g_autoptr(VmpIntent) intent = declare(plan, change, error);
     if (!intent)
         return FALSE;
+    if (touches_frozen(plan))
+        change->intact = vmp_stamps_intact(change->machine);
 
     if (!run_plan(plan, intent, change, error))
         return FALSE;

@@ -36,6 +36,7 @@ vmp_plan_new(const char *operation, const char *domain, const char *subject)
     plan->commit = -1;
     plan->risks = g_ptr_array_new_with_free_func(risk_free);
     plan->edits = json_object_new_array();
+    plan->freezes = g_ptr_array_new_with_free_func(g_free);
     return plan;
 }
 
@@ -50,6 +51,7 @@ vmp_plan_free(VmpPlan *plan)
     g_ptr_array_unref(plan->steps);
     g_ptr_array_unref(plan->risks);
     json_object_put(plan->edits);
+    g_ptr_array_unref(plan->freezes);
     g_free(plan);
 }
 
@@ -161,6 +163,26 @@ vmp_plan_report(const VmpPlan *plan)
     return vmp_json_to_pretty(report);
 }
 
+static VmpJson *
+freezes_to_json(const VmpPlan *plan)
+{
+    VmpJson *paths = json_object_new_array();
+
+    for (guint i = 0; i < plan->freezes->len; i++)
+        json_object_array_add(paths,
+                              json_object_new_string(g_ptr_array_index(plan->freezes, i)));
+    return paths;
+}
+
+static void
+freezes_from_json(VmpPlan *plan, VmpJson *json)
+{
+    g_auto(GStrv) paths = vmp_json_get_strv(json, "freezes");
+
+    for (char **path = paths; path && *path; path++)
+        g_ptr_array_add(plan->freezes, g_strdup(*path));
+}
+
 VmpJson *
 vmp_plan_to_json(const VmpPlan *plan)
 {
@@ -175,7 +197,8 @@ vmp_plan_to_json(const VmpPlan *plan)
     return vmp_json_build("s:operation", plan->operation, "s:domain", plan->domain, "S:subject",
                           plan->subject, "i:commit", (gint64)plan->commit, "B:mark-commit", plan->mark_commit,
                           "o:steps", steps,
-                          "o:edits", json_object_get(plan->edits), NULL);
+                          "o:edits", json_object_get(plan->edits), "o:freezes",
+                          freezes_to_json(plan), NULL);
 }
 
 static const VmpStepKind *
@@ -217,5 +240,6 @@ vmp_plan_from_json(VmpJson *json, const VmpStepKind *const *kinds, GError **erro
         return vmp_fail_null(error, VMP_ERROR_DAMAGED, "the journal names a commit step that is not there");
     json_object_put(plan->edits);
     plan->edits = json_object_get(edits);
+    freezes_from_json(plan, json);
     return g_steal_pointer(&plan);
 }

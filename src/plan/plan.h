@@ -31,6 +31,7 @@ typedef struct {
                            * whose outcome cannot be seen once QEMU is gone */
     GPtrArray *risks; /* of VmpRisk */
     VmpJson *edits;   /* see store/edit.h */
+    GPtrArray *freezes; /* paths (char *) of images that nobody writes to from then on: see stamp.h */
     guint64 space;    /* bytes that it needs at least */
 } VmpPlan;
 

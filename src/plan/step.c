@@ -44,5 +44,6 @@ void
 vmp_change_clear(VmpChange *change)
 {
     vmp_store_transaction_clear(&change->planning);
+    g_clear_pointer(&change->intact, g_ptr_array_unref);
     g_clear_pointer(&change->session, vmp_block_session_free);
 }

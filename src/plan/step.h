@@ -55,6 +55,8 @@ struct _VmpChange {
     gboolean keep_session; /* settling the plan does not end an offline session */
     gboolean recovering;   /* beyond cancelling: undoing, or going forward */
     gboolean commit_begun; /* recovering a plan whose commit step may have been entered */
+    GPtrArray *intact; /* before a plan that touches frozen images: those that nobody else had
+                        * (char *: paths); or NULL */
     gboolean taken_back; /* the commit step, begun before, has failed for good and has seen to it that
                           * undoing is right again */
 };

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "machine/freeze.h"
 #include "plan/executor.h"
+#include "plan/stamp.h"
 #include "point/align.h"
 #include "point/definition.h"
 #include "point/internal.h"
@@ -192,10 +193,22 @@ plan_bitmaps(const CreateContext *context, const VmpBlockNode *node)
     return bitmaps;
 }
 
+/* The image, and those below it that nobody froze. */
+static void
+freeze(VmpPlan *plan, const VmpBlockNode *below, const CreateContext *context)
+{
+    for (const VmpBlockNode *node = below; node && node->path;
+         node = vmp_block_graph_backing(context->graph, node)) {
+        if (node != below && vmp_stamp_has(context->machine, node->path))
+            return;
+        g_ptr_array_add(plan->freezes, g_strdup(node->path));
+    }
+}
+
 /* Adds one disk to the steps' arguments. */
 static gboolean
 plan_disk(const VmpSnapshotDisk *disk, const CreateContext *context, GHashTable *taken,
-          VmpJson *images, VmpJson *switches, GError **error)
+          VmpPlan *plan, VmpJson *images, VmpJson *switches, GError **error)
 {
     const VmpBlockNode *below =
         vmp_block_session_image(context->session, context->graph, disk->name, error);
@@ -212,6 +225,7 @@ plan_disk(const VmpSnapshotDisk *disk, const CreateContext *context, GHashTable 
         switches, vmp_json_build("s:disk", disk->name, "s:node", below->name, "s:overlay",
                                  image->node, "s:path", image->path, "s:backing", below->path,
                                  "o:bitmaps", plan_bitmaps(context, below), NULL));
+    freeze(plan, below, context);
     return TRUE;
 }
 
@@ -233,7 +247,7 @@ plan_steps(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *cont
     for (guint i = 0; i < snapshot->disks->len; i++) {
         const VmpSnapshotDisk *disk = g_ptr_array_index(snapshot->disks, i);
         if (disk->location == VMP_LOCATION_EXTERNAL &&
-            !plan_disk(disk, context, taken, images, switches, error))
+            !plan_disk(disk, context, taken, plan, images, switches, error))
             return FALSE;
     }
     vmp_plan_add(plan, &vmp_step_create_images,

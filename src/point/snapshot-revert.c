@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "machine/launch.h"
 #include "plan/executor.h"
+#include "plan/stamp.h"
 #include "plan/sweep.h"
 #include "point/align.h"
 #include "point/definition.h"
@@ -41,6 +42,7 @@ typedef struct {
     VmpState end;          /* SHUTOFF, RUNNING or PAUSED */
     RevertWay way;
     GPtrArray *branches;   /* of VmpJson: see step-branch.c, "images" */
+    GPtrArray *changed;    /* of char *: paths of images that should not have been written to */
     VmpBlockGraph *graph;  /* of the running machine; NULL when off */
     VmpPartPast parts;     /* what is neither disk nor RAM */
 } Revert;
@@ -52,6 +54,7 @@ revert_clear(Revert *revert)
     g_clear_pointer(&revert->definition, vmp_domain_free);
     g_clear_pointer(&revert->inactive, vmp_domain_free);
     g_clear_pointer(&revert->branches, g_ptr_array_unref);
+    g_clear_pointer(&revert->changed, g_ptr_array_unref);
     g_clear_pointer(&revert->graph, vmp_block_graph_free);
     vmp_part_past_clear(&revert->parts);
 }
@@ -201,6 +204,17 @@ bitmaps_to_carry(const VmpImage *image)
     return bitmaps;
 }
 
+/* See the risk "base-changed". */
+static void
+look_for_changes(Revert *revert, const GPtrArray *chain)
+{
+    for (guint i = 0; i < chain->len; i++) {
+        const VmpImage *image = g_ptr_array_index(chain, i);
+        if (vmp_stamp_is_broken(revert->machine, image->path))
+            g_ptr_array_add(revert->changed, g_strdup(image->path));
+    }
+}
+
 static gboolean
 plan_branch(Revert *revert, const VmpDomainDisk *disk, GError **error)
 {
@@ -221,6 +235,7 @@ plan_branch(Revert *revert, const VmpDomainDisk *disk, GError **error)
     if (!path)
         return FALSE;
 
+    look_for_changes(revert, chain);
     const VmpImage *image = g_ptr_array_index(chain, 0);
     g_ptr_array_add(revert->branches,
                     vmp_json_build("s:disk", disk->target, "s:path", path, "s:format", "qcow2",
@@ -235,14 +250,38 @@ unref_json(gpointer json)
     json_object_put(json);
 }
 
+/* Without a <domain> the layer that was made then says what it stands on. */
+static gboolean
+find_frozen(Revert *revert, const VmpSnapshotDisk *entry, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "disk '%s' of snapshot '%s'", entry->name, revert->snapshot->name);
+
+    if (revert->snapshot->domain_xml || !vmp_domain_find_disk(revert->definition, entry->name))
+        return TRUE;
+    if (!entry->source)
+        return vmp_fail(error, VMP_ERROR_INCONSISTENT,
+                        "neither a <domain> nor a <source> says which image was frozen");
+
+    g_autoptr(VmpImage) layer = vmp_image_read(entry->source, entry->driver, NULL, error);
+    if (!layer)
+        return FALSE;
+    if (!layer->backing_path)
+        return vmp_fail(error, VMP_ERROR_INCONSISTENT, "'%s' stands on no image", layer->path);
+    return vmp_domain_set_disk_source(revert->definition, entry->name, layer->backing_path,
+                                      layer->backing_format, error);
+}
+
 static gboolean
 plan_branches(Revert *revert, GError **error)
 {
     revert->branches = g_ptr_array_new_with_free_func(unref_json);
+    revert->changed = g_ptr_array_new_with_free_func(g_free);
     for (guint i = 0; i < revert->snapshot->disks->len; i++) {
         const VmpSnapshotDisk *entry = g_ptr_array_index(revert->snapshot->disks, i);
         if (entry->location != VMP_LOCATION_EXTERNAL)
             continue;
+        if (!find_frozen(revert, entry, error))
+            return FALSE;
         const VmpDomainDisk *disk = vmp_domain_find_disk(revert->definition, entry->name);
         if (!disk)
             return vmp_fail(error, VMP_ERROR_INCONSISTENT,
@@ -297,6 +336,10 @@ add_risks(VmpPlan *plan, const Revert *revert, const VmpDomain *present, const V
                           "the running process would be replaced: connections to it break");
     }
     add_uncovered_risks(plan, revert, present);
+    for (guint i = 0; i < revert->changed->len; i++)
+        vmp_plan_add_risk(plan, "base-changed", TRUE,
+                          "image '%s', which the snapshot relies on, was written to since",
+                          (const char *)g_ptr_array_index(revert->changed, i));
 }
 
 /* ---- steps ---- */
@@ -687,9 +730,11 @@ revert_external(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags fl
 
     g_autoptr(VmpPlan) plan = vmp_plan_new("snapshot-revert", vmp_machine_get_name(machine), name);
     g_auto(VmpChange) change = { .machine = machine, .operation = operation };
+    if (!plan_branches(&revert, error))
+        return FALSE;
     add_risks(plan, &revert, present, active);
-    if (!plan_branches(&revert, error) || !plan_steps(plan, &revert, error) ||
-        !check_startable(&revert, error) || !check_memory(&revert, error))
+    if (!plan_steps(plan, &revert, error) || !check_startable(&revert, error)
+        || !check_memory(&revert, error))
         return FALSE;
     if (!vmp_operation_get_dry_run(operation) &&
         !vmp_plan_check_risks(plan, (flags & VMP_SNAPSHOT_REVERT_FORCE) != 0, error))

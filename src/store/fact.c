@@ -20,6 +20,26 @@ vmp_store_get_fact(VmpStore *store, const char *key, GError **error)
     return vmp_sql_text(sql, 1);
 }
 
+GPtrArray *
+vmp_store_list_facts(VmpStore *store, const char *prefix, GError **error)
+{
+    g_autoptr(GPtrArray) keys = g_ptr_array_new_with_free_func(g_free);
+    /* From the prefix up to what follows all that begin with it: the key's index is enough. */
+    g_autoptr(VmpSql) sql =
+        vmp_sql_prepare(store,
+                        "SELECT name FROM facts WHERE name >= ?1 AND name < ?1 || char(1114111)"
+                        " ORDER BY name",
+                        error);
+    VmpSqlResult result = VMP_SQL_FAILED;
+    if (!sql)
+        return NULL;
+
+    vmp_sql_bind_text(sql, 1, prefix);
+    while ((result = vmp_sql_step(sql, error)) == VMP_SQL_ROW)
+        g_ptr_array_add(keys, vmp_sql_text(sql, 0));
+    return result == VMP_SQL_DONE ? g_steal_pointer(&keys) : NULL;
+}
+
 static gboolean
 remove_fact(VmpStore *store, const char *key, GError **error)
 {

@@ -200,6 +200,8 @@ gboolean vmp_store_remove_backup(VmpStore *store, gint64 id, GError **error);
 /* ---- small facts worth keeping between processes (schema digests and the like) ---- */
 /* NULL without @error if there is none.  Free with g_free(). */
 char *vmp_store_get_fact(VmpStore *store, const char *key, GError **error);
+/* The keys (char *) that begin with @prefix. */
+GPtrArray *vmp_store_list_facts(VmpStore *store, const char *prefix, GError **error);
 /* @value NULL: there is none afterwards. */
 gboolean vmp_store_put_fact(VmpStore *store, const char *key, const char *value,
                             GError **error);

@@ -449,6 +449,34 @@ a_commit_step_that_was_begun_is_brought_to_its_end(Fixture *fixture,
     assert_store(fixture, TRUE, 0);
 }
 
+/* The commit step of this one fails for good once it was begun, and is right to be undone then. */
+static gboolean
+giving_up_apply(const VmpStep *step, VmpChange *change, GError **error)
+{
+    change->taken_back = TRUE;
+    return vmp_fail(error, VMP_ERROR_DAMAGED, "%s is lost", letter(step));
+}
+
+static void
+a_commit_step_that_gives_up_is_undone(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    const VmpStepKind kind = { .name = "letter",
+                               .apply = giving_up_apply,
+                               .undo = letter_undo,
+                               .probe = letter_probe,
+                               .describe = letter_describe };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmpPlan) plan = make_plan(fixture, 1);
+
+    probe_lies = TRUE;
+    probe_says = VMP_PROBE_BEGUN;
+    ((VmpStep *)g_ptr_array_index(plan->steps, 1))->kind = &kind;
+    g_assert_false(execute(fixture, plan, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_DAMAGED);
+    g_assert_cmpstr(world->str, ==, "");
+    assert_store(fixture, FALSE, 0);
+}
+
 static void
 a_journal_of_a_newer_vmpoint_is_refused_and_kept(Fixture *fixture,
                                                  gconstpointer data G_GNUC_UNUSED)
@@ -521,6 +549,7 @@ main(int argc, char **argv)
         after_a_kill_anywhere_the_world_is_before_or_after);
     ADD("a-commit-step-that-was-begun-is-brought-to-its-end",
         a_commit_step_that_was_begun_is_brought_to_its_end);
+    ADD("a-commit-step-that-gives-up-is-undone", a_commit_step_that_gives_up_is_undone);
     ADD("a-journal-of-a-newer-vmpoint-is-refused-and-kept",
         a_journal_of_a_newer_vmpoint_is_refused_and_kept);
     ADD("risks-are-all-named-and-force-overrides-only-those-that-may-be",
