@@ -189,12 +189,12 @@ find_changes(const Begin *begin, VmpBackupDisk *disk, const VmpBlockNode *source
         return TRUE;
     if (!vmp_error_is(failure, VMP_ERROR_INCONSISTENT) ||
         g_hash_table_contains(begin->insisted, disk->name)) {
-        g_propagate_prefixed_error(error, g_steal_pointer(&failure), "disk '%s': ", disk->name);
+        g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
     }
     vmp_operation_warn(vmp_machine_get_operation(begin->machine),
-                       "domain %s: a full backup is made of disk '%s': %s",
-                       vmp_machine_get_name(begin->machine), disk->name, failure->message);
+                       "domain %s: %s; a full backup of it is made",
+                       vmp_machine_get_name(begin->machine), failure->message);
     disk->mode = VMP_BACKUP_DISK_FULL;
     g_clear_pointer(&disk->incremental, g_free);
     g_clear_pointer(&disk->export_bitmap, g_free);

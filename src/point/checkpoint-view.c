@@ -116,6 +116,7 @@ vmp_point_checkpoint_chain(VmpMachine *machine, const VmpBlockGraph *graph,
                            const VmpBlockNode *top, const char *disk, const char *checkpoint,
                            GError **error)
 {
+    VMP_ERROR_CONTEXT(error, "disk '%s'", disk);
     g_autoptr(VmpStorePoint) row = vmp_store_find_point(
         vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id, VMP_POINT_CHECKPOINT,
         checkpoint, error);
@@ -126,10 +127,12 @@ vmp_point_checkpoint_chain(VmpMachine *machine, const VmpBlockGraph *graph,
     const VmpMark *mark = vmp_marks_find(marks, disk);
     if (!mark)
         return vmp_fail_null(error, VMP_ERROR_INCONSISTENT,
-                             "disk '%s' was not part of checkpoint '%s'", disk, checkpoint);
-    VMP_ERROR_CONTEXT(error, "disk '%s': what changed since checkpoint '%s' is not known", disk,
-                      checkpoint);
-    return vmp_mark_find_chain(mark, graph, top, error);
+                             "it was not part of checkpoint '%s'", checkpoint);
+
+    VmpBitmapChain *chain = vmp_mark_find_chain(mark, graph, top, error);
+    if (!chain)
+        g_prefix_error(error, "what changed since checkpoint '%s' is not known: ", checkpoint);
+    return chain;
 }
 
 /* A bitmap of ours that lives while we count; no checkpoint's name begins with a dot. */

@@ -103,7 +103,10 @@ def test_delete_takes_the_bitmap_out_of_every_layer(made, work):
     assert sizes(vm, "c2")["vda"] == 2 * GRAIN, "the others are what they were"
     assert sizes(vm, "c3")["vda"] == GRAIN
 
+    forgotten = vm.cli.text("checkpoint-dumpxml", vm.name, "c2", "--security-info")
     vm.cli.run("checkpoint-delete", vm.name, "c2", "--metadata")
+    refused(vm.cli, "checkpoint-create-as", vm.name, "c2", status=4,
+            says=("vm", "'c2'", "no checkpoint here knows", "qemu-img bitmap --remove"))
     assert "c2" in {name for _, name in bitmaps(vm)}
     assert names(vm, "checkpoint") == ["c3"]
 
@@ -122,7 +125,13 @@ def test_delete_takes_the_bitmap_out_of_every_layer(made, work):
     guest.write("vda", GRAIN, GRAIN, 8)
     assert sizes(vm, "c5")["vda"] == 2 * GRAIN
     assert {name for _, name in bitmaps(vm)} == {"c2", "c5"}
+    # Once more, now that the layers have got names.
+    vm.cli.run("checkpoint-create", vm.name, "-", "--redefine", stdin=forgotten)
+    vm.cli.run("checkpoint-delete", vm.name, "c2")
+    assert {name for _, name in bitmaps(vm)} == {"c5"}
     for node in vm.spy.execute("query-named-block-nodes", {"flat": True}):
+        if node["drv"] != "qcow2":
+            continue  # a file follows its image
         assert node["ro"] == (node["file"] not in (source(vm, "vda"), source(vm, "vdb"))), node["file"]
     stop(vm)
     assert world.holds(source(vm), 0, GRAIN, 7) and world.holds(source(vm), GRAIN, GRAIN, 8)

@@ -149,9 +149,8 @@ def test_an_inconsistent_bitmap_is_cleared_away_and_only_its_disk_is_full(made, 
     guest.write("vdb", MIB, MIB, 3)
     increments.take(first, demoted=("vda",))
     assert vm.cli.text("checkpoint-dumpxml", vm.name, first)
-    stop(vm)
+    # The layer of the revert stands on an image that QEMU had opened by itself.
     vm.cli.run("checkpoint-delete", vm.name, first)
-    guest.start()
     assert bitmaps(vm) == {"c2"}
 
 
