@@ -120,8 +120,8 @@ def test_an_overlay_is_opened_as_the_image_it_replaces(make_vm):
         """Whether what a guest discards goes out of the file."""
         guest.write("vda", 0, 4 * MIB, 1)
         before = images.info(source(vm), live=True)["actual-size"]
-        guest._io("vda", f"discard 0 {4 * MIB}")
-        guest._io("vda", "flush")
+        guest.io("vda", f"discard 0 {4 * MIB}")
+        guest.io("vda", "flush")
         return images.info(source(vm), live=True)["actual-size"] < before - 3 * MIB
 
     assert how() == (True, "unmap") and discards()

@@ -24,11 +24,11 @@ class StandIn:
 
     def write(self, target, offset, length, byte):
         """Fill a range of the disk with a byte, and flush."""
-        self._io(target, f"write -P {byte} {offset} {length}")
-        self._io(target, "flush")
+        self.io(target, f"write -P {byte} {offset} {length}")
+        self.io(target, "flush")
 
-    def _io(self, target, command):
-        """QEMU says what went wrong, and of success nothing."""
+    def io(self, target, command):
+        """A command of qemu-io.  QEMU says what went wrong, and of success nothing."""
         said = self.vm.spy.execute("human-monitor-command", {
             "command-line": f'qemu-io -d {device(self.vm.spy, target)} "{command}"',
         })
