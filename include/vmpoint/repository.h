@@ -104,4 +104,37 @@ VMP_PUBLIC gboolean vmp_repository_restore(const char *repository, const char *p
                                            const VmpRestoreSpec *spec, VmpOperation *operation,
                                            GError **error);
 
+/* Each rule keeps the newest point of each of so many of the newest periods that have one; 0 =
+ * no such rule.  Periods are those of the local time zone, weeks those of ISO 8601. */
+typedef struct {
+    guint last; /* points */
+    guint hourly, daily, weekly, monthly, yearly;
+    const char *within; /* all that are not older: "36h", "7d", "2w", "6m", "1y"; or NULL */
+} VmpRetentionPolicy;
+
+typedef struct {
+    char *name;
+    gint64 time; /* epoch milliseconds */
+    gboolean keep;
+    char *why;       /* the rules that keep it, or that none does */
+    gboolean merged; /* points that it stands on go, and what they hold becomes its own */
+    guint64 copies;  /* bytes that this copies, before compression */
+} VmpPruneDecision;
+
+VMP_PUBLIC void vmp_prune_decision_free(VmpPruneDecision *decision);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpPruneDecision, vmp_prune_decision_free)
+
+/* Removes the points that @policy does not keep, oldest first in the array of VmpPruneDecision
+ * that is returned.  The newest point always stays, for the next increment stands on it, and
+ * so does one whose manifest cannot be read.  A kept point that stands on one that goes is
+ * first made anew, as a folder that takes the place of the old one in one step, with every
+ * block compared with its digest; so whatever is cut off, all points that are listed are
+ * whole.
+ *
+ * INVALID for a policy that keeps nothing, BUSY while another command uses the repository,
+ * DAMAGED if what is to be merged is not what was written: then nothing is removed. */
+VMP_PUBLIC GPtrArray *vmp_repository_prune(const char *repository,
+                                           const VmpRetentionPolicy *policy,
+                                           VmpOperation *operation, GError **error);
+
 G_END_DECLS

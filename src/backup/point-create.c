@@ -19,10 +19,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "backup/backup.h"
+#include "backup/point-folder.h"
 #include "backup/restore-point.h"
 #include "base/error.h"
 #include "base/fault.h"
@@ -35,8 +34,6 @@
 #include "point/record.h"
 #include "storage/image.h"
 
-/* A piece of a file, for finding damage in it. */
-#define PIECE (1024 * 1024)
 #define MAX_NVRAM (64 * 1024 * 1024)
 
 typedef struct {
@@ -423,64 +420,6 @@ run_backup(const Creation *creation, const VmpDomain *definition, GError **error
 
 /* ---- the point's folder ---- */
 
-static gboolean
-seal(const char *path, GError **error)
-{
-    g_auto(VmpFd) fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    return (fd >= 0 && fchmod(fd, 0400) == 0 && fsync(fd) == 0) ||
-           vmp_fail_errno(error, errno, "cannot write out '%s'", path);
-}
-
-/* Seals the file @name of the folder and enters it; @sums as for vmp_digest_file(). */
-static gboolean
-enter_file(const Creation *creation, const char *name, GArray *sums, GError **error)
-{
-    g_autofree char *path = g_build_filename(creation->aside, name, NULL);
-    VmpDigest digest;
-    guint64 size = 0;
-
-    if (!vmp_digest_file(path, PIECE, sums, &digest, &size,
-                         vmp_operation_get_cancellable(creation->operation), error))
-        return FALSE;
-    g_autofree char *sha256 = vmp_digest_to_text(&digest);
-    vmp_manifest_add_file(creation->manifest, name, size, sha256);
-    return seal(path, error);
-}
-
-static gboolean
-enter_text(const Creation *creation, const char *name, const char *text, GError **error)
-{
-    g_autofree char *path = g_build_filename(creation->aside, name, NULL);
-
-    return vmp_file_replace(path, text, -1, 0400, error) &&
-           enter_file(creation, name, NULL, error);
-}
-
-GArray *
-vmp_restore_point_read_blocks(const VmpRepository *repository, const GPtrArray *chain,
-                              const char *disk, gboolean keep_zeroes, GError **error)
-{
-    g_autoptr(GPtrArray) files =
-        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_block_file_free);
-    g_autofree GArray **layers = g_new0(GArray *, chain->len);
-
-    for (guint i = 0; i < chain->len; i++) {
-        const VmpManifest *manifest = g_ptr_array_index(chain, i);
-        const VmpManifestDisk *entry = vmp_manifest_find_disk(manifest, disk);
-        g_autofree char *path = vmp_repository_path(repository, manifest->name, entry->blocks);
-        VmpBlockFile *file = vmp_blocks_read(path, error);
-        if (!file)
-            return NULL;
-        g_ptr_array_add(files, file);
-        layers[i] = file->blocks;
-        if (file->size != entry->size)
-            return vmp_fail_null(error, VMP_ERROR_DAMAGED, "'%s' is of a disk of another size",
-                                 path);
-    }
-    return vmp_blocks_compose(layers, chain->len, keep_zeroes);
-}
-
 /* What the disk is with all it stands on. */
 static gboolean
 compute_view(const Creation *creation, VmpManifestDisk *entry, GArray *own, GError **error)
@@ -505,23 +444,12 @@ compute_view(const Creation *creation, VmpManifestDisk *entry, GArray *own, GErr
     return TRUE;
 }
 
-static guint64
-count_held(const GArray *blocks)
-{
-    guint64 held = 0;
-
-    for (guint i = 0; i < blocks->len; i++)
-        held += g_array_index(blocks, VmpBlock, i).count * VMP_BLOCK_SIZE;
-    return held;
-}
-
 static gboolean
 enter_disk(const Creation *creation, const PointDisk *disk, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "disk '%s'", disk->disk->target);
     GCancellable *cancellable = vmp_operation_get_cancellable(creation->operation);
     VmpManifestDisk *entry = vmp_manifest_add_disk(creation->manifest, disk->disk->target);
-    g_autoptr(GArray) sums = g_array_new(FALSE, FALSE, sizeof(guint64));
 
     entry->image = image_name(entry->name);
     entry->blocks = g_strconcat(entry->name, ".blocks", NULL);
@@ -531,50 +459,34 @@ enter_disk(const Creation *creation, const PointDisk *disk, GError **error)
         entry->backing = g_strdup_printf("../%s/%s", creation->base->name, entry->image);
 
     g_autofree char *image = g_build_filename(creation->aside, entry->image, NULL);
-    g_autofree char *list = g_build_filename(creation->aside, entry->blocks, NULL);
     if (!vmp_image_set_backing(image, entry->backing, "qcow2", cancellable, error))
         return FALSE;
     g_autoptr(GArray) blocks =
         vmp_block_scan(image, "digest", creation->operation, &entry->size, error);
-    if (!blocks || !enter_file(creation, entry->image, sums, error) ||
-        !vmp_blocks_write(list, entry->size, blocks, PIECE, sums, error) ||
-        !enter_file(creation, entry->blocks, NULL, error))
+    if (!blocks || !vmp_point_folder_enter_image(creation->aside, creation->manifest, entry,
+                                                 blocks, cancellable, error))
         return FALSE;
-    entry->held = count_held(blocks);
     return compute_view(creation, entry, blocks, error);
 }
 
 static gboolean
 enter_documents(const Creation *creation, const VmpDomain *definition, GError **error)
 {
+    VmpManifest *manifest = creation->manifest;
     g_autofree char *domain = vmp_definition_capture(definition);
 
-    if (!enter_text(creation, "domain.xml", domain, error) ||
-        (creation->manifest->nvram &&
-         !enter_file(creation, creation->manifest->nvram, NULL, error)))
+    if (!vmp_point_folder_enter_text(creation->aside, manifest, "domain.xml", domain, error) ||
+        (manifest->nvram &&
+         !vmp_point_folder_enter(creation->aside, manifest, manifest->nvram, error)))
         return FALSE;
-    if (!creation->manifest->checkpoint)
+    if (!manifest->checkpoint)
         return TRUE;
     g_autoptr(VmpCheckpoint) checkpoint =
-        vmp_record_load_checkpoint(creation->machine, creation->manifest->checkpoint, error);
+        vmp_record_load_checkpoint(creation->machine, manifest->checkpoint, error);
     g_autofree char *text =
         checkpoint ? vmp_checkpoint_format(checkpoint, VMP_CHECKPOINT_FORMAT_SECURE) : NULL;
-    return text && enter_text(creation, "checkpoint.xml", text, error);
-}
-
-static gboolean
-write_manifest(const Creation *creation, GError **error)
-{
-    g_autofree char *text = vmp_manifest_format(creation->manifest);
-    g_autofree char *path = g_build_filename(creation->aside, VMP_MANIFEST_FILE, NULL);
-    g_autofree char *sums_path = g_build_filename(creation->aside, VMP_MANIFEST_SUMS, NULL);
-    VmpDigest digest;
-
-    vmp_digest_compute(text, strlen(text), &digest);
-    g_autofree char *sha256 = vmp_digest_to_text(&digest);
-    g_autofree char *sums = vmp_manifest_format_sums(creation->manifest, sha256);
-    return vmp_file_replace(path, text, -1, 0400, error) &&
-           vmp_file_replace(sums_path, sums, -1, 0400, error);
+    return text && vmp_point_folder_enter_text(creation->aside, manifest, "checkpoint.xml",
+                                               text, error);
 }
 
 static gboolean
@@ -604,7 +516,8 @@ finish_point(Creation *creation, const VmpDomain *definition, GError **error)
         if (disk->incremental && !creation->manifest->parent)
             creation->manifest->parent = g_strdup(creation->base->name);
     }
-    return enter_documents(creation, definition, error) && write_manifest(creation, error) &&
+    return enter_documents(creation, definition, error) &&
+           vmp_point_folder_close(creation->aside, creation->manifest, error) &&
            give_name(creation, error);
 }
 

@@ -15,11 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backup/block-copy.h"
 #include "backup/restore-point.h"
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/file.h"
-#include "storage/content.h"
 #include "storage/image.h"
 
 /* One disk's way. */
@@ -30,7 +30,6 @@ typedef struct {
     gboolean is_device;
     const char *format;
     gboolean made;       /* @aside is a file of ours that has no name yet */
-    GMutex lock;         /* of @content, which one thread may use */
     VmpContent *content; /* or the file itself: */
     VmpFd fd;
 } Way;
@@ -42,7 +41,6 @@ way_free(Way *way)
     vmp_fd_clear(&way->fd);
     if (way->made)
         vmp_file_remove(way->aside, NULL);
-    g_mutex_clear(&way->lock);
     g_free(way->target);
     g_free(way->aside);
     g_free(way);
@@ -81,7 +79,6 @@ way_new(const VmpRestoreSpec *spec, const VmpManifestDisk *disk, GError **error)
     Way *way = g_new0(Way, 1);
     struct stat info;
 
-    g_mutex_init(&way->lock);
     way->fd = -1;
     way->disk = disk;
     way->format = spec->format ? spec->format : "qcow2";
@@ -132,40 +129,6 @@ open_target(Way *way, GCancellable *cancellable, GError **error)
 }
 
 /* ---- one disk ---- */
-
-static gboolean
-write_raw(const Way *way, const guint8 *data, gsize length, guint64 offset, GError **error)
-{
-    while (length > 0) {
-        gssize written = TEMP_FAILURE_RETRY(pwrite(way->fd, data, length, (off_t)offset));
-        if (written < 0)
-            return vmp_fail_errno(error, errno, "cannot write '%s'", way->aside);
-        data += written;
-        offset += (guint64)written;
-        length -= (gsize)written;
-    }
-    return TRUE;
-}
-
-static gboolean
-check_and_write(VmpBlock *blocks, guint count, const guint8 *data, gsize length,
-                gpointer user_data, GError **error)
-{
-    Way *way = user_data;
-    guint64 offset = blocks[0].first * VMP_BLOCK_SIZE, wrong = 0;
-
-    if (!vmp_block_check(blocks, count, data, length, &wrong))
-        return vmp_fail(error, VMP_ERROR_DAMAGED,
-                        "what is read is not what the guest saw, at byte %" G_GUINT64_FORMAT,
-                        wrong);
-    if (!way->content)
-        return write_raw(way, data, length, offset, error);
-
-    g_mutex_lock(&way->lock);
-    gboolean written = vmp_content_write(way->content, data, offset, length, error);
-    g_mutex_unlock(&way->lock);
-    return written;
-}
 
 /* A device may hold anything where the disk has nothing. */
 static gboolean
@@ -236,7 +199,7 @@ restore_disk(const VmpRepository *repository, const VmpManifest *manifest, Way *
     if (way->is_device && g_str_equal(way->format, "raw") && !zero_gaps(way, blocks, error))
         return FALSE;
     return open_target(way, cancellable, error) &&
-           vmp_block_walk(image, way->disk->size, blocks, check_and_write, way, "restore",
+           vmp_block_copy(image, way->disk->size, blocks, way->content, way->fd, "restore",
                           operation, error) &&
            complete(way, error);
 }

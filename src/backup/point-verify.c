@@ -10,12 +10,11 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "backup/point-folder.h"
 #include "backup/restore-point.h"
 #include "base/error.h"
 #include "base/file.h"
 
-/* A piece as the lists of blocks have it. */
-#define PIECE (1024 * 1024)
 #define MAX_SUMS (16 * 1024 * 1024)
 
 typedef struct {
@@ -107,7 +106,7 @@ verify_file(const Verification *verification, const VmpManifest *manifest,
     VmpDigest digest;
     guint64 size = 0;
 
-    if (!vmp_digest_file(path, PIECE, sums, &digest, &size,
+    if (!vmp_digest_file(path, VMP_POINT_PIECE, sums, &digest, &size,
                          vmp_operation_get_cancellable(verification->operation), &failure))
         return find_failure(verification, manifest->name, failure, error);
     if (size != file->size)
@@ -153,7 +152,7 @@ verify_sums(const Verification *verification, const VmpManifest *manifest)
     VmpDigest digest;
     guint64 size = 0;
 
-    if (!vmp_digest_file(path, PIECE, NULL, &digest, &size, NULL, NULL))
+    if (!vmp_digest_file(path, VMP_POINT_PIECE, NULL, &digest, &size, NULL, NULL))
         memset(&digest, 0, sizeof digest);
     g_autofree char *sha256 = vmp_digest_to_text(&digest);
     g_autofree char *expected = vmp_manifest_format_sums(manifest, sha256);

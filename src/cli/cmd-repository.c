@@ -259,6 +259,89 @@ run_restore(VmpSession *session, const VmpArguments *arguments, GError **error)
     return TRUE;
 }
 
+/* ---- pruning ---- */
+
+static gboolean
+read_rule(const VmpArguments *arguments, const char *name, guint *count, GError **error)
+{
+    const char *text = vmp_arguments_get(arguments, name);
+    guint64 parsed = 0;
+
+    if (text && !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT, &parsed, NULL))
+        return fail(error, VMP_ERROR_INVALID, "--%s '%s' is no number", name, text);
+    *count = (guint)parsed;
+    return TRUE;
+}
+
+static gboolean
+read_policy(const VmpArguments *arguments, VmpRetentionPolicy *policy, GError **error)
+{
+    policy->within = vmp_arguments_get(arguments, "keep-within");
+    return read_rule(arguments, "keep-last", &policy->last, error) &&
+           read_rule(arguments, "keep-hourly", &policy->hourly, error) &&
+           read_rule(arguments, "keep-daily", &policy->daily, error) &&
+           read_rule(arguments, "keep-weekly", &policy->weekly, error) &&
+           read_rule(arguments, "keep-monthly", &policy->monthly, error) &&
+           read_rule(arguments, "keep-yearly", &policy->yearly, error);
+}
+
+static json_object *
+decisions_to_json(const GPtrArray *decisions)
+{
+    json_object *list = json_object_new_array();
+
+    for (guint i = 0; i < decisions->len; i++) {
+        const VmpPruneDecision *decision = g_ptr_array_index(decisions, i);
+        json_object *object = json_object_new_object();
+        json_object_object_add(object, "name", vmp_json_string(decision->name));
+        json_object_object_add(object, "time_ms", json_object_new_int64(decision->time));
+        json_object_object_add(object, "keep", json_object_new_boolean(decision->keep));
+        json_object_object_add(object, "why", vmp_json_string(decision->why));
+        json_object_object_add(object, "merged", json_object_new_boolean(decision->merged));
+        json_object_object_add(object, "copies", json_object_new_uint64(decision->copies));
+        json_object_array_add(list, object);
+    }
+    return list;
+}
+
+static void
+print_decisions(VmpOutput *output, const GPtrArray *decisions)
+{
+    g_autoptr(VmpTable) table = vmp_table_new("Point", "Time", "What", "Why", NULL);
+
+    for (guint i = 0; i < decisions->len; i++) {
+        const VmpPruneDecision *decision = g_ptr_array_index(decisions, i);
+        g_autofree char *time = vmp_format_time(decision->time / 1000);
+        g_autofree char *size = vmp_format_bytes(decision->copies);
+        g_autofree char *merge = g_strdup_printf("keep, merge %s", size);
+        vmp_table_add_row(table, decision->name, time,
+                          !decision->keep    ? "remove"
+                          : decision->merged ? merge
+                                             : "keep",
+                          decision->why, NULL);
+    }
+    vmp_output_print_table(output, table);
+}
+
+static gboolean
+run_prune(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    VmpRetentionPolicy policy = { 0 };
+    g_autoptr(GPtrArray) decisions =
+        read_policy(arguments, &policy, error)
+            ? vmp_repository_prune(vmp_arguments_get(arguments, "repository"), &policy,
+                                   vmp_session_get_operation(session), error)
+            : NULL;
+
+    if (!decisions)
+        return FALSE;
+    if (vmp_session_wants_json(session))
+        vmp_output_take_json(vmp_session_get_output(session), decisions_to_json(decisions));
+    else
+        print_decisions(vmp_session_get_output(session), decisions);
+    return TRUE;
+}
+
 /* ---- tables ---- */
 
 #define REPOSITORY_OPTION                                                        \
@@ -296,6 +379,23 @@ static const VmpOption verify_options[] = {
     REPOSITORY_OPTION,
     VMP_POSITION("point", 0, "name", VMP_COMPLETE_NOTHING,
                  "only this point and what it stands on; latest is the newest"),
+    VMP_OPTION_END,
+};
+
+#define KEEP(name, periods)                                \
+    VMP_VALUE("keep-" name, "count", VMP_COMPLETE_NOTHING, \
+              "the newest point of each of so many newest " periods)
+
+static const VmpOption prune_options[] = {
+    REPOSITORY_OPTION,
+    VMP_VALUE("keep-last", "count", VMP_COMPLETE_NOTHING, "so many newest points"),
+    KEEP("hourly", "hours that have one"),
+    KEEP("daily", "days that have one"),
+    KEEP("weekly", "weeks that have one"),
+    KEEP("monthly", "months that have one"),
+    KEEP("yearly", "years that have one"),
+    VMP_VALUE("keep-within", "time", VMP_COMPLETE_NOTHING,
+              "all that are not older: 36h, 7d, 2w, 6m, 1y"),
     VMP_OPTION_END,
 };
 
@@ -344,6 +444,17 @@ const VmpCommand vmp_repository_commands[] = {
                      "themselves; backup-verify reads them.",
       .options = list_options,
       .run = run_list },
+    { .name = "backup-prune",
+      .help = "remove restore points that nobody needs",
+      .description =
+          "Removes the points of a repository that no rule keeps, and says why of each.  The "
+          "newest point always stays.  A point that stands on one that goes is made anew "
+          "before, "
+          "with what that one holds; whatever is cut off, the points that are listed are "
+          "whole.",
+      .options = prune_options,
+      .changes = TRUE,
+      .run = run_prune },
     { .name = "backup-restore",
       .help = "write disks from a backup",
       .description =
