@@ -31,6 +31,15 @@ typedef enum {
 VMP_PUBLIC char *
 vmp_snapshot_create(VmpHost *host, const char *domain, const char *xml,
                     VmpSnapshotCreateFlags flags, VmpOperation *operation, GError **error);
+/* The same, with a checkpoint of the same instant in the same transaction: what changes from here
+ * on is tracked.  @checkpoint_xml is a <domaincheckpoint> document (NULL = without).
+ * *checkpoint_name (optional; free with g_free()) is its name, set on success.
+ * VMP_ERROR_UNSUPPORTED unless at least one disk is external. */
+VMP_PUBLIC char *
+vmp_snapshot_create_with_checkpoint(VmpHost *host, const char *domain, const char *xml,
+                                    const char *checkpoint_xml, VmpSnapshotCreateFlags flags,
+                                    char **checkpoint_name, VmpOperation *operation,
+                                    GError **error);
 
 typedef enum {
     VMP_SNAPSHOT_LIST_ROOTS = 1 << 0,       /* without @from */

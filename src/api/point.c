@@ -11,9 +11,22 @@ char *
 vmp_snapshot_create(VmpHost *host, const char *domain, const char *xml,
                     VmpSnapshotCreateFlags flags, VmpOperation *operation, GError **error)
 {
+    return vmp_snapshot_create_with_checkpoint(host, domain, xml, NULL, flags, NULL, operation,
+                                               error);
+}
+
+char *
+vmp_snapshot_create_with_checkpoint(VmpHost *host, const char *domain, const char *xml,
+                                    const char *checkpoint_xml, VmpSnapshotCreateFlags flags,
+                                    char **checkpoint_name, VmpOperation *operation,
+                                    GError **error)
+{
     if ((flags & VMP_SNAPSHOT_CREATE_VALIDATE) && xml &&
         !vmp_xml_validate(xml, -1, "domainsnapshot", error))
         return NULL;
+    if ((flags & VMP_SNAPSHOT_CREATE_REDEFINE) && checkpoint_xml)
+        return vmp_fail_null(error, VMP_ERROR_INVALID,
+                             "redefining makes nothing that a checkpoint could go with");
 
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
 
@@ -21,7 +34,8 @@ vmp_snapshot_create(VmpHost *host, const char *domain, const char *xml,
         return NULL;
     return flags & VMP_SNAPSHOT_CREATE_REDEFINE
                ? vmp_point_redefine_snapshot(machine, xml, flags, error)
-               : vmp_point_create_snapshot(machine, xml, flags, error);
+               : vmp_point_create_with_checkpoint(machine, xml, checkpoint_xml, flags,
+                                                  checkpoint_name, error);
 }
 
 GPtrArray *

@@ -11,27 +11,54 @@
 #include "cli/spec.h"
 #include "cli/units.h"
 
+/* The document of the checkpoint that goes with it; *xml is NULL if there is to be none. */
+static gboolean
+read_checkpoint(const VmpArguments *arguments, char **xml, GError **error)
+{
+    const char *file = vmp_arguments_get(arguments, "checkpointxml");
+    const char *const none[] = { NULL };
+    VmpPointSpec spec = { .name = vmp_arguments_get(arguments, "checkpoint"), .disks = none };
+
+    if (!file && !spec.name)
+        return TRUE;
+    *xml = file ? vmp_input_read_text(file, error) : vmp_spec_format_checkpoint(&spec, error);
+    return *xml != NULL;
+}
+
+static json_object *
+created_to_json(const char *domain, const char *name, const char *checkpoint)
+{
+    json_object *result = vmp_result_new(domain, name);
+
+    if (checkpoint)
+        json_object_object_add(result, "checkpoint", vmp_json_string(checkpoint));
+    return result;
+}
+
 /* @origin: where the document came from, or NULL if it is ours. */
 static gboolean
 create(VmpSession *session, const VmpArguments *arguments, const char *xml, const char *origin,
        GError **error)
 {
     const char *domain = vmp_arguments_get(arguments, "domain");
-    VmpHost *host = vmp_session_open(session, error);
+    g_autofree char *checkpoint_xml = NULL;
+    g_autofree char *checkpoint = NULL;
+    VmpHost *host = read_checkpoint(arguments, &checkpoint_xml, error)
+                        ? vmp_session_open(session, error)
+                        : NULL;
     if (!host)
         return FALSE;
 
-    g_autofree char *name =
-        vmp_snapshot_create(host, domain, xml, vmp_arguments_get_bits(arguments),
-                            vmp_session_get_operation(session), error);
+    g_autofree char *name = vmp_snapshot_create_with_checkpoint(
+        host, domain, xml, checkpoint_xml, vmp_arguments_get_bits(arguments), &checkpoint,
+        vmp_session_get_operation(session), error);
     if (!name)
         return FALSE;
+    json_object *result = created_to_json(domain, name, checkpoint);
     if (origin)
-        vmp_session_finish(session, vmp_result_new(domain, name),
-                           "Domain snapshot %s created from '%s'", name, origin);
+        vmp_session_finish(session, result, "Domain snapshot %s created from '%s'", name, origin);
     else
-        vmp_session_finish(session, vmp_result_new(domain, name), "Domain snapshot %s created",
-                           name);
+        vmp_session_finish(session, result, "Domain snapshot %s created", name);
     return TRUE;
 }
 
@@ -364,7 +391,11 @@ run_delete(VmpSession *session, const VmpArguments *arguments, GError **error)
         VMP_FLAG_BIT("live", VMP_SNAPSHOT_CREATE_LIVE,                                       \
                      "let the guest run while memory is saved"),                             \
         VMP_FLAG_BIT("validate", VMP_SNAPSHOT_CREATE_VALIDATE,                               \
-                     "check the XML against the schema")
+                     "check the XML against the schema"),                                    \
+        VMP_VALUE("checkpoint", "name", VMP_COMPLETE_NOTHING,                                \
+                  "also make this checkpoint, at the same instant"),                         \
+        VMP_VALUE("checkpointxml", "file", VMP_COMPLETE_FILE,                                \
+                  "the same from a file with the <domaincheckpoint>")
 
 static const VmpOption create_options[] = {
     VMP_DOMAIN_OPTION,
@@ -386,6 +417,8 @@ static const VmpRule create_rules[] = {
     { VMP_RULE_FIRST_NEEDS, "from-dir redefine" },
     { VMP_RULE_FIRST_NEEDS, "redefine-validate redefine" },
     { VMP_RULE_AT_MOST_ONE, "from-dir xmlfile" },
+    { VMP_RULE_AT_MOST_ONE, "checkpoint checkpointxml" },
+    { VMP_RULE_FIRST_EXCLUDES, "redefine checkpoint checkpointxml" },
     { VMP_RULE_NONE, NULL },
 };
 
@@ -409,6 +442,7 @@ static const VmpOption create_as_options[] = {
 
 static const VmpRule create_as_rules[] = {
     { VMP_RULE_AT_MOST_ONE, "memspec disk-only" },
+    { VMP_RULE_AT_MOST_ONE, "checkpoint checkpointxml" },
     { VMP_RULE_NONE, NULL },
 };
 

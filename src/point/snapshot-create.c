@@ -6,10 +6,12 @@
 #include "plan/executor.h"
 #include "plan/stamp.h"
 #include "point/align.h"
+#include "point/checkpoint.h"
 #include "point/definition.h"
 #include "point/internal.h"
 #include "point/layer.h"
 #include "point/memory.h"
+#include "point/overlay-check.h"
 #include "point/part.h"
 #include "point/quiet.h"
 #include "point/record.h"
@@ -26,6 +28,8 @@ typedef struct {
     VmpBlockGraph *graph;
     VmpBlockSession *session;
     VmpSnapshotCreateFlags flags;
+    const VmpCheckpoint *checkpoint; /* of the same instant; or NULL */
+    VmpJson *marks;                  /* its bitmaps, once planned; or NULL */
 } CreateContext;
 
 /* ---- the request ---- */
@@ -47,7 +51,8 @@ check_flags(VmpSnapshotCreateFlags flags, gboolean active, gboolean persistent, 
 
 /* Name, state, time and parent: what a new snapshot gets rather than says. */
 static gboolean
-fill_in(VmpSnapshot *snapshot, VmpMachine *machine, VmpSnapshotCreateFlags flags, GError **error)
+fill_in(VmpSnapshot *snapshot, VmpMachine *machine, VmpSnapshotCreateFlags flags,
+        GError **error)
 {
     VmpState state = VMP_STATE_SHUTOFF;
     gboolean exists = FALSE;
@@ -67,7 +72,8 @@ fill_in(VmpSnapshot *snapshot, VmpMachine *machine, VmpSnapshotCreateFlags flags
     if (!vmp_record_exists(machine, VMP_POINT_SNAPSHOT, snapshot->name, &exists, error))
         return FALSE;
     if (exists)
-        return vmp_fail(error, VMP_ERROR_EXISTS, "snapshot '%s' exists already", snapshot->name);
+        return vmp_fail(error, VMP_ERROR_EXISTS, "snapshot '%s' exists already",
+                        snapshot->name);
 
     snapshot->state = state != VMP_STATE_SHUTOFF && (flags & VMP_SNAPSHOT_CREATE_DISK_ONLY)
                           ? VMP_STATE_DISK_SNAPSHOT
@@ -98,10 +104,11 @@ capture_definitions(VmpSnapshot *snapshot, VmpMachine *machine, GError **error)
 }
 
 static VmpSnapshot *
-read_request(VmpMachine *machine, const char *xml, VmpSnapshotCreateFlags flags, GError **error)
+read_request(VmpMachine *machine, const char *xml, VmpSnapshotCreateFlags flags,
+             GError **error)
 {
-    g_autoptr(VmpSnapshot) snapshot =
-        vmp_snapshot_parse(xml ? xml : "<domainsnapshot/>", -1, VMP_SNAPSHOT_PARSE_CREATE, error);
+    g_autoptr(VmpSnapshot) snapshot = vmp_snapshot_parse(xml ? xml : "<domainsnapshot/>", -1,
+                                                         VMP_SNAPSHOT_PARSE_CREATE, error);
     const VmpDomain *definition = vmp_machine_get_definition(machine, error);
 
     if (!snapshot || !definition ||
@@ -120,22 +127,34 @@ check_supported(const VmpSnapshot *snapshot, GError **error)
 {
     for (guint i = 0; i < snapshot->disks->len; i++) {
         const VmpSnapshotDisk *disk = g_ptr_array_index(snapshot->disks, i);
-        if (disk->location == VMP_LOCATION_INTERNAL || disk->location == VMP_LOCATION_MANUAL)
-            return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                            "disk '%s': %s snapshots are not supported yet; use --disk-only",
-                            disk->name, vmp_location_name(disk->location));
         if (disk->location == VMP_LOCATION_EXTERNAL && disk->type == VMP_STORAGE_NETWORK)
-            return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                            "disk '%s': network overlays are not supported yet", disk->name);
+            return vmp_fail(
+                error, VMP_ERROR_UNSUPPORTED,
+                "disk '%s': an overlay over the network is not supported: name a file "
+                "or a block device",
+                disk->name);
     }
     return TRUE;
+}
+
+static guint
+count_disks(const VmpSnapshot *snapshot, VmpLocation location)
+{
+    guint count = 0;
+
+    for (guint i = 0; i < snapshot->disks->len; i++)
+        count += ((const VmpSnapshotDisk *)g_ptr_array_index(snapshot->disks, i))->location ==
+                         location
+                     ? 1
+                     : 0;
+    return count;
 }
 
 /* ---- the plan ---- */
 
 static VmpNewImage *
-plan_image(const VmpSnapshotDisk *disk, const VmpBlockNode *below, const CreateContext *context,
-           GHashTable *taken)
+plan_image(const VmpSnapshotDisk *disk, const VmpBlockNode *below,
+           const CreateContext *context, GHashTable *taken)
 {
     const VmpLayerOptions options =
         vmp_layer_options_of(vmp_domain_find_disk(context->definition, disk->name), below);
@@ -171,10 +190,9 @@ must_go_on(const CreateContext *context, const VmpBitmap *bitmap)
 
     if (!bitmap->recording || bitmap->inconsistent)
         return FALSE;
-    return bitmap->persistent ||
-           (vmp_record_exists(context->machine, VMP_POINT_CHECKPOINT, bitmap->name, &known,
-                              NULL) &&
-            known);
+    return bitmap->persistent || (vmp_record_exists(context->machine, VMP_POINT_CHECKPOINT,
+                                                    bitmap->name, &known, NULL) &&
+                                  known);
 }
 
 /* The bitmaps that must go on recording in the overlay. */
@@ -218,6 +236,9 @@ plan_disk(const VmpSnapshotDisk *disk, const CreateContext *context, GHashTable 
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "disk '%s': its image '%s' has no path that an overlay could name",
                         disk->name, below->filename);
+    if (!vmp_overlay_check(context->machine, disk, below,
+                           (context->flags & VMP_SNAPSHOT_CREATE_REUSE_EXT) != 0, error))
+        return FALSE;
 
     g_autoptr(VmpNewImage) image = plan_image(disk, below, context, taken);
     json_object_array_add(images, vmp_new_image_to_json(image));
@@ -233,12 +254,84 @@ plan_disk(const VmpSnapshotDisk *disk, const CreateContext *context, GHashTable 
 static gboolean
 wants_quiescing(const CreateContext *context)
 {
-    return (context->flags & VMP_SNAPSHOT_CREATE_QUIESCE) && vmp_machine_is_on(context->machine);
+    return (context->flags & VMP_SNAPSHOT_CREATE_QUIESCE) &&
+           vmp_machine_is_on(context->machine);
+}
+
+/* What the checkpoint of the same instant records: on a disk that gets an overlay, in that. */
+static gboolean
+plan_marks(CreateContext *context, VmpJson *switches, GError **error)
+{
+    if (!context->checkpoint)
+        return TRUE;
+    context->marks = vmp_point_checkpoint_bitmaps(context->session, context->graph,
+                                                  context->checkpoint, error);
+
+    for (guint i = 0; i < vmp_json_length(context->marks); i++) {
+        VmpJson *mark = vmp_json_at(context->marks, i);
+        for (guint j = 0; j < vmp_json_length(switches); j++) {
+            VmpJson *disk = vmp_json_at(switches, j);
+            if (g_strcmp0(vmp_json_get_string(disk, "disk"),
+                          vmp_json_get_string(mark, "disk")) != 0)
+                continue;
+            vmp_json_add(mark, "s:node", vmp_json_get_string(disk, "overlay"), "s:image",
+                         vmp_json_get_string(disk, "path"), NULL);
+            json_object_object_del(mark, "transient");
+        }
+    }
+    return context->marks != NULL;
+}
+
+/* A disk whose storage makes the snapshot by itself needs a guest that stands still, until
+ * whoever asked for it lets it run on.  *stopped: it does. */
+static gboolean
+plan_pause(VmpPlan *plan, const VmpSnapshot *snapshot, VmpMachine *machine, gboolean *stopped,
+           GError **error)
+{
+    VmpState state = VMP_STATE_SHUTOFF;
+
+    if (!vmp_machine_is_on(machine) || count_disks(snapshot, VMP_LOCATION_MANUAL) == 0)
+        return TRUE;
+    if (!vmp_machine_query_state(machine, &state, NULL, error))
+        return FALSE;
+    if (state == VMP_STATE_RUNNING)
+        vmp_plan_add(plan, &vmp_step_pause, vmp_json_build("b:was-running", TRUE, NULL));
+    *stopped = TRUE;
+    return TRUE;
+}
+
+/* The memory, or a guest that stands still, before the parts are copied. */
+static gboolean
+plan_before(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *context,
+            GError **error)
+{
+    gboolean memory = snapshot->memory == VMP_LOCATION_EXTERNAL;
+    gboolean stopped = memory;
+
+    if (!plan_pause(plan, snapshot, context->machine, &stopped, error) ||
+        (memory &&
+         !vmp_memory_plan_save(plan, context->machine, snapshot->memory_file,
+                               (context->flags & VMP_SNAPSHOT_CREATE_LIVE) != 0, error)))
+        return FALSE;
+    if (wants_quiescing(context))
+        vmp_plan_add(plan, &vmp_step_freeze_guest, NULL);
+    return (context->flags & VMP_SNAPSHOT_CREATE_NO_METADATA) ||
+           vmp_part_plan_keep(plan, context->machine, snapshot->name, stopped, error);
+}
+
+static void
+plan_after(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *context)
+{
+    if (snapshot->memory == VMP_LOCATION_EXTERNAL)
+        vmp_memory_plan_seal(plan);
+    vmp_part_plan_seal(plan);
+    /* The agent thaws in a guest that runs. */
+    if (wants_quiescing(context))
+        vmp_plan_add_cleanup(plan, &vmp_step_thaw_guest, NULL);
 }
 
 static gboolean
-plan_steps(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *context,
-           GError **error)
+plan_steps(VmpPlan *plan, const VmpSnapshot *snapshot, CreateContext *context, GError **error)
 {
     g_autoptr(GHashTable) taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(VmpJson) images = json_object_new_array();
@@ -250,43 +343,23 @@ plan_steps(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *cont
             !plan_disk(disk, context, taken, plan, images, switches, error))
             return FALSE;
     }
-    vmp_plan_add(plan, &vmp_step_create_images,
-                 vmp_json_build("o:images", g_steal_pointer(&images), NULL));
-    gboolean memory = snapshot->memory == VMP_LOCATION_EXTERNAL;
-    if (memory && !vmp_memory_plan_save(plan, context->machine, snapshot->memory_file,
-                                        (context->flags & VMP_SNAPSHOT_CREATE_LIVE) != 0, error))
+    gboolean switching = vmp_json_length(switches) > 0;
+    if (!plan_marks(context, switches, error))
         return FALSE;
-    gboolean quiesce = wants_quiescing(context);
-    if (quiesce)
-        vmp_plan_add(plan, &vmp_step_freeze_guest, NULL);
-    if (!(context->flags & VMP_SNAPSHOT_CREATE_NO_METADATA) &&
-        !vmp_part_plan_keep(plan, context->machine, snapshot->name, memory, error))
+    if (switching)
+        vmp_plan_add(plan, &vmp_step_create_images,
+                     vmp_json_build("o:images", g_steal_pointer(&images), NULL));
+    if (!plan_before(plan, snapshot, context, error))
         return FALSE;
     vmp_plan_add_commit(plan, &vmp_step_switch_to_overlays,
-                        vmp_json_build("b:offline", vmp_block_session_is_offline(context->session),
-                                       "o:disks", g_steal_pointer(&switches), NULL));
-    if (memory)
-        vmp_memory_plan_seal(plan);
-    vmp_part_plan_seal(plan);
-    /* The agent thaws in a guest that runs. */
-    if (quiesce)
-        vmp_plan_add_cleanup(plan, &vmp_step_thaw_guest, NULL);
+                        vmp_json_build("b:offline",
+                                       vmp_block_session_is_offline(context->session),
+                                       "o:disks", g_steal_pointer(&switches), "O:marks",
+                                       json_object_get(context->marks), NULL));
+    plan_after(plan, snapshot, context);
+    /* Of a switch without disks nothing but the journal can tell whether it was reached. */
+    plan->mark_commit |= !switching;
     return TRUE;
-}
-
-/* What can be done with the memory. */
-static gboolean
-check_memory(VmpMachine *machine, const VmpSnapshot *snapshot, GError **error)
-{
-    gboolean disks = FALSE;
-
-    for (guint i = 0; i < snapshot->disks->len; i++)
-        disks |= ((const VmpSnapshotDisk *)g_ptr_array_index(snapshot->disks, i))->location ==
-                 VMP_LOCATION_EXTERNAL;
-    if (!disks)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "a snapshot of the memory without any disk is not supported yet");
-    return vmp_memory_check(machine, snapshot->memory_file, error);
 }
 
 /* What the store is told at the end: new sources, files that are ours, the snapshot. */
@@ -320,6 +393,10 @@ plan_edits(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *cont
     }
     if (!vmp_definition_edit_sources(context->machine, changes, plan->edits, error))
         return FALSE;
+    if (context->checkpoint &&
+        !vmp_point_checkpoint_edits(context->machine, context->checkpoint, context->marks,
+                                    plan->edits, error))
+        return FALSE;
     if (context->flags & VMP_SNAPSHOT_CREATE_NO_METADATA)
         return TRUE;
 
@@ -331,50 +408,111 @@ plan_edits(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *cont
     return TRUE;
 }
 
+/* Everything else has been looked at: the disks, the plan, and the change. */
+static gboolean
+create_external(VmpMachine *machine, const VmpSnapshot *snapshot,
+                const VmpCheckpoint *checkpoint, VmpSnapshotCreateFlags flags, GError **error)
+{
+    g_auto(VmpChange)
+        change = { .machine = machine, .operation = vmp_machine_get_operation(machine) };
+    VmpBlockSession *session = vmp_change_get_session(&change, error);
+    g_autoptr(VmpBlockGraph) graph =
+        session ? vmp_block_session_read_graph(session, error) : NULL;
+    if (!graph)
+        return FALSE;
+
+    CreateContext context = { .machine = machine,
+                              .definition = vmp_machine_get_definition(machine, error),
+                              .graph = graph,
+                              .session = session,
+                              .flags = flags,
+                              .checkpoint = checkpoint };
+    g_autoptr(VmpPlan) plan =
+        vmp_plan_new("snapshot-create", vmp_machine_get_name(machine), snapshot->name);
+    gboolean planned =
+        context.definition &&
+        (!wants_quiescing(&context) || vmp_machine_check_can_freeze(machine, error)) &&
+        plan_steps(plan, snapshot, &context, error) &&
+        vmp_change_begin_planning(&change, error) &&
+        plan_edits(plan, snapshot, &context, error);
+    g_autoptr(VmpJson) marks = context.marks;
+
+    return planned && vmp_plan_execute(plan, &change, error);
+}
+
+static gboolean
+check_external(VmpMachine *machine, const VmpSnapshot *snapshot, VmpSnapshotCreateFlags flags,
+               GError **error)
+{
+    if (!check_supported(snapshot, error))
+        return FALSE;
+    if ((flags & VMP_SNAPSHOT_CREATE_QUIESCE) &&
+        count_disks(snapshot, VMP_LOCATION_MANUAL) > 0)
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "a disk whose snapshot is made by hand leaves the guest paused, and then no "
+            "agent can thaw it: quiesce by domfsfreeze and domfsthaw");
+    if (snapshot->memory == VMP_LOCATION_EXTERNAL)
+        return vmp_memory_check(machine, snapshot->memory_file, error);
+    return !vmp_machine_is_on(machine) || vmp_quiet_check_jobs(machine, error);
+}
+
+/* Of @xml, or NULL without @error if there is to be none. */
+static VmpCheckpoint *
+read_checkpoint(VmpMachine *machine, const VmpSnapshot *snapshot, const char *xml,
+                GError **error)
+{
+    if (!xml)
+        return NULL;
+    if (vmp_internal_is(snapshot))
+        return vmp_fail_null(error, VMP_ERROR_UNSUPPORTED,
+                             "a checkpoint goes with an external snapshot only: QEMU makes an "
+                             "internal one outside of any transaction");
+    if (count_disks(snapshot, VMP_LOCATION_EXTERNAL) == 0)
+        return vmp_fail_null(error, VMP_ERROR_UNSUPPORTED,
+                             "a checkpoint goes with a snapshot in which a disk is external");
+    return vmp_point_prepare_checkpoint(machine, xml, error);
+}
+
+static gboolean
+halt(VmpMachine *machine, VmpSnapshotCreateFlags flags, GError **error)
+{
+    if (!(flags & VMP_SNAPSHOT_CREATE_HALT) || !vmp_machine_is_on(machine) ||
+        vmp_operation_get_dry_run(vmp_machine_get_operation(machine)))
+        return TRUE;
+    return vmp_machine_destroy(machine, 0, error);
+}
+
 char *
 vmp_point_create_snapshot(VmpMachine *machine, const char *xml, VmpSnapshotCreateFlags flags,
                           GError **error)
+{
+    return vmp_point_create_with_checkpoint(machine, xml, NULL, flags, NULL, error);
+}
+
+char *
+vmp_point_create_with_checkpoint(VmpMachine *machine, const char *xml,
+                                 const char *checkpoint_xml, VmpSnapshotCreateFlags flags,
+                                 char **checkpoint_name, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
 
     g_autoptr(VmpSnapshot) snapshot = read_request(machine, xml, flags, error);
     if (!snapshot)
         return NULL;
+    g_autoptr(VmpCheckpoint) checkpoint =
+        read_checkpoint(machine, snapshot, checkpoint_xml, error);
+    if (checkpoint_xml && !checkpoint)
+        return NULL;
     if (vmp_internal_is(snapshot))
         return vmp_point_create_internal(machine, snapshot, flags, error)
                    ? g_steal_pointer(&snapshot->name)
                    : NULL;
-    if (!check_supported(snapshot, error) ||
-        (snapshot->memory == VMP_LOCATION_EXTERNAL &&
-         !check_memory(machine, snapshot, error)))
+    if (!check_external(machine, snapshot, flags, error) ||
+        !create_external(machine, snapshot, checkpoint, flags, error) ||
+        !halt(machine, flags, error))
         return NULL;
-
-    if (vmp_machine_is_on(machine) && !vmp_quiet_check_jobs(machine, error))
-        return NULL;
-    g_auto(VmpChange) change = { .machine = machine,
-                                 .operation = vmp_machine_get_operation(machine) };
-    VmpBlockSession *session = vmp_change_get_session(&change, error);
-    g_autoptr(VmpBlockGraph) graph =
-        session ? vmp_block_session_read_graph(session, error) : NULL;
-    if (!graph)
-        return NULL;
-
-    CreateContext context = { .machine = machine,
-                              .definition = vmp_machine_get_definition(machine, error),
-                              .graph = graph,
-                              .session = session,
-                              .flags = flags };
-    g_autoptr(VmpPlan) plan =
-        vmp_plan_new("snapshot-create", vmp_machine_get_name(machine), snapshot->name);
-    if (!context.definition ||
-        (wants_quiescing(&context) && !vmp_machine_check_can_freeze(machine, error)) ||
-        !plan_steps(plan, snapshot, &context, error) ||
-        !vmp_change_begin_planning(&change, error) ||
-        !plan_edits(plan, snapshot, &context, error) || !vmp_plan_execute(plan, &change, error))
-        return NULL;
-
-    if ((flags & VMP_SNAPSHOT_CREATE_HALT) && vmp_machine_is_on(machine) &&
-        !vmp_operation_get_dry_run(change.operation) && !vmp_machine_destroy(machine, 0, error))
-        return NULL;
+    if (checkpoint && checkpoint_name)
+        *checkpoint_name = g_strdup(checkpoint->name);
     return g_steal_pointer(&snapshot->name);
 }

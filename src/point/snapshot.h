@@ -12,6 +12,12 @@
 char *
 vmp_point_create_snapshot(VmpMachine *machine, const char *xml, VmpSnapshotCreateFlags flags,
                           GError **error);
+/* With a checkpoint of the same instant (@checkpoint_xml NULL: without).  *checkpoint_name
+ * (optional; free with g_free()) is set on success. */
+char *
+vmp_point_create_with_checkpoint(VmpMachine *machine, const char *xml, const char *checkpoint_xml,
+                                 VmpSnapshotCreateFlags flags, char **checkpoint_name,
+                                 GError **error);
 gboolean
 vmp_point_revert(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags flags,
                  const char *save_current, GError **error);

@@ -2,14 +2,16 @@
 
 /* create-images { "images": [ VmpNewImage ... ] }
  *
- * switch-to-overlays { "offline": bool, "noted": bool, "ram": path, "parts": [ { "to" } ], "disks": [ {
- *     "disk": "vda", "node": "vda-format", "overlay": "vda-format-1",
- *     "path": "/x/a.s1", "backing": "/x/a.qcow2",
- *     "bitmaps": [ { "name": "c1", "granularity": 65536 } ] } ] }
+ * switch-to-overlays { "offline": bool, "noted": bool, "ram": path, "parts": [ { "to" } ],
+ * "disks": [ { "disk": "vda", "node": "vda-format", "overlay": "vda-format-1", "path":
+ * "/x/a.s1", "backing": "/x/a.qcow2", "bitmaps": [ { "name": "c1", "granularity": 65536 } ] }
+ * ], "marks": [ { "disk", "node", "name", "transient": see steps.h } ] or absent }
  *
  * All disks switch in one transaction.  The bitmaps that live in the old layers get
  * twins of their names in the overlays, and stay recording below: together they are the
- * chain that says what changed, and discarding the overlay leaves a complete one.
+ * chain that says what changed, and discarding the overlay leaves a complete one.  "marks" are
+ * the bitmaps of a checkpoint of the same instant.  No disks at all: a snapshot of the memory
+ * alone.
  */
 
 #include "base/error.h"
@@ -102,6 +104,7 @@ switch_command(const VmpStep *step)
 {
     g_autoptr(VmpQmpTransaction) transaction = vmp_qmp_transaction_new();
     VmpJson *disks = vmp_json_get_array(step->args, "disks");
+    VmpJson *marks = vmp_json_get_array(step->args, "marks");
 
     for (guint i = 0; i < vmp_json_length(disks); i++) {
         VmpJson *disk = vmp_json_at(disks, i);
@@ -111,18 +114,28 @@ switch_command(const VmpStep *step)
         vmp_qmp_transaction_snapshot(transaction, vmp_json_get_string(disk, "node"), overlay);
         for (guint j = 0; j < vmp_json_length(bitmaps); j++) {
             VmpJson *bitmap = vmp_json_at(bitmaps, j);
-            vmp_qmp_transaction_bitmap_add(transaction, overlay,
-                                           vmp_json_get_string(bitmap, "name"),
-                                           VMP_BITMAP_PERSISTENT,
-                                           (guint32)vmp_json_get_int(bitmap, "granularity", 0));
+            vmp_qmp_transaction_bitmap_add(
+                transaction, overlay, vmp_json_get_string(bitmap, "name"),
+                VMP_BITMAP_PERSISTENT, (guint32)vmp_json_get_int(bitmap, "granularity", 0));
         }
     }
+    for (guint i = 0; i < vmp_json_length(marks); i++)
+        vmp_step_start_bitmap(transaction, vmp_json_at(marks, i));
     return vmp_qmp_transaction_to_command(transaction);
+}
+
+static gboolean
+is_empty(const VmpStep *step)
+{
+    return vmp_json_length(vmp_json_get_array(step->args, "disks")) == 0;
 }
 
 static gboolean
 switch_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
+    if (is_empty(step))
+        return TRUE;
+
     VmpQmpClient *client = vmp_change_get_client(change, error);
     g_autoptr(VmpQmpCommand) command = switch_command(step);
     g_autoptr(VmpJson) reply =
@@ -170,9 +183,9 @@ probe_images(const VmpStep *step)
     return VMP_PROBE_DONE;
 }
 
-/* The process is gone.  Where something had to be done before the switch, was it?  Files tell, or
- * the journal's note; writing that durably takes too long while a guest waits that is to stand
- * still for milliseconds only. */
+/* The process is gone.  Where something had to be done before the switch, was it?  Files tell,
+ * or the journal's note; writing that durably takes too long while a guest waits that is to
+ * stand still for milliseconds only. */
 static gboolean
 is_prepared(const VmpStep *step, const VmpChange *change)
 {
@@ -196,6 +209,8 @@ switch_probe(const VmpStep *step, VmpChange *change, GError **error)
 {
     gboolean offline = vmp_json_get_bool(step->args, "offline", FALSE);
 
+    if (is_empty(step))
+        return change->commit_begun ? VMP_PROBE_DONE : VMP_PROBE_NOT_DONE;
     if (vmp_machine_is_on(change->machine))
         return probe_graph(step, change, error);
     if (!is_prepared(step, change))
@@ -209,7 +224,9 @@ static char *
 switch_describe(const VmpStep *step)
 {
     VmpJson *disks = vmp_json_get_array(step->args, "disks");
-    GString *text = g_string_new("switch at one instant: ");
+    VmpJson *marks = vmp_json_get_array(step->args, "marks");
+    GString *text = g_string_new(is_empty(step) ? "leave the disks as they are"
+                                                : "switch at one instant: ");
 
     for (guint i = 0; i < vmp_json_length(disks); i++) {
         VmpJson *disk = vmp_json_at(disks, i);
@@ -217,13 +234,20 @@ switch_describe(const VmpStep *step)
                                vmp_json_get_string(disk, "disk"),
                                vmp_json_get_string(disk, "path"));
     }
+    for (guint i = 0; i < vmp_json_length(marks); i++) {
+        VmpJson *mark = vmp_json_at(marks, i);
+        g_string_append_printf(text, "; start bitmap '%s' on %s",
+                               vmp_json_get_string(mark, "name"),
+                               vmp_json_get_string(mark, "disk"));
+    }
     return g_string_free(text, FALSE);
 }
 
 static void
 switch_commands(const VmpStep *step, GPtrArray *commands)
 {
-    g_ptr_array_add(commands, switch_command(step));
+    if (!is_empty(step))
+        g_ptr_array_add(commands, switch_command(step));
 }
 
 const VmpStepKind vmp_step_switch_to_overlays = {
