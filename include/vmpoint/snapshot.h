@@ -86,6 +86,19 @@ vmp_snapshot_set_current(VmpHost *host, const char *domain, const char *name,
                          VmpOperation *operation, GError **error);
 
 typedef enum {
+    VMP_SNAPSHOT_EDIT_CURRENT = 1 << 0, /* and make it the current one */
+    VMP_SNAPSHOT_EDIT_RENAME = 1 << 1,  /* the document may have another name */
+    VMP_SNAPSHOT_EDIT_CLONE = 1 << 2,   /* it has, and is another snapshot of the same images */
+} VmpSnapshotEditFlags;
+
+/* Puts @xml, an edited dump (SECURE) of snapshot @name, in its place: what redefining may change
+ * may be changed.  A renamed snapshot keeps its children.  Returns its name; free with g_free().
+ * VMP_ERROR_UNSUPPORTED for another name of an internal snapshot: its images know it by that. */
+VMP_PUBLIC char *
+vmp_snapshot_edit(VmpHost *host, const char *domain, const char *name, const char *xml,
+                  VmpSnapshotEditFlags flags, VmpOperation *operation, GError **error);
+
+typedef enum {
     VMP_SNAPSHOT_REVERT_RUNNING = 1 << 0,
     VMP_SNAPSHOT_REVERT_PAUSED = 1 << 1,
     VMP_SNAPSHOT_REVERT_FORCE = 1 << 2,

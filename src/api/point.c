@@ -73,6 +73,15 @@ vmp_snapshot_set_current(VmpHost *host, const char *domain, const char *name,
     return machine && vmp_point_set_current_snapshot(machine, name, error);
 }
 
+char *
+vmp_snapshot_edit(VmpHost *host, const char *domain, const char *name, const char *xml,
+                  VmpSnapshotEditFlags flags, VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+
+    return machine ? vmp_point_edit_snapshot(machine, name, xml, flags, error) : NULL;
+}
+
 gboolean
 vmp_snapshot_revert(VmpHost *host, const char *domain, const char *name,
                     VmpSnapshotRevertFlags flags, const char *save_current,

@@ -4,6 +4,7 @@
 
 #include "cli/bulk.h"
 #include "cli/commands.h"
+#include "cli/editor.h"
 #include "cli/input.h"
 #include "cli/points.h"
 #include "cli/print.h"
@@ -271,6 +272,55 @@ run_dumpxml(VmpSession *session, const VmpArguments *arguments, GError **error)
     return xml && vmp_print_xml(session, arguments, xml, error);
 }
 
+typedef struct {
+    VmpSession *session;
+    VmpHost *host;
+    const char *domain, *name;
+} Edit;
+
+static gboolean
+apply_edit(const char *xml, gpointer data, GError **error)
+{
+    const Edit *edit = data;
+    g_autoptr(VmpCheckpoint) checkpoint =
+        vmp_checkpoint_parse(xml, -1, VMP_CHECKPOINT_PARSE_REDEFINE, error);
+
+    if (!checkpoint)
+        return FALSE;
+    if (!g_str_equal(checkpoint->name, edit->name)) {
+        g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID, "Cannot rename checkpoint %s to %s",
+                    edit->name, checkpoint->name);
+        return FALSE;
+    }
+    g_autofree char *result =
+        vmp_checkpoint_create(edit->host, edit->domain, xml, VMP_CHECKPOINT_CREATE_REDEFINE,
+                              vmp_session_get_operation(edit->session), error);
+    return result != NULL;
+}
+
+static gboolean
+run_edit(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    Edit edit = { session, vmp_session_open(session, error),
+                  vmp_arguments_get(arguments, "domain"),
+                  vmp_arguments_get(arguments, "checkpointname") };
+    g_autofree char *xml = edit.host
+                               ? vmp_checkpoint_get_xml(edit.host, edit.domain, edit.name,
+                                                        VMP_CHECKPOINT_FORMAT_SECURE, error)
+                               : NULL;
+    gboolean changed = FALSE;
+
+    if (!xml || !vmp_editor_apply(xml, apply_edit, &edit, &changed, error))
+        return FALSE;
+    json_object *result = vmp_result_new(edit.domain, edit.name);
+    json_object_object_add(result, "changed", json_object_new_boolean(changed));
+    vmp_session_finish(session, result,
+                       changed ? "Checkpoint %s edited.\n"
+                               : "Checkpoint %s XML configuration not changed.\n",
+                       edit.name);
+    return TRUE;
+}
+
 static gboolean
 run_delete(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
@@ -427,6 +477,14 @@ const VmpCommand vmp_checkpoint_commands[] = {
       .options = dumpxml_options,
       .rules = dumpxml_rules,
       .run = run_dumpxml },
+    { .name = "checkpoint-edit",
+      .help = "edit the document of a checkpoint",
+      .description =
+          "Opens the document of a checkpoint in $VISUAL or $EDITOR and takes in what is made "
+          "of it, as checkpoint-create --redefine does.  Its name stays.",
+      .options = name_options,
+      .changes = TRUE,
+      .run = run_edit },
     { .name = "checkpoint-info",
       .help = "facts about a checkpoint",
       .description = "Prints what is known of a checkpoint.",

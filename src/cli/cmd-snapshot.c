@@ -4,6 +4,7 @@
 
 #include "cli/bulk.h"
 #include "cli/commands.h"
+#include "cli/editor.h"
 #include "cli/input.h"
 #include "cli/points.h"
 #include "cli/print.h"
@@ -338,6 +339,79 @@ run_current(VmpSession *session, const VmpArguments *arguments, GError **error)
     return info && print_current(session, arguments, host, info->name, error);
 }
 
+typedef struct {
+    VmpSession *session;
+    VmpHost *host;
+    const VmpArguments *arguments;
+    const char *name; /* of the snapshot that is edited */
+    char *result;     /* the name that it has then */
+} Edit;
+
+static gboolean
+apply_edit(const char *xml, gpointer data, GError **error)
+{
+    Edit *edit = data;
+
+    edit->result = vmp_snapshot_edit(
+        edit->host, vmp_arguments_get(edit->arguments, "domain"), edit->name, xml,
+        vmp_arguments_get_bits(edit->arguments), vmp_session_get_operation(edit->session), error);
+    return edit->result != NULL;
+}
+
+static void
+finish_edit(const Edit *edit, gboolean changed)
+{
+    const char *domain = vmp_arguments_get(edit->arguments, "domain");
+    json_object *result = vmp_result_new(domain, changed ? edit->result : edit->name);
+
+    json_object_object_add(result, "changed", json_object_new_boolean(changed));
+    if (!changed)
+        vmp_session_finish(edit->session, result, "Snapshot %s XML configuration not changed.\n",
+                           edit->name);
+    else if (g_str_equal(edit->result, edit->name))
+        vmp_session_finish(edit->session, result, "Snapshot %s edited.\n", edit->name);
+    else
+        vmp_session_finish(edit->session, result,
+                           vmp_arguments_has(edit->arguments, "clone")
+                               ? "Snapshot %s cloned to %s.\n"
+                               : "Snapshot %s renamed to %s.\n",
+                           edit->name, edit->result);
+}
+
+/* Nothing to write makes a snapshot current, if that was asked for. */
+static gboolean
+run_edit(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    const char *domain = vmp_arguments_get(arguments, "domain");
+    const char *named = vmp_arguments_get(arguments, "snapshotname");
+
+    if (!named && !vmp_arguments_has(arguments, "current")) {
+        g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID,
+                    "snapshot-edit needs a snapshot: its name, or --current");
+        return FALSE;
+    }
+    VmpHost *host = vmp_session_open(session, error);
+    if (!host)
+        return FALSE;
+
+    /* As in virsh: with a name, --current also makes it so. */
+    g_autofree char *name =
+        named ? g_strdup(named) : choose(host, arguments, "snapshotname", error);
+    g_autofree char *xml =
+        name ? vmp_snapshot_get_xml(host, domain, name, VMP_SNAPSHOT_FORMAT_SECURE, error) : NULL;
+    Edit edit = { session, host, arguments, name, NULL };
+    gboolean changed = FALSE;
+
+    if (!xml || !vmp_editor_apply(xml, apply_edit, &edit, &changed, error))
+        return FALSE;
+    g_autofree char *result = edit.result;
+    if (!changed && named && vmp_arguments_has(arguments, "current") &&
+        !vmp_snapshot_set_current(host, domain, name, vmp_session_get_operation(session), error))
+        return FALSE;
+    finish_edit(&edit, changed);
+    return TRUE;
+}
+
 static gboolean
 run_revert(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
@@ -524,6 +598,22 @@ static const VmpRule current_rules[] = {
     { VMP_RULE_NONE, NULL },
 };
 
+static const VmpOption edit_options[] = {
+    VMP_DOMAIN_OPTION,
+    NAME_OPTION(0),
+    VMP_FLAG_BIT("current", VMP_SNAPSHOT_EDIT_CURRENT,
+                 "the current snapshot; with a name, make that one the current one"),
+    VMP_FLAG_BIT("rename", VMP_SNAPSHOT_EDIT_RENAME, "the document may have another name"),
+    VMP_FLAG_BIT("clone", VMP_SNAPSHOT_EDIT_CLONE,
+                 "the document has another name, and is another snapshot"),
+    VMP_OPTION_END,
+};
+
+static const VmpRule edit_rules[] = {
+    { VMP_RULE_AT_MOST_ONE, "rename clone" },
+    { VMP_RULE_NONE, NULL },
+};
+
 static const VmpOption revert_options[] = {
     VMP_DOMAIN_OPTION,
     NAME_OR_CURRENT,
@@ -606,6 +696,15 @@ const VmpCommand vmp_snapshot_commands[] = {
       .options = dumpxml_options,
       .rules = dumpxml_rules,
       .run = run_dumpxml },
+    { .name = "snapshot-edit",
+      .help = "edit the document of a snapshot",
+      .description =
+          "Opens the document of a snapshot in $VISUAL or $EDITOR and takes in what is made of "
+          "it, as snapshot-create --redefine does.  A renamed snapshot keeps its children.",
+      .options = edit_options,
+      .rules = edit_rules,
+      .changes = TRUE,
+      .run = run_edit },
     { .name = "snapshot-info",
       .help = "facts about a snapshot",
       .description = "Prints what is known of a snapshot.",

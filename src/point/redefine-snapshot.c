@@ -149,11 +149,12 @@ take_over(VmpMachine *machine, const VmpStorePoint *known, VmpSnapshot *snapshot
     return TRUE;
 }
 
+/* @place: the name under which it stands in the tree of @rows, if it does. */
 static gboolean
-check(VmpMachine *machine, const GPtrArray *rows, const VmpStorePoint *known,
+check(VmpMachine *machine, const GPtrArray *rows, const char *place, const VmpStorePoint *known,
       VmpSnapshot *snapshot, VmpSnapshotCreateFlags flags, GError **error)
 {
-    if (!vmp_tree_check_parent(rows, snapshot->name, snapshot->parent, error) ||
+    if (!vmp_tree_check_parent(rows, place, snapshot->parent, error) ||
         !take_over(machine, known, snapshot, error))
         return FALSE;
 
@@ -166,7 +167,7 @@ check(VmpMachine *machine, const GPtrArray *rows, const VmpStorePoint *known,
 
 static gboolean
 write_row(VmpMachine *machine, const VmpSnapshot *snapshot, const VmpStorePoint *known,
-          gboolean current, GError **error)
+          const char *rename_from, gboolean current, GError **error)
 {
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("snapshot-redefine", vmp_machine_get_name(machine), snapshot->name);
@@ -180,6 +181,9 @@ write_row(VmpMachine *machine, const VmpSnapshot *snapshot, const VmpStorePoint 
     if (!row)
         return FALSE;
     row->extra = g_strdup(known ? known->extra : NULL);
+    if (rename_from)
+        vmp_store_edit_rename_point(plan->edits, row->domain, VMP_POINT_SNAPSHOT, rename_from,
+                                    snapshot->name);
     vmp_store_edit_put_point(plan->edits, row);
     return vmp_plan_execute(plan, &change, error);
 }
@@ -203,8 +207,19 @@ vmp_point_redefine_snapshot(VmpMachine *machine, const char *xml, VmpSnapshotCre
 
     const VmpStorePoint *known = vmp_tree_find(rows, snapshot->name);
     gboolean current = (flags & VMP_SNAPSHOT_CREATE_CURRENT) || (known && known->current);
-    if (!check(machine, rows, known, snapshot, flags, error) ||
-        !write_row(machine, snapshot, known, current, error))
+    if (!check(machine, rows, snapshot->name, known, snapshot, flags, error) ||
+        !write_row(machine, snapshot, known, NULL, current, error))
         return NULL;
     return g_steal_pointer(&snapshot->name);
+}
+
+gboolean
+vmp_redefine_other_name(VmpMachine *machine, const GPtrArray *rows, const VmpStorePoint *known,
+                        VmpSnapshot *snapshot, gboolean rename, gboolean current, GError **error)
+{
+    const char *place = rename ? known->name : snapshot->name;
+
+    return check(machine, rows, place, known, snapshot, 0, error) &&
+           write_row(machine, snapshot, known, rename ? known->name : NULL,
+                     current || (rename && known->current), error);
 }

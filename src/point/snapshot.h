@@ -35,3 +35,6 @@ vmp_point_get_snapshot_xml(VmpMachine *machine, const char *name, VmpSnapshotFor
                            GError **error);
 gboolean
 vmp_point_set_current_snapshot(VmpMachine *machine, const char *name, GError **error);
+char *
+vmp_point_edit_snapshot(VmpMachine *machine, const char *name, const char *xml,
+                        VmpSnapshotEditFlags flags, GError **error);

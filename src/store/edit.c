@@ -150,6 +150,25 @@ apply_set_current(VmpStore *store, VmpJson *edit, GError **error)
                                        vmp_json_get_string(edit, "name"), error);
 }
 
+void
+vmp_store_edit_rename_point(VmpJson *edits, gint64 domain, VmpPointKind kind, const char *from,
+                            const char *to)
+{
+    append(edits, vmp_json_build("s:edit", "rename-point", "i:domain", domain, "s:kind",
+                                 kind_names[kind], "s:from", from, "s:name", to, NULL));
+}
+
+static gboolean
+apply_rename_point(VmpStore *store, VmpJson *edit, GError **error)
+{
+    VmpPointKind kind;
+
+    return get_kind(edit, &kind, error) &&
+           vmp_store_rename_point(store, vmp_json_get_int(edit, "domain", 0), kind,
+                                  vmp_json_get_string(edit, "from"),
+                                  vmp_json_get_string(edit, "name"), error);
+}
+
 /* ---- files and backups ---- */
 
 void
@@ -220,6 +239,7 @@ static const struct {
     { "put-point", apply_put_point, { "kind", "name" } },
     { "remove-point", apply_remove_point, { "kind", "name" } },
     { "set-current", apply_set_current, { "kind" } },
+    { "rename-point", apply_rename_point, { "kind", "from", "name" } },
     { "put-file", apply_put_file, { "path", "role" } },
     { "remove-file", apply_remove_file, { "path" } },
     { "put-backup", apply_put_backup, { "state" } },

@@ -17,6 +17,8 @@ void vmp_store_edit_remove_point(VmpJson *edits, gint64 domain, VmpPointKind kin
                                  const char *name);
 void vmp_store_edit_set_current(VmpJson *edits, gint64 domain, VmpPointKind kind,
                                 const char *name);
+void vmp_store_edit_rename_point(VmpJson *edits, gint64 domain, VmpPointKind kind,
+                                 const char *from, const char *to);
 void vmp_store_edit_put_file(VmpJson *edits, const VmpStoreFile *file);
 void vmp_store_edit_remove_file(VmpJson *edits, const char *path);
 void vmp_store_edit_put_backup(VmpJson *edits, const VmpStoreBackup *backup);

@@ -105,6 +105,15 @@ test_point(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(current->name, ==, "root");
     g_assert_cmpuint(current->children, ==, 0);
 
+    g_autoptr(VmpJson) renaming = json_object_new_array();
+    vmp_store_edit_rename_point(renaming, domain, VMP_POINT_CHECKPOINT, "root", "trunk");
+    apply(fixture->store, renaming);
+    g_assert_null(
+        vmp_store_find_point(fixture->store, domain, VMP_POINT_CHECKPOINT, "root", NULL));
+    g_autoptr(VmpStorePoint) renamed =
+        vmp_store_find_point(fixture->store, domain, VMP_POINT_CHECKPOINT, "trunk", NULL);
+    g_assert_true(renamed->current);
+
     g_autoptr(VmpJson) last = json_object_new_array();
     vmp_store_edit_set_current(last, domain, VMP_POINT_CHECKPOINT, NULL);
     apply(fixture->store, last);
