@@ -4,6 +4,7 @@
 #include "point/bulk.h"
 #include "point/checkpoint.h"
 #include "point/redefine.h"
+#include "point/sharing.h"
 #include "point/snapshot.h"
 #include "xml/validate.h"
 
@@ -98,7 +99,8 @@ vmp_snapshot_delete(VmpHost *host, const char *domain, const char *name,
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
 
-    return machine && vmp_point_delete_snapshot(machine, name, flags, error);
+    return machine && vmp_sharing_check_delete(machine, name, flags, error) &&
+           vmp_point_delete_snapshot(machine, name, flags, error);
 }
 
 char *
