@@ -8,7 +8,7 @@ const VmpCommandGroup vmp_command_groups[] = {
     { "snapshot", "Snapshots", vmp_snapshot_commands },
     { "checkpoint", "Checkpoints", vmp_checkpoint_commands },
     { "backup", "Backups", vmp_backup_commands },
-    { "fsck", "Checking", vmp_fsck_commands },
+    { "check", "Checking", vmp_fsck_commands },
     { "repository", "Restore points", vmp_repository_commands },
     { "host", "vmpoint itself", vmp_host_commands },
     { NULL, NULL, NULL },
