@@ -20,6 +20,13 @@ typedef enum {
 VMP_PUBLIC char *
 vmp_checkpoint_create(VmpHost *host, const char *domain, const char *xml,
                       VmpCheckpointCreateFlags flags, VmpOperation *operation, GError **error);
+/* The same with bitmaps that tell @granularity bytes apart: a power of two from 512 to 2 GiB, or 0
+ * for QEMU's default of 64 KiB.  A backup copies no less than a cluster of its target at once.  Not
+ * for REDEFINE; libvirt's documents have no word for it. */
+VMP_PUBLIC char *
+vmp_checkpoint_create_granular(VmpHost *host, const char *domain, const char *xml,
+                               guint64 granularity, VmpCheckpointCreateFlags flags,
+                               VmpOperation *operation, GError **error);
 
 typedef enum {
     VMP_CHECKPOINT_LIST_ROOTS = 1 << 0,

@@ -107,13 +107,24 @@ char *
 vmp_checkpoint_create(VmpHost *host, const char *domain, const char *xml,
                       VmpCheckpointCreateFlags flags, VmpOperation *operation, GError **error)
 {
+    return vmp_checkpoint_create_granular(host, domain, xml, 0, flags, operation, error);
+}
+
+char *
+vmp_checkpoint_create_granular(VmpHost *host, const char *domain, const char *xml,
+                               guint64 granularity, VmpCheckpointCreateFlags flags,
+                               VmpOperation *operation, GError **error)
+{
+    if (granularity && (flags & VMP_CHECKPOINT_CREATE_REDEFINE))
+        return vmp_fail_null(error, VMP_ERROR_INVALID,
+                             "a checkpoint that exists has the granularity that it has");
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
 
     if (!machine)
         return NULL;
     return flags & VMP_CHECKPOINT_CREATE_REDEFINE
                ? vmp_point_redefine_checkpoint(machine, xml, flags, error)
-               : vmp_point_create_checkpoint(machine, xml, flags, error);
+               : vmp_point_create_checkpoint(machine, xml, granularity, flags, error);
 }
 
 GPtrArray *

@@ -11,19 +11,43 @@
 #include "cli/session.h"
 #include "cli/spec.h"
 
+/* Bytes, or KiB and MiB with a letter; 0 if it is not said. */
+static gboolean
+read_granularity(const VmpArguments *arguments, guint64 *granularity, GError **error)
+{
+    const char *text = vmp_arguments_get(arguments, "granularity");
+    char *end = NULL;
+
+    *granularity = text ? g_ascii_strtoull(text, &end, 10) : 0;
+    if (!text)
+        return TRUE;
+    char unit = g_ascii_toupper(*end);
+    guint shift = unit == 'K' ? 10 : unit == 'M' ? 20 : 0;
+    end += shift ? 1 : 0;
+    if (!g_ascii_isdigit(*text) || *end || *granularity == 0 || *granularity > G_MAXUINT32) {
+        g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID, "--granularity '%s' is no size", text);
+        return FALSE;
+    }
+    *granularity <<= shift;
+    return TRUE;
+}
+
 /* @origin: where the document came from, or NULL if it is ours. */
 static gboolean
 create(VmpSession *session, const VmpArguments *arguments, const char *xml, const char *origin,
        GError **error)
 {
     const char *domain = vmp_arguments_get(arguments, "domain");
-    VmpHost *host = vmp_session_open(session, error);
+    guint64 granularity = 0;
+    VmpHost *host = read_granularity(arguments, &granularity, error)
+                        ? vmp_session_open(session, error)
+                        : NULL;
     if (!host)
         return FALSE;
 
-    g_autofree char *name =
-        vmp_checkpoint_create(host, domain, xml, vmp_arguments_get_bits(arguments),
-                              vmp_session_get_operation(session), error);
+    g_autofree char *name = vmp_checkpoint_create_granular(
+        host, domain, xml, granularity, vmp_arguments_get_bits(arguments),
+        vmp_session_get_operation(session), error);
     if (!name)
         return FALSE;
     if (origin)
@@ -340,6 +364,9 @@ run_delete(VmpSession *session, const VmpArguments *arguments, GError **error)
 #define NAME_OPTION                                                                      \
     VMP_POSITION("checkpointname", VMP_OPTION_REQUIRED, "name", VMP_COMPLETE_CHECKPOINT, \
                  "name of a checkpoint")
+#define GRANULARITY_OPTION                                                       \
+    VMP_VALUE("granularity", "bytes", VMP_COMPLETE_NOTHING, \
+              "what the bitmaps tell apart, 4k for instance; 64 KiB if it is not said")
 #define QUIESCE_OPTION                                     \
     VMP_FLAG_BIT("quiesce", VMP_CHECKPOINT_CREATE_QUIESCE, \
                  "have the guest agent freeze the guest's file systems")
@@ -355,6 +382,7 @@ static const VmpOption create_options[] = {
     VMP_FLAG_BIT("redefine-validate", VMP_CHECKPOINT_CREATE_REDEFINE_VALIDATE,
                  "with --redefine, look for its bitmaps in the images"),
     QUIESCE_OPTION,
+    GRANULARITY_OPTION,
     VMP_OPTION_END,
 };
 
@@ -363,6 +391,7 @@ static const VmpRule create_rules[] = {
     { VMP_RULE_FIRST_NEEDS, "from-dir redefine" },
     { VMP_RULE_AT_MOST_ONE, "from-dir xmlfile" },
     { VMP_RULE_AT_MOST_ONE, "redefine quiesce" },
+    { VMP_RULE_AT_MOST_ONE, "redefine granularity" },
     { VMP_RULE_NONE, NULL },
 };
 
@@ -373,6 +402,7 @@ static const VmpOption create_as_options[] = {
                  "description of the checkpoint"),
     VMP_FLAG("print-xml", "print the document, make no checkpoint"),
     QUIESCE_OPTION,
+    GRANULARITY_OPTION,
     { .name = "diskspec",
       .type = VMP_OPTION_LIST,
       .use = VMP_OPTION_POSITIONAL,

@@ -118,14 +118,38 @@ check_flags(VmpCheckpointCreateFlags flags, GError **error)
     return TRUE;
 }
 
+#define LEAST_GRANULARITY 512
+#define MOST_GRANULARITY (G_GUINT64_CONSTANT(1) << 31)
+
+static gboolean
+check_granularity(guint64 granularity, GError **error)
+{
+    gboolean is_power = (granularity & (granularity - 1)) == 0;
+
+    return granularity == 0 ||
+           (is_power && granularity >= LEAST_GRANULARITY && granularity <= MOST_GRANULARITY) ||
+           vmp_fail(error, VMP_ERROR_INVALID,
+                    "a granularity of %" G_GUINT64_FORMAT
+                    " bytes is no power of two from 512 to 2 GiB",
+                    granularity);
+}
+
+static void
+set_granularity(VmpJson *bitmaps, guint64 granularity)
+{
+    for (guint i = 0; i < vmp_json_length(bitmaps); i++)
+        vmp_json_add(vmp_json_at(bitmaps, i), "I:granularity", (gint64)granularity, NULL);
+}
+
 char *
-vmp_point_create_checkpoint(VmpMachine *machine, const char *xml,
+vmp_point_create_checkpoint(VmpMachine *machine, const char *xml, guint64 granularity,
                             VmpCheckpointCreateFlags flags, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
 
     g_autoptr(VmpCheckpoint) checkpoint =
-        check_flags(flags, error) ? vmp_point_prepare_checkpoint(machine, xml, error) : NULL;
+        check_flags(flags, error) && check_granularity(granularity, error)
+            ? vmp_point_prepare_checkpoint(machine, xml, error) : NULL;
     if (!checkpoint)
         return NULL;
 
@@ -142,6 +166,7 @@ vmp_point_create_checkpoint(VmpMachine *machine, const char *xml,
     if (!bitmaps || (quiesce && !vmp_machine_check_can_freeze(machine, error)))
         return NULL;
 
+    set_granularity(bitmaps, granularity);
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("checkpoint-create", vmp_machine_get_name(machine), checkpoint->name);
     if (quiesce)

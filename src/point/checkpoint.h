@@ -9,7 +9,7 @@
 #include "storage/bitmap.h"
 
 char *
-vmp_point_create_checkpoint(VmpMachine *machine, const char *xml,
+vmp_point_create_checkpoint(VmpMachine *machine, const char *xml, guint64 granularity,
                             VmpCheckpointCreateFlags flags, GError **error);
 gboolean
 vmp_point_delete_checkpoint(VmpMachine *machine, const char *name,

@@ -166,6 +166,21 @@ def test_only_the_disks_that_were_asked_for(made):
     assert bitmaps(vm) == set()
 
 
+def test_finer_and_coarser_ones_count_by_their_own_measure(made):
+    vm, guest = made
+    for name, how, status in (("c1", "4k", 0), ("c2", "1M", 0), ("c3", "3000", 2), ("c4", "256", 2),
+                              ("c5", "4294967296", 2), ("c6", "4kb", 2), ("c7", "", 2)):
+        said = vm.cli.run("checkpoint-create-as", vm.name, name, "--granularity", how, check=False)
+        assert said.status == status, said
+    assert names(vm, "checkpoint") == ["c1", "c2"]
+    guest.write("vda", 0, 512, 1)
+    # An overlay goes on with the same measure.
+    vm.cli.run("snapshot-create-as", vm.name, "s1", "--disk-only")
+    guest.write("vda", 8 * MIB, 512, 1)
+    assert sizes(vm, "c1") == {"vda": 8192, "vdb": 0}
+    assert sizes(vm, "c2") == {"vda": 2 * MIB, "vdb": 0}
+
+
 def test_they_survive_snapshot_revert_and_restart(made):
     vm, guest = made
     checkpoint(vm, "c1")
