@@ -93,6 +93,8 @@ typedef struct {
     const char *disk;   /* one disk's target; NULL = all */
     const char *to;     /* path of an image, a block device, or a folder for an image a disk */
     const char *format; /* "qcow2" (when NULL) or "raw" */
+    const char
+        *prefix; /* of the names of files in a folder: "<prefix>-<disk>.<format>"; or NULL */
     gboolean overwrite; /* a block device's or file's content may go */
 } VmpRestoreSpec;
 
@@ -103,6 +105,22 @@ typedef struct {
 VMP_PUBLIC gboolean vmp_repository_restore(const char *repository, const char *point,
                                            const VmpRestoreSpec *spec, VmpOperation *operation,
                                            GError **error);
+
+typedef struct {
+    const char *name;   /* of the new domain */
+    const char *folder; /* which is there, for its files: "<name>-<disk>.<format>" */
+    const char *format; /* of restored disks: "qcow2" (when NULL) or "raw" */
+    gboolean
+        overlay; /* its disks are overlays on the point: at once, and the point must stay */
+} VmpTwinSpec;
+
+/* Defines a new domain of @point, with a uuid of its own, which may run beside the first: it
+ * has no sockets, ports or network addresses of that one, and what it lacks is a warning.  The
+ * repository is only read.  EXISTS for a name or file that is taken.  What fails leaves no
+ * file. */
+VMP_PUBLIC gboolean vmp_repository_make_domain(VmpHost *host, const char *repository,
+                                               const char *point, const VmpTwinSpec *spec,
+                                               VmpOperation *operation, GError **error);
 
 /* Each rule keeps the newest point of each of so many of the newest periods that have one; 0 =
  * no such rule.  Periods are those of the local time zone, weeks those of ISO 8601. */

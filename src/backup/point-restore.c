@@ -52,7 +52,8 @@ static char *
 target_of(const VmpRestoreSpec *spec, const VmpManifestDisk *disk, const char *format)
 {
     g_autofree char *to = g_canonicalize_filename(spec->to, NULL);
-    g_autofree char *name = g_strdup_printf("%s.%s", disk->name, format);
+    g_autofree char *name = g_strdup_printf("%s%s%s.%s", spec->prefix ? spec->prefix : "",
+                                            spec->prefix ? "-" : "", disk->name, format);
 
     return g_file_test(to, G_FILE_TEST_IS_DIR) ? g_build_filename(to, name, NULL)
                                                : g_steal_pointer(&to);

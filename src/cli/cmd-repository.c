@@ -2,6 +2,7 @@
 
 /* Restore points in a repository, and what they are for. */
 
+#include <vmpoint/domain.h>
 #include <vmpoint/repository.h>
 
 #include "cli/commands.h"
@@ -215,6 +216,40 @@ run_verify(VmpSession *session, const VmpArguments *arguments, GError **error)
     return TRUE;
 }
 
+/* ---- another domain ---- */
+
+static gboolean
+make_domain(VmpSession *session, const char *repository, const char *point,
+            const VmpTwinSpec *spec, GError **error)
+{
+    VmpHost *host = vmp_session_open(session, error);
+
+    return host && vmp_repository_make_domain(host, repository, point, spec,
+                                              vmp_session_get_operation(session), error);
+}
+
+static gboolean
+run_boot(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    const char *point = vmp_arguments_get(arguments, "point");
+    const char *name = vmp_arguments_get(arguments, "name");
+    const char *folder = vmp_arguments_get(arguments, "to");
+    g_autofree char *made = name ? g_strdup(name) : g_strdup_printf("boot-%s", point);
+    const VmpTwinSpec spec = { .name = made,
+                               .folder = folder ? folder : ".",
+                               .overlay = TRUE };
+
+    if (!make_domain(session, vmp_arguments_get(arguments, "repository"), point, &spec, error))
+        return FALSE;
+    VmpOperation *operation = vmp_session_get_operation(session);
+    if (!vmp_operation_get_dry_run(operation) &&
+        !vmp_domain_start(vmp_session_open(session, NULL), made,
+                          vmp_arguments_get_bits(arguments), operation, error))
+        return FALSE;
+    vmp_session_finish(session, vmp_result_new(made, NULL), "Domain '%s' started\n", made);
+    return TRUE;
+}
+
 /* ---- restoring ---- */
 
 static gboolean
@@ -237,9 +272,15 @@ restore_point(VmpSession *session, const VmpArguments *arguments, GError **error
                                   .format = vmp_arguments_get(arguments, "format"),
                                   .overwrite = vmp_arguments_has(arguments, "overwrite") };
 
+    const VmpTwinSpec twin = { .name = vmp_arguments_get(arguments, "define"),
+                               .folder = spec.to,
+                               .format = spec.format };
+
     if (!words[0] || !words[1] || words[2])
         return fail(error, VMP_ERROR_INVALID,
                     "a repository and the name of one of its points are needed");
+    if (twin.name)
+        return make_domain(session, words[0], words[1], &twin, error);
     return vmp_repository_restore(words[0], words[1], &spec,
                                   vmp_session_get_operation(session), error);
 }
@@ -370,6 +411,18 @@ static const VmpRule create_rules[] = {
     { VMP_RULE_NONE, NULL },
 };
 
+static const VmpOption boot_options[] = {
+    REPOSITORY_OPTION,
+    VMP_POSITION("point", VMP_OPTION_REQUIRED, "name", VMP_COMPLETE_NOTHING,
+                 "point; latest is the newest"),
+    VMP_VALUE("name", "name", VMP_COMPLETE_NOTHING,
+              "of the new domain; boot-POINT if not said"),
+    VMP_VALUE("to", "folder", VMP_COMPLETE_FILE,
+              "where its overlays go; the current one if not said"),
+    VMP_FLAG_BIT("paused", VMP_START_PAUSED, "leave it paused"),
+    VMP_OPTION_END,
+};
+
 static const VmpOption list_options[] = {
     REPOSITORY_OPTION,
     VMP_OPTION_END,
@@ -417,16 +470,27 @@ static const VmpOption restore_options[] = {
       .value = "path",
       .completes = VMP_COMPLETE_FILE },
     VMP_VALUE("format", "format", VMP_COMPLETE_NOTHING, "its format; qcow2 if not said"),
+    VMP_VALUE("define", "name", VMP_COMPLETE_NOTHING,
+              "define a new domain of this name with the disks, which go into the folder"),
     VMP_FLAG("overwrite", "what is there may be lost"),
     VMP_OPTION_END,
 };
 
 static const VmpRule restore_rules[] = {
-    { VMP_RULE_FIRST_EXCLUDES, "chain disk overwrite" },
+    { VMP_RULE_FIRST_EXCLUDES, "chain disk overwrite define" },
+    { VMP_RULE_FIRST_EXCLUDES, "define disk overwrite" },
     { VMP_RULE_NONE, NULL },
 };
 
 const VmpCommand vmp_repository_commands[] = {
+    { .name = "backup-boot",
+      .help = "run a restore point at once, as another domain",
+      .description = "Defines another domain whose disks are overlays on the point's, and "
+                     "starts it.  The "
+                     "point is only read, and must stay as long as that domain is there.",
+      .options = boot_options,
+      .changes = TRUE,
+      .run = run_boot },
     { .name = "backup-create",
       .help = "make a restore point in a repository",
       .description =

@@ -187,3 +187,32 @@ def test_every_point_is_restored_as_it_was(made, work, repo):
     assert raw.read_bytes() == repo.instants[name]["vdb"].read_bytes()
     refused(vm.cli, "backup-restore", repo.path, "nope", "--to", work, status=3, says=("nope",))
     assert not list(work.glob("*.restoring"))
+
+
+def test_a_point_becomes_another_domain(made, work, repo):
+    vm, guest = made
+    guest.write("vda", MIB, MIB, 7)
+    name = repo.create()
+    guest.write("vda", MIB, MIB, 8)
+    before = {path: path.read_bytes() for path in repo.path.rglob("*.qcow2")}
+
+    (work / "new").mkdir()
+    result = vm.cli.run("backup-restore", repo.path, name, "--to", work / "new", "--define", "twin", check=False)
+    assert result.status == 14, result
+    assert images.identical(work / "new" / "twin-vda.qcow2", repo.instants[name]["vda"])
+    assert vm.cli.run("dominfo", "twin").data["uuid"] != vm.domain.uuid
+    vm.cli.run("start", "twin", "--paused")
+    assert vm.cli.run("domstate", vm.name).data["state"] == "paused", "the first one goes on"
+    vm.cli.run("destroy", "twin")
+    refused(vm.cli, "backup-restore", repo.path, name, "--to", work / "new", "--define", "twin", status=4)
+
+    result = vm.cli.run("backup-boot", repo.path, "latest", "--name", "boot", "--to", work / "new", "--paused",
+                        check=False)
+    assert result.status == 14, result
+    assert images.chain(work / "new" / "boot-vda.qcow2", live=True)[1] == repo.image(name)
+    assert vm.cli.run("domstate", "boot").data["state"] == "paused"
+    vm.cli.run("destroy", "boot")
+    assert images.identical(work / "new" / "boot-vda.qcow2", repo.instants[name]["vda"])
+    assert {path: path.read_bytes() for path in repo.path.rglob("*.qcow2")} == before
+    refused(vm.cli, "backup-boot", repo.path, name, "--name", "other", "--to", work / "none", status=3)
+    assert not list((work / "new").glob("other*"))
