@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from vmtest.domain import Disk, targets
+from vmtest.qmp import Qmp
 
 from . import clock, monitor
 
@@ -391,8 +392,47 @@ class SnapshotList(Trial):
         shutil.rmtree(self.work)
 
 
+class Revert(Trial):
+    """A running guest of 256 MiB goes back to a moment a little earlier, its RAM with it."""
+
+    name = "revert"
+    title = "snapshot-revert, internal, 256 MiB running"
+    sides = ("vmpoint", "libvirt")
+
+    def set_up(self):
+        super().set_up()
+        self.side.run("snapshot-create-as", self.name, "s", *self.options())
+
+    def options(self):
+        return ()
+
+    def prepare(self, turn):
+        # libvirt starts a new QEMU, which has a new monitor.
+        self.machine.qmp.close()
+
+    def program(self, turn):
+        return self.side.time("snapshot-revert", self.name, "s")
+
+    def check(self, turn, _sample):
+        self.machine.qmp = Qmp(self.machine.qmp.path)
+        status = self.machine.qmp.execute("query-status")
+        require(status["status"] == "running", f"the guest is {status['status']}")
+
+
+class RevertExternal(Revert):
+    """libvirt 9.0 has no such revert."""
+
+    name = "revertram"
+    title = "snapshot-revert, external with RAM, 256 MiB running"
+    sides = ("vmpoint",)
+
+    def options(self):
+        return ("--memspec", f"file={self.work}/s.ram")
+
+
 ALL = {trial.name: trial for trial in
-       (Checkpoint, Snapshot, Snapshot8, Push, Incremental, List, SnapshotList)}
+       (Checkpoint, Snapshot, Snapshot8, Push, Incremental, List, SnapshotList, Revert,
+        RevertExternal)}
 
 
 def require(fact, otherwise):

@@ -96,7 +96,7 @@ open_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
     const char *file = vmp_json_get_string(step->args, "file");
     VmpQmpClient *client = vmp_change_get_client(change, error);
-    g_auto(VmpFd) stream = client ? vmp_ram_file_open(file, error) : -1;
+    g_auto(VmpFd) stream = client ? vmp_ram_file_open_checked(file, error) : -1;
     struct stat info;
     off_t offset = stream >= 0 ? lseek(stream, 0, SEEK_CUR) : -1;
 

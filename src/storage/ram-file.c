@@ -196,34 +196,54 @@ vmp_ram_file_seal(const char *path, GError **error)
 }
 
 static gboolean
-check_stream(int fd, const Header *header, GError **error)
+check_header(int fd, const Header *header, GError **error)
 {
-    XXH128_canonical_t hash;
-
     if (!header->complete)
         return vmp_fail(error, VMP_ERROR_DAMAGED, "it is not complete");
     if (header->length != stream_length(fd))
         return vmp_fail(error, VMP_ERROR_DAMAGED, "it does not have the length that it should");
-    if (!hash_stream(fd, &hash, error))
+    return TRUE;
+}
+
+static gboolean
+check_stream(int fd, const Header *header, GError **error)
+{
+    XXH128_canonical_t hash;
+
+    if (!check_header(fd, header, error) || !hash_stream(fd, &hash, error))
         return FALSE;
     return memcmp(&hash, &header->hash, sizeof hash) == 0
            || vmp_fail(error, VMP_ERROR_DAMAGED, "its content is not what was written");
 }
 
-int
-vmp_ram_file_open(const char *path, GError **error)
+typedef gboolean (*Check)(int fd, const Header *header, GError **error);
+
+static int
+open_complete(const char *path, Check check, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "memory file '%s'", path);
     Header header;
     int fd = open_file(path, O_RDONLY, &header, error);
 
-    if (fd >= 0 && !check_stream(fd, &header, error)) {
+    if (fd >= 0 && !check(fd, &header, error)) {
         g_close(fd, NULL);
         return -1;
     }
     if (fd >= 0)
         lseek(fd, STREAM_OFFSET, SEEK_SET);
     return fd;
+}
+
+int
+vmp_ram_file_open(const char *path, GError **error)
+{
+    return open_complete(path, check_stream, error);
+}
+
+int
+vmp_ram_file_open_checked(const char *path, GError **error)
+{
+    return open_complete(path, check_header, error);
 }
 
 gboolean

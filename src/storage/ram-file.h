@@ -39,6 +39,10 @@ vmp_ram_file_seal(const char *path, GError **error);
 /* Checks all of it, then stands at the stream's begin; -1 with DAMAGED, NOT_FOUND. */
 int
 vmp_ram_file_open(const char *path, GError **error);
+/* The same for a file of which all was checked just before: only that it is complete and has its length
+ * is looked at again. */
+int
+vmp_ram_file_open_checked(const char *path, GError **error);
 /* Unlinks it if it has @mark or is empty; somebody else's stays, and that is no error. */
 gboolean
 vmp_ram_file_remove(const char *path, guint64 mark, GError **error);

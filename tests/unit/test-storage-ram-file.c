@@ -79,6 +79,22 @@ a_sealed_file_opens_at_its_stream(Fixture *fixture, gconstpointer data G_GNUC_UN
     g_assert_true(vmp_ram_file_seal(fixture->path, &error)); /* once more changes nothing */
 }
 
+/* Whoever has checked it need not read it again; that it was cut since is seen all the same. */
+static void
+one_that_was_checked_opens_by_its_header(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    g_autoptr(GError) error = NULL;
+
+    make(fixture, "the RAM", TRUE);
+    g_auto(VmpFd) fd = vmp_ram_file_open_checked(fixture->path, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(lseek(fd, 0, SEEK_CUR), ==, STREAM_OFFSET);
+
+    g_assert_cmpint(truncate(fixture->path, STREAM_OFFSET + 6), ==, 0);
+    g_assert_cmpint(vmp_ram_file_open_checked(fixture->path, &error), ==, -1);
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_DAMAGED);
+}
+
 static void
 one_that_was_not_sealed_does_not_open(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
@@ -170,6 +186,8 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("/storage/ram-file/a-sealed-file-opens-at-its-stream", a_sealed_file_opens_at_its_stream);
+    ADD("/storage/ram-file/one-that-was-checked-opens-by-its-header",
+        one_that_was_checked_opens_by_its_header);
     ADD("/storage/ram-file/one-that-was-not-sealed-does-not-open",
         one_that_was_not_sealed_does_not_open);
     ADD("/storage/ram-file/every-damage-is-seen", every_damage_is_seen);
