@@ -227,6 +227,21 @@ apply_put_backup(VmpStore *store, VmpJson *edit, GError **error)
     return vmp_store_put_backup(store, backup, error);
 }
 
+/* ---- facts ---- */
+
+void
+vmp_store_edit_put_fact(VmpJson *edits, const char *key, const char *value)
+{
+    append(edits, vmp_json_build("s:edit", "put-fact", "s:key", key, "S:value", value, NULL));
+}
+
+static gboolean
+apply_put_fact(VmpStore *store, VmpJson *edit, GError **error)
+{
+    return vmp_store_put_fact(store, vmp_json_get_string(edit, "key"),
+                              vmp_json_get_string(edit, "value"), error);
+}
+
 /* ---- applying ---- */
 
 static const struct {
@@ -243,6 +258,7 @@ static const struct {
     { "put-file", apply_put_file, { "path", "role" } },
     { "remove-file", apply_remove_file, { "path" } },
     { "put-backup", apply_put_backup, { "state" } },
+    { "put-fact", apply_put_fact, { "key" } },
 };
 
 static gboolean

@@ -23,6 +23,8 @@ void vmp_store_edit_put_file(VmpJson *edits, const VmpStoreFile *file);
 void vmp_store_edit_remove_file(VmpJson *edits, const char *path);
 void vmp_store_edit_put_backup(VmpJson *edits, const VmpStoreBackup *backup);
 void vmp_store_edit_remove_domain(VmpJson *edits, gint64 domain);
+/* @value NULL: there is none afterwards. */
+void vmp_store_edit_put_fact(VmpJson *edits, const char *key, const char *value);
 
 /* Applies all of @edits or none, in order. */
 gboolean vmp_store_apply_edits(VmpStore *store, VmpJson *edits, GError **error);

@@ -176,6 +176,21 @@ test_backup(Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_fact(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VmpJson) edits = json_object_new_array();
+
+    vmp_store_edit_put_fact(edits, "a", "1");
+    vmp_store_edit_put_fact(edits, "b", "2");
+    vmp_store_edit_put_fact(edits, "a", NULL);
+    apply(fixture->store, edits);
+    g_autofree char *gone = vmp_store_get_fact(fixture->store, "a", NULL);
+    g_autofree char *there = vmp_store_get_fact(fixture->store, "b", NULL);
+    g_assert_null(gone);
+    g_assert_cmpstr(there, ==, "2");
+}
+
+static void
 test_none(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(VmpJson) empty = json_object_new_array();
@@ -223,6 +238,7 @@ test_nonsense(Fixture *fixture, gconstpointer data)
         "[{\"edit\":\"put-file\",\"path\":5,\"role\":\"overlay\"}]",
         "[{\"edit\":\"remove-file\"}]",
         "[{\"edit\":\"put-backup\"}]",
+        "[{\"edit\":\"put-fact\"}]",
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
@@ -240,6 +256,7 @@ main(int argc, char **argv)
     add_test("/store/edit/a-point-is-put-marked-and-removed", test_point);
     add_test("/store/edit/a-file-is-put-and-removed", test_file);
     add_test("/store/edit/a-backup-is-put-and-ended", test_backup);
+    add_test("/store/edit/a-fact-is-put-and-removed", test_fact);
     add_test("/store/edit/no-edit-is-no-error", test_none);
     add_test("/store/edit/all-are-applied-or-none", test_all_or_none);
     add_test("/store/edit/nonsense-is-refused", test_nonsense);
