@@ -58,6 +58,14 @@ vmp_image_create(const VmpImageSpec *spec, GCancellable *cancellable, GError **e
 gboolean
 vmp_image_set_backing(const char *path, const char *backing, const char *backing_format,
                       GCancellable *cancellable, GError **error);
+/* Everything that @top and the images between have over @base goes into @base, an image that
+ * @top stands on; @top stays as it is. */
+gboolean
+vmp_image_commit(const char *top, const char *base, GCancellable *cancellable, GError **error);
+/* Gives @path another backing image (NULL = none) and copies what would be seen no more. */
+gboolean
+vmp_image_rebase(const char *path, const char *backing, const char *backing_format,
+                 GCancellable *cancellable, GError **error);
 /* Adds an enabled, persistent, empty bitmap to an image that nobody has open; @granularity 0 =
  * default. */
 gboolean

@@ -578,6 +578,61 @@ test_set_backing(void)
     g_assert_null(alone->backing_format);
 }
 
+/* base, middle and top, which stand on each other; the path of the top. */
+static char *
+make_chain(const TestFolder *folder)
+{
+    g_autofree char *base = in_folder(folder, "base");
+    g_autofree char *middle = in_folder(folder, "middle");
+    char *top = in_folder(folder, "top");
+
+    QEMU_IMG("create -q -f qcow2 %s 1M", base);
+    QEMU_IMG("create -q -f qcow2 -b %s -F qcow2 %s", base, middle);
+    QEMU_IMG("create -q -f qcow2 -b %s -F qcow2 %s", middle, top);
+    return top;
+}
+
+static void
+test_commit(void)
+{
+    if (!have_qemu_img())
+        return;
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autofree char *top = make_chain(folder);
+    g_autofree char *base = in_folder(folder, "base");
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vmp_image_commit(top, base, NULL, &error));
+    g_assert_no_error(error);
+    g_autoptr(VmpImage) image = vmp_image_read(top, "qcow2", NULL, &error);
+    g_assert_true(g_str_has_suffix(image->backing_string, "/middle"));
+
+    g_autofree char *stranger = in_folder(folder, "stranger");
+    g_assert_false(vmp_image_commit(top, stranger, NULL, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_IO);
+    g_assert_nonnull(strstr(error->message, stranger));
+}
+
+static void
+test_rebase(void)
+{
+    if (!have_qemu_img())
+        return;
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autofree char *top = make_chain(folder);
+    g_autofree char *base = in_folder(folder, "base");
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vmp_image_rebase(top, base, "qcow2", NULL, &error));
+    g_assert_no_error(error);
+    g_autoptr(VmpImage) image = vmp_image_read(top, "qcow2", NULL, &error);
+    g_assert_cmpstr(image->backing_string, ==, base);
+    g_assert_true(vmp_image_rebase(top, NULL, NULL, NULL, &error));
+    g_assert_no_error(error);
+    g_autoptr(VmpImage) alone = vmp_image_read(top, "qcow2", NULL, &error);
+    g_assert_null(alone->backing_string);
+}
+
 static void
 test_check_truncated(void)
 {
@@ -651,6 +706,8 @@ main(int argc, char **argv)
     ADD("a-failed-copy-leaves-nothing", test_convert_failing);
     ADD("a-cancelled-copy-leaves-nothing", test_convert_cancelled);
     ADD("a-backing-image-is-changed-and-taken-away", test_set_backing);
+    ADD("layers-are-merged-down", test_commit);
+    ADD("what-is-below-is-pulled-up", test_rebase);
     ADD("a-truncated-image-is-damaged", test_check_truncated);
     ADD("leaked-space-is-no-damage", test_check_leaks);
     ADD("an-image-that-is-missing-is-not-found", test_check_missing);
