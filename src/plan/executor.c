@@ -124,8 +124,10 @@ bring_to_end(const VmpStep *step, VmpChange *change, gboolean *done, GError **er
 /* The commit step failed with something else than a refusal, or its process died: look what
  * is true, and bring it to its end if it was begun. */
 static gboolean
-look_at_commit(const VmpPlan *plan, VmpChange *change, gboolean *done, GError **error)
+look_at_commit(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, gboolean *done,
+               GError **error)
 {
+    VmpStore *store = vmp_machine_get_store(change->machine);
     const VmpStep *step = g_ptr_array_index(plan->steps, (guint)plan->commit);
 
     switch (step->kind->probe(step, change, error)) {
@@ -135,7 +137,9 @@ look_at_commit(const VmpPlan *plan, VmpChange *change, gboolean *done, GError **
         *done = FALSE;
         return TRUE;
     case VMP_PROBE_BEGUN:
-        return bring_to_end(step, change, done, error);
+        /* What is begun now may be cut as well. */
+        return (!plan->mark_commit || vmp_store_mark_past_commit(store, intent, error)) &&
+               bring_to_end(step, change, done, error);
     case VMP_PROBE_DONE:
         *done = TRUE;
         return TRUE;
@@ -162,7 +166,7 @@ handle_failure(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, int at
     g_autoptr(GError) unknown = NULL;
     change->recovering = TRUE;
     change->commit_begun = TRUE;
-    if (!look_at_commit(plan, change, &done, &unknown)) {
+    if (!look_at_commit(plan, intent, change, &done, &unknown)) {
         g_propagate_prefixed_error(
             error, failure, "the outcome is in doubt (the next command for the domain settles it): ");
         return FALSE;
@@ -263,7 +267,7 @@ recover_intent(VmpIntent *intent, VmpMachine *machine, const VmpStepKind *const 
                                  .recovering = TRUE,
                                  .commit_begun = intent->past_commit };
     gboolean done = FALSE;
-    if (plan->commit >= 0 && !look_at_commit(plan, &change, &done, error))
+    if (plan->commit >= 0 && !look_at_commit(plan, intent, &change, &done, error))
         return FALSE;
 
     if (done) {

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <string.h>
-
 #include "base/error.h"
 #include "plan/executor.h"
 #include "plan/sweep.h"
-#include "point/definition.h"
 #include "point/internal.h"
 #include "point/mark.h"
+#include "point/merge-plan.h"
+#include "point/moved.h"
 #include "point/part.h"
 #include "point/quiet.h"
 #include "point/record.h"
 #include "point/snapshot.h"
-#include "point/steps.h"
+#include "point/standing.h"
 #include "point/tree.h"
 #include "store/edit.h"
 
@@ -31,9 +30,10 @@ forget(VmpMachine *machine, const GPtrArray *rows, const char *name,
        VmpSnapshotDeleteFlags flags, GError **error)
 {
     g_autoptr(GPtrArray) names = names_of(rows, name, flags);
-    g_autoptr(VmpPlan) plan = vmp_plan_new("snapshot-delete", vmp_machine_get_name(machine), name);
-    g_auto(VmpChange) change = { .machine = machine,
-                                 .operation = vmp_machine_get_operation(machine) };
+    g_autoptr(VmpPlan) plan =
+        vmp_plan_new("snapshot-delete", vmp_machine_get_name(machine), name);
+    g_auto(VmpChange)
+        change = { .machine = machine, .operation = vmp_machine_get_operation(machine) };
 
     for (guint i = 0; i < names->len; i++)
         vmp_store_edit_remove_point(plan->edits, vmp_machine_get_row(machine)->id,
@@ -41,146 +41,223 @@ forget(VmpMachine *machine, const GPtrArray *rows, const char *name,
     return vmp_plan_execute(plan, &change, error);
 }
 
-/* ---- the newest snapshot: its layer is merged down ---- */
+/* ---- external: the point goes, then the layers that nobody needs ---- */
 
-typedef struct {
-    VmpMachine *machine;
-    VmpSnapshot *snapshot;
-    VmpDomain *past; /* the snapshot's own definition: which image each disk had */
-    VmpBlockSession *session;
-    VmpBlockGraph *graph;
-} Delete;
-
-static void
-delete_clear(Delete *delete)
-{
-    g_clear_pointer(&delete->snapshot, vmp_snapshot_free);
-    g_clear_pointer(&delete->past, vmp_domain_free);
-    g_clear_pointer(&delete->graph, vmp_block_graph_free);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Delete, delete_clear)
-
+/* With what they have beside their layers. */
 static gboolean
-check_newest(const VmpStorePoint *row, GError **error)
+remove_points(VmpPlan *plan, VmpMachine *machine, const VmpStanding *standing,
+              const GPtrArray *names, GError **error)
 {
-    if (row->children > 0)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "snapshot '%s' has children; only the newest one can be deleted yet",
-                        row->name);
-    if (!row->current)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "snapshot '%s' is not the current one; only that can be deleted yet",
-                        row->name);
-    return TRUE;
-}
-
-typedef struct {
-    VmpJson *jobs, *closes;
-    GPtrArray *sources; /* of VmpSourceChange */
-    GHashTable *moves;  /* path of a layer -> path of what it is merged into */
-} DeleteSteps;
-
-static gboolean
-plan_disk(const Delete *delete, const char *target, VmpPlan *plan, DeleteSteps *steps,
-          GError **error)
-{
-    VMP_ERROR_CONTEXT(error, "disk '%s'", target);
-    const VmpDomainDisk *past = vmp_domain_find_disk(delete->past, target);
-    const VmpBlockNode *overlay =
-        vmp_block_session_image(delete->session, delete->graph, target, error);
-    const char *root =
-        overlay ? vmp_block_session_root(delete->session, delete->graph, target, error) : NULL;
-    if (!root)
-        return FALSE;
-
-    const VmpBlockNode *base = vmp_block_graph_backing(delete->graph, overlay);
-    if (!past || !base || base != vmp_block_graph_node_of_path(delete->graph, past->source))
-        return vmp_fail(error, VMP_ERROR_INCONSISTENT,
-                        "its active image '%s' does not stand on '%s', which the snapshot froze",
-                        overlay->path, past ? past->source : "(unknown)");
-
-    g_autofree char *job = g_strdup_printf("vmp-commit-%s", target);
-    json_object_array_add(steps->jobs,
-                          vmp_json_build("s:disk", target, "s:job", job, "s:root", root, "s:base",
-                                         base->name, "s:overlay", overlay->name, NULL));
-    json_object_array_add(steps->closes, json_object_new_string(overlay->name));
-    if (overlay->file && overlay->file[0] != '#')
-        json_object_array_add(steps->closes, json_object_new_string(overlay->file));
-    g_ptr_array_add(steps->sources, vmp_source_change_new(target, past->source, past->driver));
-    vmp_plan_retire_file(delete->machine, overlay->path, plan->edits);
-    g_hash_table_insert(steps->moves, g_strdup(overlay->path), g_strdup(past->source));
-    return TRUE;
-}
-
-static gboolean
-plan_merge(VmpPlan *plan, const Delete *delete, GError **error)
-{
-    g_autoptr(VmpJson) jobs = json_object_new_array();
-    g_autoptr(VmpJson) closes = json_object_new_array();
-    g_autoptr(GPtrArray) sources =
-        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_source_change_free);
-    g_autoptr(GHashTable) moves = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    DeleteSteps steps = { jobs, closes, sources, moves };
-
-    for (guint i = 0; i < delete->snapshot->disks->len; i++) {
-        const VmpSnapshotDisk *disk = g_ptr_array_index(delete->snapshot->disks, i);
-        if (disk->location == VMP_LOCATION_EXTERNAL &&
-            !plan_disk(delete, disk->name, plan, &steps, error))
+    for (guint i = 0; i < standing->points->len; i++) {
+        const VmpStandingPoint *point = g_ptr_array_index(standing->points, i);
+        if (!point->leaving)
+            continue;
+        if (point->memory_file)
+            vmp_plan_retire_file(machine, point->memory_file, plan->edits);
+        if (!vmp_part_plan_retire(plan, machine, point->row->name, error))
             return FALSE;
     }
+    for (guint i = 0; i < names->len; i++)
+        vmp_store_edit_remove_point(plan->edits, vmp_machine_get_row(machine)->id,
+                                    VMP_POINT_SNAPSHOT, g_ptr_array_index(names, i));
+    return TRUE;
+}
 
-    vmp_plan_add(plan, &vmp_step_start_commits,
-                 vmp_json_build("o:jobs", json_object_get(jobs), NULL));
-    vmp_plan_add_commit(plan, &vmp_step_finish_commits,
-                        vmp_json_build("o:jobs", json_object_get(jobs), NULL));
-    plan->mark_commit = TRUE;
-    vmp_plan_add_cleanup(plan, &vmp_step_close_nodes,
-                         vmp_json_build("o:nodes", json_object_get(closes), NULL));
-    if (delete->snapshot->memory_file)
-        vmp_plan_retire_file(delete->machine, delete->snapshot->memory_file, plan->edits);
-    if (!vmp_definition_edit_sources(delete->machine, sources, plan->edits, error) ||
-        !vmp_marks_move(delete->machine, moves, plan->edits, error) ||
-        !vmp_part_plan_retire(plan, delete->machine, delete->snapshot->name, error))
+static VmpJson *
+names_to_json(const GPtrArray *names)
+{
+    VmpJson *json = json_object_new_array();
+
+    for (guint i = 0; i < names->len; i++)
+        json_object_array_add(json, json_object_new_string(g_ptr_array_index(names, i)));
+    return json;
+}
+
+/* What the store is told when merging began and is given up: the points are gone, and all
+ * layers are there. */
+static VmpJson *
+edits_of_giving_up(VmpMachine *machine, const VmpStanding *standing, const GPtrArray *names,
+                   GError **error)
+{
+    g_autoptr(VmpPlan) plan =
+        vmp_plan_new("snapshot-delete", vmp_machine_get_name(machine), NULL);
+
+    if (!remove_points(plan, machine, standing, names, error))
+        return NULL;
+    vmp_standing_edit_idle(standing, machine, plan->edits);
+    return json_object_get(plan->edits);
+}
+
+static void
+retire_images(VmpMachine *machine, const VmpForest *forest, VmpJson *edits)
+{
+    for (guint i = 0; i < forest->images->len; i++) {
+        const VmpForestImage *image = g_ptr_array_index(forest->images, i);
+        if (!image->gone)
+            continue;
+        if (image->ours)
+            vmp_plan_retire_file(machine, image->path, edits);
+        else
+            vmp_operation_note(vmp_machine_get_operation(machine),
+                               "'%s' is not needed any more; it was not made here and stays",
+                               image->path);
+    }
+}
+
+/* What checkpoints began in an image that is gone began in the one that has taken it in. */
+static gboolean
+move_marks(VmpMachine *machine, const VmpForest *forest, VmpJson *edits, GError **error)
+{
+    g_autoptr(GHashTable) moves =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+
+    for (guint i = 0; i < forest->images->len; i++) {
+        const VmpForestImage *image = g_ptr_array_index(forest->images, i);
+        const VmpForestImage *successor = vmp_forest_successor(forest, image);
+        if (successor)
+            g_hash_table_insert(moves, g_strdup(image->path), g_strdup(successor->path));
+    }
+    return g_hash_table_size(moves) == 0 || vmp_marks_move(machine, moves, edits, error);
+}
+
+static gboolean
+plan_edits(VmpPlan *plan, VmpMachine *machine, const VmpStanding *standing,
+           const GPtrArray *names, GError **error)
+{
+    if (!vmp_moved_edit_domain(machine, standing, plan->edits, error) ||
+        !vmp_moved_edit_points(machine, standing, plan->edits, error) ||
+        !move_marks(machine, standing->forest, plan->edits, error))
         return FALSE;
-    vmp_store_edit_remove_point(plan->edits, vmp_machine_get_row(delete->machine)->id,
-                                VMP_POINT_SNAPSHOT, delete->snapshot->name);
+    retire_images(machine, standing->forest, plan->edits);
+    if (!remove_points(plan, machine, standing, names, error))
+        return FALSE;
+    vmp_standing_edit_idle(standing, machine, plan->edits);
+    return TRUE;
+}
+
+/* Jobs of others are no hindrance when nothing is merged. */
+static gboolean
+check_quiet(VmpMachine *machine, const VmpForest *forest, GError **error)
+{
+    return forest->merges->len == 0 || !vmp_machine_is_on(machine) ||
+           vmp_quiet_check_jobs(machine, error);
+}
+
+/* Deletes the points @names (children before parents; maybe none) and merges what can be
+ * merged side by side; @more: there is more to merge afterwards. */
+static gboolean
+delete_once(VmpMachine *machine, const GPtrArray *names, const char *subject, gboolean *more,
+            GError **error)
+{
+    g_auto(VmpChange)
+        change = { .machine = machine, .operation = vmp_machine_get_operation(machine) };
+    g_autoptr(VmpPlan) plan =
+        vmp_plan_new("snapshot-delete", vmp_machine_get_name(machine), subject);
+    g_autoptr(VmpStanding) standing = vmp_standing_look(machine, names, error);
+    g_autoptr(VmpJson) forget =
+        standing ? edits_of_giving_up(machine, standing, names, error) : NULL;
+    if (!forget)
+        return FALSE;
+
+    g_autoptr(VmpJson) points = names_to_json(names);
+    vmp_forest_decide(standing->forest);
+    *more = standing->forest->deferred > 0;
+    return check_quiet(machine, standing->forest, error) &&
+           vmp_merge_plan(plan, &change, standing->forest, points, forget, error) &&
+           vmp_change_begin_planning(&change, error) &&
+           plan_edits(plan, machine, standing, names, error) &&
+           vmp_plan_execute(plan, &change, error);
+}
+
+/* The deletion stands although its layers could not be merged: nobody reads them, and the next
+ * deletion tries again. */
+static gboolean
+settle_for_less(VmpMachine *machine, const char *name, GError *failure /* taken */,
+                GError **error)
+{
+    gboolean exists = TRUE;
+
+    if (!vmp_record_exists(machine, VMP_POINT_SNAPSHOT, name, &exists, NULL) || exists) {
+        g_propagate_error(error, failure);
+        return FALSE;
+    }
+    if (vmp_error_is(failure, VMP_ERROR_INTERRUPTED)) {
+        g_propagate_prefixed_error(error, failure,
+                                   "snapshot '%s' is deleted, merging its layers was: ", name);
+        return FALSE;
+    }
+    vmp_operation_warn(vmp_machine_get_operation(machine),
+                       "snapshot '%s' is deleted, but its layers are not merged yet: %s", name,
+                       failure->message);
+    g_error_free(failure);
     return TRUE;
 }
 
 static gboolean
-merge_newest(VmpMachine *machine, const char *name, GError **error)
+delete_external(VmpMachine *machine, const GPtrArray *names, const char *subject,
+                GError **error)
 {
-    g_auto(VmpChange) change = { .machine = machine,
-                                 .operation = vmp_machine_get_operation(machine) };
-    g_auto(Delete) delete = { .machine = machine };
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    GError *failure = NULL;
+    gboolean more = FALSE;
+    gboolean dry = vmp_operation_get_dry_run(vmp_machine_get_operation(machine));
 
-    delete.snapshot = vmp_record_load_snapshot(machine, name, error);
-    if (!delete.snapshot)
-        return FALSE;
-    if (!delete.snapshot->domain_xml)
-        return vmp_fail(error, VMP_ERROR_INCONSISTENT,
-                        "snapshot '%s' has no <domain> that says which images it froze; only its "
-                        "metadata can be deleted",
-                        name);
-    if (vmp_snapshot_get_location(delete.snapshot) != VMP_LOCATION_EXTERNAL)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "external and internal snapshots cannot be deleted together yet");
-
-    delete.past = vmp_domain_parse(delete.snapshot->domain_xml, -1, error);
-    delete.session = delete.past ? vmp_change_get_session(&change, error) : NULL;
-    delete.graph = delete.session ? vmp_block_session_read_graph(delete.session, error) : NULL;
-
-    g_autoptr(VmpPlan) plan = vmp_plan_new("snapshot-delete", vmp_machine_get_name(machine), name);
-    return delete.graph && vmp_change_begin_planning(&change, error) &&
-           plan_merge(plan, &delete, error) && vmp_plan_execute(plan, &change, error);
+    if (!delete_once(machine, names, subject, &more, &failure))
+        return settle_for_less(machine, g_ptr_array_index(names, 0), failure, error);
+    while (more && !dry)
+        if (!delete_once(machine, none, subject, &more, &failure))
+            return settle_for_less(machine, g_ptr_array_index(names, 0), failure, error);
+    return TRUE;
 }
 
+/* ---- what is asked for ---- */
+
 static gboolean
-are_internal(const GPtrArray *rows, const GPtrArray *names)
+check_documents(VmpMachine *machine, const GPtrArray *names, GError **error)
 {
-    for (guint i = 0; i < names->len; i++)
-        if (vmp_tree_find(rows, g_ptr_array_index(names, i))->location != VMP_LOCATION_INTERNAL)
+    for (guint i = 0; i < names->len; i++) {
+        g_autoptr(VmpSnapshot) snapshot =
+            vmp_record_load_snapshot(machine, g_ptr_array_index(names, i), error);
+        if (!snapshot)
             return FALSE;
+        if (vmp_snapshot_get_location(snapshot) == VMP_LOCATION_EXTERNAL &&
+            !snapshot->domain_xml)
+            return vmp_fail(
+                error, VMP_ERROR_INCONSISTENT,
+                "snapshot '%s' has no <domain> that says which images it froze; only "
+                "its metadata can be deleted",
+                snapshot->name);
+        if (vmp_snapshot_get_location(snapshot) == VMP_LOCATION_EXTERNAL &&
+            vmp_internal_is(snapshot))
+            return vmp_fail(
+                error, VMP_ERROR_UNSUPPORTED,
+                "snapshot '%s' is internal on one disk and external on another; only "
+                "its metadata can be deleted",
+                snapshot->name);
+    }
+    return TRUE;
+}
+
+/* Internal ones and external ones take turns, children first: an image gives up its internal
+ * snapshots once no layer stands on it any more. */
+static gboolean
+delete_in_turns(VmpMachine *machine, const GPtrArray *rows, const GPtrArray *names,
+                const char *subject, GError **error)
+{
+    for (guint i = 0; i < names->len;) {
+        g_autoptr(GPtrArray) turn = g_ptr_array_new();
+        gboolean internal = vmp_tree_find(rows, g_ptr_array_index(names, i))->location ==
+                            VMP_LOCATION_INTERNAL;
+
+        for (; i < names->len &&
+               internal == (vmp_tree_find(rows, g_ptr_array_index(names, i))->location ==
+                            VMP_LOCATION_INTERNAL);
+             i++)
+            g_ptr_array_add(turn, g_ptr_array_index(names, i));
+        if (!(internal ? vmp_point_delete_internal(machine, turn, subject, error)
+                       : delete_external(machine, turn, subject, error)))
+            return FALSE;
+    }
     return TRUE;
 }
 
@@ -191,11 +268,12 @@ vmp_point_delete_snapshot(VmpMachine *machine, const char *name, VmpSnapshotDele
     VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
 
     if ((flags & VMP_SNAPSHOT_DELETE_CHILDREN) && (flags & VMP_SNAPSHOT_DELETE_CHILDREN_ONLY))
-        return vmp_fail(error, VMP_ERROR_INVALID, "children and children-only exclude each other");
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "children and children-only exclude each other");
 
-    g_autoptr(GPtrArray) rows = vmp_store_list_points(
-        vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id, VMP_POINT_SNAPSHOT,
-        FALSE, error);
+    g_autoptr(GPtrArray) rows =
+        vmp_store_list_points(vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id,
+                              VMP_POINT_SNAPSHOT, FALSE, error);
     const VmpStorePoint *row = rows ? vmp_tree_find(rows, name) : NULL;
     if (!rows)
         return FALSE;
@@ -208,9 +286,6 @@ vmp_point_delete_snapshot(VmpMachine *machine, const char *name, VmpSnapshotDele
         return TRUE;
 
     g_autoptr(GPtrArray) names = names_of(rows, name, flags);
-    if (are_internal(rows, names))
-        return vmp_point_delete_internal(machine, names, name, error);
-    return check_newest(row, error) &&
-           (!vmp_machine_is_on(machine) || vmp_quiet_check_jobs(machine, error)) &&
-           merge_newest(machine, name, error);
+    return check_documents(machine, names, error) &&
+           delete_in_turns(machine, rows, names, name, error);
 }

@@ -70,6 +70,11 @@ extern const VmpStepKind vmp_step_stage_parts;
 extern const VmpStepKind vmp_step_check_parts;
 extern const VmpStepKind vmp_step_put_parts; /* commit where there is no other */
 
-/* step-commit.c: merging a layer down */
-extern const VmpStepKind vmp_step_start_commits;
-extern const VmpStepKind vmp_step_finish_commits; /* commit */
+/* step-layers.c: images of branches that are not the present */
+extern const VmpStepKind vmp_step_open_layers;
+extern const VmpStepKind vmp_step_shut_layers;
+
+/* step-merge.c: layers become one */
+extern const VmpStepKind vmp_step_start_merges;
+extern const VmpStepKind vmp_step_finish_merges; /* commit */
+extern const VmpStepKind vmp_step_move_backings;
