@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <string.h>
-#include <sys/statvfs.h>
-
 #include "backup/fleece.h"
 #include "base/error.h"
 #include "qmp/commands.h"
-
-/* What a full file system has left: less than a cluster for each of QEMU's writers. */
-#define NO_SPACE (1024 * 1024)
 
 /* ---- the plan ---- */
 
@@ -104,8 +98,11 @@ gboolean
 vmp_fleece_remove(VmpChange *change, VmpJson *disks, GError **error)
 {
     VmpQmpClient *client = vmp_change_get_client(change, error);
-    g_autoptr(VmpBlockGraph) graph = client ? read_graph(change, error) : NULL;
+    g_autoptr(VmpBlockGraph) graph = NULL;
 
+    /* A command that was cut may have left a look at one of the snapshots behind. */
+    if (client && vmp_fleece_clear_probe(client, error))
+        graph = read_graph(change, error);
     for (guint i = 0; graph && i < vmp_json_length(disks); i++) {
         VmpJson *disk = vmp_json_at(disks, i);
         if (remove_disk(client, graph, disk, error))
@@ -114,51 +111,6 @@ vmp_fleece_remove(VmpChange *change, VmpJson *disks, GError **error)
         return FALSE;
     }
     return graph != NULL;
-}
-
-/* ---- is it whole? ---- */
-
-static gboolean
-has_no_space(const char *path)
-{
-    g_autofree char *folder = g_path_get_dirname(path);
-    struct statvfs info;
-
-    return statvfs(folder, &info) == 0 && info.f_bavail * info.f_frsize < NO_SPACE;
-}
-
-static char *
-say_break(VmpJson *disk)
-{
-    const char *name = vmp_json_get_string(disk, "disk");
-    const char *scratch = vmp_json_get_string(disk, "scratch");
-
-    if (has_no_space(scratch))
-        return g_strdup_printf("disk '%s': no space left for '%s', which keeps what the guest "
-                               "overwrites: the point in time is lost, the guest goes on",
-                               name, scratch);
-    return g_strdup_printf(
-        "disk '%s': '%s', which keeps what the guest overwrites, could not be "
-        "written within %d seconds: the point in time is lost, the guest goes "
-        "on",
-        name, scratch, VMP_FLEECE_PATIENCE_S);
-}
-
-char *
-vmp_fleece_find_break(VmpQmpClient *client, VmpJson *disks, GError **error)
-{
-    for (guint i = 0; i < vmp_json_length(disks); i++) {
-        VmpJson *disk = vmp_json_at(disks, i);
-        g_autoptr(VmpQmpCommand) command =
-            vmp_qmp_hmp_read(vmp_json_get_string(disk, "snapshot"), 512);
-        g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, error);
-        if (!reply)
-            return NULL;
-        const char *said = json_object_get_string(reply);
-        if (said && (strstr(said, "failed") || strstr(said, "Error")))
-            return say_break(disk);
-    }
-    return NULL;
 }
 
 /* ---- the steps ---- */

@@ -484,12 +484,24 @@ vmp_qmp_query_iothreads(void)
 }
 
 VmpQmpCommand *
-vmp_qmp_hmp_read(const char *node, guint64 length)
+vmp_qmp_blockdev_mirror(const char *job_id, const char *node, const char *target)
 {
-    g_autofree char *line =
-        g_strdup_printf("qemu-io %s \"read 0 %" G_GUINT64_FORMAT "\"", node, length);
+    return COMMAND("blockdev-mirror", "s:job-id", job_id, "s:device", node, "s:target", target,
+                   "s:sync", "full", "b:auto-finalize", TRUE, "b:auto-dismiss", FALSE);
+}
 
-    return COMMAND("human-monitor-command", "s:command-line", line);
+VmpJson *
+vmp_qmp_options_part(const char *node, const char *of, guint64 size)
+{
+    return vmp_json_build("s:driver", "raw", "s:node-name", node, "b:read-only", TRUE, "s:file",
+                          of, "i:offset", (gint64)0, "i:size", (gint64)size, NULL);
+}
+
+VmpJson *
+vmp_qmp_options_null(const char *node, guint64 size)
+{
+    return vmp_json_build("s:driver", "null-co", "s:node-name", node, "i:size", (gint64)size,
+                          NULL);
 }
 
 VmpJson *

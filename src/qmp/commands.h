@@ -27,9 +27,6 @@ VmpQmpCommand *vmp_qmp_query_name(void);
 VmpQmpCommand *vmp_qmp_query_uuid(void);
 VmpQmpCommand *vmp_qmp_query_pci(void);
 VmpQmpCommand *vmp_qmp_query_iothreads(void);
-/* Reads the beginning of @node; the reply is what a person would see.  There is no QMP command that
- * reads, and a snapshot that is broken says so to readers alone. */
-VmpQmpCommand *vmp_qmp_hmp_read(const char *node, guint64 length);
 VmpQmpCommand *vmp_qmp_qom_get(const char *path, const char *property);
 VmpQmpCommand *vmp_qmp_qom_list(const char *path);
 
@@ -75,8 +72,13 @@ VmpJson *vmp_qmp_options_copy_before_write(const char *node, const char *below,
                                            const char *target, guint timeout_s);
 /* What was below @filter, such a one, when it was put there; read-only. */
 VmpJson *vmp_qmp_options_snapshot_access(const char *node, const char *filter);
+/* The first @size bytes of the node @of; read-only. */
+VmpJson *vmp_qmp_options_part(const char *node, const char *of, guint64 size);
+/* Takes all and keeps nothing. */
+VmpJson *vmp_qmp_options_null(const char *node, guint64 size);
 
 /* Jobs */
+VmpQmpCommand *vmp_qmp_blockdev_mirror(const char *job_id, const char *node, const char *target);
 VmpQmpCommand *vmp_qmp_job_dismiss(const char *id);
 VmpQmpCommand *vmp_qmp_job_finalize(const char *id);
 VmpQmpCommand *vmp_qmp_job_complete(const char *id);

@@ -277,8 +277,14 @@ test_nbd(void)
     check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_snapshot_access("a", "f")),
           "blockdev-add", "{'driver': 'snapshot-access', 'node-name': 'a', 'file': 'f'}");
     check(QEMU, vmp_qmp_query_iothreads(), "query-iothreads", NULL);
-    check(QEMU, vmp_qmp_hmp_read("n", 512), "human-monitor-command",
-          "{'command-line': 'qemu-io n \\'read 0 512\\''}");
+    check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_part("p", "a", 512)), "blockdev-add",
+          "{'driver': 'raw', 'node-name': 'p', 'read-only': true, 'file': 'a', 'offset': 0, "
+          "'size': 512}");
+    check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_null("z", 512)), "blockdev-add",
+          "{'driver': 'null-co', 'node-name': 'z', 'size': 512}");
+    check(BOTH, vmp_qmp_blockdev_mirror("j", "p", "z"), "blockdev-mirror",
+          "{'job-id': 'j', 'device': 'p', 'target': 'z', 'sync': 'full', "
+          "'auto-finalize': true, 'auto-dismiss': false}");
 }
 
 static VmpJson *

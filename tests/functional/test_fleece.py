@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The guest comes first: its writes go on whatever becomes of a backup's scratch space."""
+
+import subprocess
+import xml.etree.ElementTree as xml
+
+import nbd
+import pytest
+from vmtest import images, world
+from vmtest.images import MIB
+from vmtest.world import refused
+
+SIZE = 32 * MIB
+
+
+@pytest.fixture
+def small(work):
+    """A folder with room for 4 MiB."""
+    folder = work / "small"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder],
+                          capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot mount a small file system: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def document(work, targets, scratch=None, server=None):
+    server = server or f"<server transport='unix' socket='{work}/nbd.sock'/>"
+    rows = "".join(f"<disk name='{target}' backup='yes' type='file'>"
+                   f"<scratch file='{scratch or work}/scratch-{target}'/></disk>"
+                   for target in targets)
+    path = work / "pull.xml"
+    path.write_text(f"<domainbackup mode='pull'>{server}<disks>{rows}</disks></domainbackup>")
+    return path
+
+
+def test_scratch_space_that_is_full_ends_the_backup_and_not_the_guest(vm, work, small):
+    disk = vm.disks[0]
+    vm.guest.write_pattern(disk.device, 0, 16 * MIB, "old")
+    checkpoint = work / "checkpoint.xml"
+    checkpoint.write_text("<domaincheckpoint><name>c1</name></domaincheckpoint>")
+    vm.cli.run("backup-begin", vm.name, document(work, ["vda"], small), checkpoint)
+
+    vm.guest.write_pattern(disk.device, 0, 16 * MIB, "new")
+    assert vm.guest.has_pattern(disk.device, 0, 16 * MIB, "new"), "each write has succeeded"
+    assert vm.spy.status() == "running"
+    # Who reads is told, and never gets what was written since.
+    handle = nbd.NBD()
+    handle.connect_uri(f"nbd+unix:///vda?socket={work}/nbd.sock")
+    with pytest.raises(nbd.Error):
+        handle.pread(MIB, 0)
+
+    refused(vm.cli, "domjobabort", vm.name, status=3)
+    about = vm.cli.run("domjobinfo", vm.name, "--completed").data
+    assert about["state"] == "failed"
+    for word in ("'vda'", "no space", str(small)):
+        assert word in about["error"], about
+    assert not list(small.iterdir()) and not (work / "nbd.sock").exists()
+    assert not [row for row in world.nodes(vm) if "filter" in row[0] or "scratch" in row[0]]
+    # No dirty bit is lost: an increment since then has it all.
+    vm.cli.run("backup-begin", vm.name, increment(work), "--wait")
+    assert images.info(work / "incr-vda")["actual-size"] >= 16 * MIB
+
+
+def increment(work):
+    path = work / "incr.xml"
+    path.write_text("<domainbackup><incremental>c1</incremental><disks><disk name='vda' type='file'>"
+                    f"<target file='{work}/incr-vda'/></disk></disks></domainbackup>")
+    return path
+
+
+@pytest.mark.parametrize("bus", ["scsi", "sata", "usb", "ide"])
+def test_a_disk_of_any_bus_is_served_and_given_back(make_vm, work, bus):
+    vm = make_vm(size=SIZE, bus=bus, machine="pc" if bus == "ide" else "q35").define()
+    guest = world.StandIn(vm).start()
+    targets = [disk.target for disk in vm.disks]
+    for target in targets:
+        guest.write(target, 0, MIB, 1)
+    before = world.nodes(vm)
+    vm.cli.run("backup-begin", vm.name, document(work, targets))
+    for target in targets:
+        guest.write(target, 0, MIB, 2)
+        handle = nbd.NBD()
+        handle.connect_uri(f"nbd+unix:///{target}?socket={work}/nbd.sock")
+        assert handle.pread(MIB, 0) == b"\1" * MIB
+    vm.cli.run("domjobabort", vm.name)
+    assert world.nodes(vm) == before
+    for target, disk in zip(targets, vm.disks):
+        guest.write(target, MIB, MIB, 3)
+        assert world.holds(disk.path, 0, MIB, 2, live=True)
+        assert world.holds(disk.path, MIB, MIB, 3, live=True)
+
+
+def test_a_domain_with_iothreads_is_not_risked(make_vm, work):
+    vm = make_vm(size=SIZE, arguments=("-object", "iothread,id=extra")).define()
+    world.StandIn(vm).start()
+    refused(vm.cli, "backup-begin", vm.name, document(work, ["vda"]), status=6,
+            says=("iothread", "push"))
+
+
+# ---- TLS ----
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    """Folders of certificates: of the server, of a client, and of one whom nobody knows."""
+    root = tmp_path_factory.mktemp("pki")
+
+    def openssl(*words):
+        images.tool("openssl", *words)
+
+    def authority(name):
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+                f"/CN={name}", "-keyout", root / f"{name}.key", "-out", root / f"{name}.pem",
+                "-addext", "basicConstraints=critical,CA:true",
+                "-addext", "keyUsage=critical,keyCertSign")
+
+    def holder(ca, folder, role):
+        (root / folder).mkdir(exist_ok=True)
+        key, ask, cert = (root / folder / f"{role}-{end}" for end in ("key.pem", "ask", "cert.pem"))
+        extensions = root / f"{folder}.ext"
+        extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n"
+                              "keyUsage=digitalSignature,keyEncipherment\n"
+                              f"extendedKeyUsage={role}Auth\n")
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={role}", "-keyout", key,
+                "-out", ask)
+        openssl("x509", "-req", "-in", ask, "-CA", root / f"{ca}.pem", "-CAkey",
+                root / f"{ca}.key", "-CAcreateserial", "-days", "2", "-extfile", extensions,
+                "-out", cert)
+
+    authority("ours")
+    authority("other")
+    holder("ours", "server", "server")
+    holder("ours", "client", "client")
+    holder("other", "stranger", "client")
+    for folder in ("server", "client", "stranger"):
+        (root / folder / "ca-cert.pem").write_bytes((root / "ours.pem").read_bytes())
+    return root
+
+
+@pytest.mark.parametrize("transport", ["tcp", "unix"])
+def test_tls_lets_those_in_who_show_a_certificate(make_vm, work, pki, monkeypatch, transport):
+    vm = make_vm(size=SIZE).define()
+    guest = world.StandIn(vm).start()
+    guest.write("vda", 0, MIB, 7)
+    where = "name='127.0.0.1'" if transport == "tcp" else f"socket='{work}/nbd.sock'"
+    words = ("backup-begin", vm.name,
+             document(work, ["vda"], server=f"<server transport='{transport}' tls='yes' {where}/>"))
+    before = world.nodes(vm)
+    monkeypatch.setenv("VMPOINT_TLS_DIR", str(work))
+    refused(vm.cli, *words, status=3, says=("ca-cert.pem", "VMPOINT_TLS_DIR"))
+    monkeypatch.setenv("VMPOINT_TLS_DIR", str(pki / "server"))
+    vm.cli.run(*words)
+
+    found = xml.fromstring(vm.cli.run("backup-dumpxml", vm.name).data["xml"])
+    number = found.find("server").get("port")
+    plain = f"nbd://127.0.0.1:{number}/vda" if number else f"nbd+unix:///vda?socket={work}/nbd.sock"
+
+    def client(folder):
+        handle = nbd.NBD()
+        handle.set_export_name("vda")
+        handle.set_tls(nbd.TLS_REQUIRE)
+        handle.set_tls_certificates(str(pki / folder))
+        handle.set_tls_verify_peer(transport == "tcp")
+        if number:
+            handle.connect_tcp("127.0.0.1", number)
+        else:
+            handle.connect_unix(str(work / "nbd.sock"))
+        return handle.pread(MIB, 0)
+
+    assert client("client") == b"\7" * MIB
+    with pytest.raises(nbd.Error):
+        client("stranger")
+    with pytest.raises(nbd.Error):
+        nbd.NBD().connect_uri(plain)
+    vm.cli.run("domjobabort", vm.name)
+    assert world.nodes(vm) == before
+    vm.cli.run(*words)
+    vm.cli.run("domjobabort", vm.name)
