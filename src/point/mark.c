@@ -133,15 +133,15 @@ static void
 explain(const VmpMark *mark, GError *failure /* taken */, GError **error)
 {
     g_autoptr(GError) taken = failure;
-    gboolean missing = vmp_error_is(failure, VMP_ERROR_NOT_FOUND);
+    gboolean missing = vmp_error_is(taken, VMP_ERROR_NOT_FOUND);
 
     if (mark->transient)
         vmp_fail(error, VMP_ERROR_INCONSISTENT,
                  "its image '%s' keeps no bitmaps, and the QEMU that recorded has ended",
                  mark->image);
     else
-        vmp_fail(error, missing ? VMP_ERROR_INCONSISTENT : (VmpErrorCode)failure->code, "%s",
-                 mark->lost ? mark->lost : failure->message);
+        vmp_fail(error, missing ? VMP_ERROR_INCONSISTENT : (VmpErrorCode)taken->code, "%s",
+                 mark->lost ? mark->lost : taken->message);
 }
 
 guint
