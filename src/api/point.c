@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "api/open.h"
+#include "backup/backup.h"
 #include "base/error.h"
 #include "point/bulk.h"
 #include "point/checkpoint.h"
@@ -90,7 +91,8 @@ vmp_snapshot_revert(VmpHost *host, const char *domain, const char *name,
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
 
-    return machine && vmp_point_revert(machine, name, flags, save_current, error);
+    return machine && vmp_backup_check_no_pull(machine, error) &&
+           vmp_point_revert(machine, name, flags, save_current, error);
 }
 
 gboolean
@@ -99,7 +101,8 @@ vmp_snapshot_delete(VmpHost *host, const char *domain, const char *name,
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
 
-    return machine && vmp_sharing_check_delete(machine, name, flags, error) &&
+    return machine && vmp_backup_check_no_pull(machine, error) &&
+           vmp_sharing_check_delete(machine, name, flags, error) &&
            vmp_point_delete_snapshot(machine, name, flags, error);
 }
 

@@ -47,6 +47,9 @@ typedef enum {
 gboolean vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state,
                            GError **error);
 
+/* BUSY while a pull backup runs: layers that its snapshots stand on must stay. */
+gboolean vmp_backup_check_no_pull(VmpMachine *machine, GError **error);
+
 VmpJobInfo *vmp_backup_info(VmpMachine *machine, gboolean completed, GError **error);
 char *vmp_backup_xml(VmpMachine *machine, GError **error);
 

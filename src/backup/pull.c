@@ -174,3 +174,16 @@ vmp_pull_settle(VmpRunning *running, VmpChange *change, VmpSettleMode mode, VmpJ
         return settle_running(running, change, mode, state, error);
     return end_without_process(running, change, state, error);
 }
+
+gboolean
+vmp_backup_check_no_pull(VmpMachine *machine, GError **error)
+{
+    g_auto(VmpRunning) running = { 0 };
+
+    if (!vmp_running_find(machine, &running, error))
+        return FALSE;
+    return !running.row || !vmp_running_is_pull(&running) ||
+           vmp_fail(error, VMP_ERROR_BUSY,
+                    "domain %s: a pull backup serves its disks; end it with domjobabort first",
+                    vmp_machine_get_name(machine));
+}

@@ -258,6 +258,11 @@ def test_a_snapshot_beneath_a_pull_stays_where_it_is(made, work, pull):
     vm.cli.run("snapshot-create-as", vm.name, "s1", "--disk-only")
     guest.write("vda", 0, MIB, 3)
     assert same(pull.copy("vda"), reference)
+    # What is below must stay as it is.
+    for words in (("snapshot-revert", vm.name, "s1", "--paused"),
+                  ("snapshot-delete", vm.name, "s1")):
+        refused(vm.cli, *words, status=5, says=("pull backup", "domjobabort"))
+    assert same(pull.copy("vda"), reference)
     pull.end()
     assert world.source(vm) == str(work / "vm-vda.s1")
     guest.write("vda", 2 * MIB, MIB, 4)
