@@ -504,6 +504,17 @@ plan_steps(VmpPlan *plan, const Revert *revert, GError **error)
 
 /* ---- edits ---- */
 
+/* Can @xml name @path at all?  A domain has hundreds of points, and to parse a definition takes much
+ * longer than to search it; but a path that XML would escape is only found by parsing. */
+static gboolean
+may_name(const char *xml, const char *path)
+{
+    for (const char *at = path; *at; at++)
+        if (!g_ascii_isprint(*at) || strchr("&<>'\"", *at))
+            return TRUE;
+    return strstr(xml, path) != NULL;
+}
+
 /* Does a point still need @path as the image that it froze? */
 static gboolean
 is_frozen_image(VmpMachine *machine, const char *path, gboolean *frozen, GError **error)
@@ -521,7 +532,8 @@ is_frozen_image(VmpMachine *machine, const char *path, gboolean *frozen, GError 
                             : g_strdup("");
         if (!xml)
             return FALSE;
-        g_autoptr(VmpDomain) domain = *xml ? vmp_domain_parse(xml, -1, NULL) : NULL;
+        g_autoptr(VmpDomain) domain =
+            may_name(xml, path) ? vmp_domain_parse(xml, -1, NULL) : NULL;
         *frozen = domain && vmp_domain_find_disk(domain, path) != NULL;
     }
     return rows != NULL;
