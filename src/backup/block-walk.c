@@ -205,7 +205,37 @@ digest_blocks(VmpBlock *blocks, guint count, const guint8 *data, gsize length,
     return TRUE;
 }
 
-/* Blocks without digests yet: they are told from zeroes by something that is no digest. */
+/* Blocks without digests yet: they are told from zeroes by something that is no digest.  One
+ * that is in the list already has an extent before this one in it. */
+static void
+add_data(GArray *blocks, guint64 offset, guint64 end)
+{
+    const VmpBlock *last =
+        blocks->len > 0 ? &g_array_index(blocks, VmpBlock, blocks->len - 1) : NULL;
+    guint64 first = offset / VMP_BLOCK_SIZE;
+    guint64 next = last ? MAX(first, last->first + last->count) : first;
+
+    for (guint64 at = next; at * VMP_BLOCK_SIZE < end; at++) {
+        VmpBlock block = { at, 1, { { 1 } } };
+        g_array_append_val(blocks, block);
+    }
+}
+
+/* QEMU tells zeroes also by the holes of the file, which are as small as the file system's
+ * blocks: what is not a whole block of zeroes is one of data. */
+static void
+add_zeroes(GArray *blocks, guint64 offset, guint64 end, guint64 size)
+{
+    guint64 first = (offset + VMP_BLOCK_SIZE - 1) / VMP_BLOCK_SIZE;
+    guint64 last =
+        end == size ? (end + VMP_BLOCK_SIZE - 1) / VMP_BLOCK_SIZE : end / VMP_BLOCK_SIZE;
+
+    add_data(blocks, offset, MIN(first * VMP_BLOCK_SIZE, end));
+    if (last > first)
+        vmp_blocks_add_zeroes(blocks, first, last - first);
+    add_data(blocks, MAX(last * VMP_BLOCK_SIZE, offset), end);
+}
+
 static GArray *
 list_own(VmpContent *content, GError **error)
 {
@@ -216,14 +246,11 @@ list_own(VmpContent *content, GError **error)
     GArray *blocks = vmp_blocks_new();
     for (guint i = 0; i < extents->len; i++) {
         const VmpExtent *extent = &g_array_index(extents, VmpExtent, i);
-        guint64 first = extent->offset / VMP_BLOCK_SIZE;
-        guint64 end = (extent->offset + extent->length + VMP_BLOCK_SIZE - 1) / VMP_BLOCK_SIZE;
+        guint64 end = extent->offset + extent->length;
         if (extent->zero)
-            vmp_blocks_add_zeroes(blocks, first, end - first);
-        for (guint64 at = first; !extent->zero && at < end; at++) {
-            VmpBlock block = { at, 1, { { 1 } } };
-            g_array_append_val(blocks, block);
-        }
+            add_zeroes(blocks, extent->offset, end, vmp_content_get_size(content));
+        else
+            add_data(blocks, extent->offset, end);
     }
     return blocks;
 }

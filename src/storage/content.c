@@ -174,7 +174,7 @@ vmp_content_read_own(VmpContent *content, GError **error)
             fail(content, "ask for the extents of", error);
             return NULL;
         }
-        guint64 end = MIN(add_own(extents, &status, offset), content->size);
+        guint64 end = add_own(extents, &status, offset);
         if (end <= offset)
             return vmp_fail_null(error, VMP_ERROR_IO,
                                  "cannot ask for the extents of '%s': there is no answer",

@@ -100,6 +100,32 @@ what_an_image_holds_is_told_from_what_it_stands_on(Images *images, gconstpointer
     g_assert_cmpint(bytes[0], ==, 't');
 }
 
+/* More than is asked at once. */
+static void
+a_large_disk_is_told_in_few_extents(Images *images, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = g_build_filename(images->dir, "large", NULL);
+    const VmpImageSpec spec = { .path = path, .size = 4096 * MIB };
+
+    g_assert_true(vmp_image_create(&spec, NULL, &error));
+    VmpContent *writer = vmp_content_open(path, "qcow2", VMP_CONTENT_WRITE, &error);
+    g_assert_true(vmp_content_write(writer, "x", 0, 1, &error));
+    g_assert_true(vmp_content_zero(writer, 65536, 4096 * MIB - 65536, &error));
+    g_assert_true(vmp_content_close(writer, &error));
+    g_autoptr(VmpContent) content = vmp_content_open(path, "qcow2", VMP_CONTENT_READ, &error);
+    g_autoptr(GArray) own = vmp_content_read_own(content, &error);
+    guint64 at = 0;
+    for (guint i = 0; i < own->len; i++) {
+        const VmpExtent *extent = &g_array_index(own, VmpExtent, i);
+        g_assert_cmpuint(extent->offset, ==, at);
+        at += extent->length;
+    }
+    g_assert_cmpuint(at, ==, 4096 * MIB);
+    g_assert_cmpuint(own->len, <=, 3);
+    g_unlink(path);
+}
+
 static void
 what_cannot_be_opened_or_written_says_so(Images *images, gconstpointer unused)
 {
@@ -126,6 +152,8 @@ main(int argc, char **argv)
     }
     g_test_add("/storage/content/own", Images, NULL, images_set_up,
                what_an_image_holds_is_told_from_what_it_stands_on, images_tear_down);
+    g_test_add("/storage/content/large", Images, NULL, images_set_up,
+               a_large_disk_is_told_in_few_extents, images_tear_down);
     g_test_add("/storage/content/refused", Images, NULL, images_set_up,
                what_cannot_be_opened_or_written_says_so, images_tear_down);
     return g_test_run();
