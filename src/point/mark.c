@@ -136,9 +136,8 @@ explain(const VmpMark *mark, GError *failure /* taken */, GError **error)
     gboolean missing = vmp_error_is(taken, VMP_ERROR_NOT_FOUND);
 
     if (mark->transient)
-        vmp_fail(error, VMP_ERROR_INCONSISTENT,
-                 "its image '%s' keeps no bitmaps, and the QEMU that recorded has ended",
-                 mark->image);
+        vmp_fail(error, VMP_ERROR_INCONSISTENT, "%s ('%s' keeps no bitmaps when QEMU ends)",
+                 taken->message, mark->image);
     else
         vmp_fail(error, missing ? VMP_ERROR_INCONSISTENT : (VmpErrorCode)taken->code, "%s",
                  mark->lost ? mark->lost : taken->message);
