@@ -404,7 +404,7 @@ run_edit(VmpSession *session, const VmpArguments *arguments, GError **error)
 
     if (!xml || !vmp_editor_apply(xml, apply_edit, &edit, &changed, error))
         return FALSE;
-    g_autofree char *result = edit.result;
+    G_GNUC_UNUSED g_autofree char *result = edit.result;
     if (!changed && named && vmp_arguments_has(arguments, "current") &&
         !vmp_snapshot_set_current(host, domain, name, vmp_session_get_operation(session), error))
         return FALSE;

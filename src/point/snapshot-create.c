@@ -435,7 +435,7 @@ create_external(VmpMachine *machine, const VmpSnapshot *snapshot,
         plan_steps(plan, snapshot, &context, error) &&
         vmp_change_begin_planning(&change, error) &&
         plan_edits(plan, snapshot, &context, error);
-    g_autoptr(VmpJson) marks = context.marks;
+    G_GNUC_UNUSED g_autoptr(VmpJson) marks = context.marks;
 
     return planned && vmp_plan_execute(plan, &change, error);
 }

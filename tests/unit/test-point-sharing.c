@@ -18,7 +18,7 @@ take_in(Fixture *fixture, const char *name, const char *parent, const char *over
         "</domainsnapshot>",
         name, below, overlay, overlay, domain);
     g_autoptr(GError) error = NULL;
-    g_autofree char *made = vmp_point_redefine_snapshot(fixture->machine, xml,
+    G_GNUC_UNUSED g_autofree char *made = vmp_point_redefine_snapshot(fixture->machine, xml,
                                                         VMP_SNAPSHOT_CREATE_REDEFINE, &error);
 
     g_assert_no_error(error);

@@ -21,7 +21,7 @@ take_in(Fixture *fixture, const char *name, const char *location, const char *mo
 {
     g_autofree char *xml = document(name, location, more);
     g_autoptr(GError) error = NULL;
-    g_autofree char *made = vmp_point_redefine_snapshot(
+    G_GNUC_UNUSED g_autofree char *made = vmp_point_redefine_snapshot(
         fixture->machine, xml, VMP_SNAPSHOT_CREATE_REDEFINE | VMP_SNAPSHOT_CREATE_CURRENT,
         &error);
 
