@@ -5,6 +5,7 @@
 #include "backup/fleece.h"
 #include "base/error.h"
 #include "plan/executor.h"
+#include "point/memory-lost.h"
 #include "point/steps.h"
 
 /* Every kind of step that a journal can hold. */
@@ -67,6 +68,7 @@ settle(VmpMachine *machine, GPtrArray *said, GError **error)
         change = { .machine = machine, .operation = vmp_machine_get_operation(machine) };
     VmpJobState state = VMP_JOB_NONE;
 
+    vmp_memory_free_hung(machine);
     if (!vmp_plan_recover(machine, step_kinds, said, error) ||
         !vmp_backup_settle(&change, VMP_SETTLE_LOOK, &state, error))
         return FALSE;

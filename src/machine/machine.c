@@ -201,6 +201,12 @@ vmp_machine_get_definition(VmpMachine *machine, GError **error)
 
 /* ---- is it on, and how to talk to it ---- */
 
+GPid
+vmp_machine_get_pid(VmpMachine *machine)
+{
+    return machine->instance && vmp_machine_is_on(machine) ? machine->instance->process.pid : 0;
+}
+
 gboolean
 vmp_machine_is_on(VmpMachine *machine)
 {

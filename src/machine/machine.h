@@ -50,6 +50,8 @@ const VmpDomain *vmp_machine_get_inactive(VmpMachine *machine, GError **error);
 const VmpDomain *vmp_machine_get_definition(VmpMachine *machine, GError **error);
 
 gboolean vmp_machine_is_on(VmpMachine *machine);
+/* Of the QEMU that runs; 0 if none does, or somebody else started it. */
+GPid vmp_machine_get_pid(VmpMachine *machine);
 /* The monitor; connected at the first call.  VMP_ERROR_DISCONNECTED if QEMU is gone, BUSY if
  * another client holds it.  Borrowed. */
 VmpQmpClient *vmp_machine_get_monitor(VmpMachine *machine, GError **error);

@@ -242,6 +242,7 @@ vmp_plan_execute(VmpPlan *plan, VmpChange *change, GError **error)
         return FALSE;
     if (touches_frozen(plan))
         change->intact = vmp_stamps_intact(change->machine);
+    change->edits = plan->edits;
 
     if (!run_plan(plan, intent, change, error))
         return FALSE;
@@ -264,6 +265,7 @@ recover_intent(VmpIntent *intent, VmpMachine *machine, const VmpStepKind *const 
 
     g_auto(VmpChange) change = { .machine = machine,
                                  .operation = vmp_machine_get_operation(machine),
+                                 .edits = plan->edits,
                                  .recovering = TRUE,
                                  .commit_begun = intent->past_commit };
     gboolean done = FALSE;

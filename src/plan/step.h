@@ -52,6 +52,8 @@ struct _VmpChange {
     VmpOperation *operation;
     VmpBlockSession *session; /* NULL until asked for */
     VmpStoreTransaction planning; /* see vmp_change_begin_planning() */
+    VmpJson *edits; /* what the store will be told at the end; borrowed.  A step may add to it,
+                     * and has to do so again after a crash */
     gboolean keep_session; /* settling the plan does not end an offline session */
     gboolean recovering;   /* beyond cancelling: undoing, or going forward */
     gboolean commit_begun; /* recovering a plan whose commit step may have been entered */

@@ -30,6 +30,7 @@
 #include "machine/instance.h"
 #include "machine/spare.h"
 #include "point/memory.h"
+#include "point/memory-lost.h"
 #include "point/steps.h"
 #include "qmp/commands.h"
 #include "storage/ram-file.h"
@@ -37,6 +38,9 @@
 #define FD_NAME "vmp-memory"
 #define BACKGROUND "background-snapshot"
 #define NO_LIMIT ((guint64)1 << 40) /* bytes per second */
+/* How long QEMU may take to answer while it saves live, and how often one looks whether it hangs. */
+#define ANSWER_TIMEOUT_MS 5000
+#define PATIENCE 12
 /* How often a wait looks by itself. */
 #define LOOK_INTERVAL_MS 500
 /* The run state follows a migration's end without an event of its own. */
@@ -527,20 +531,49 @@ is_lost(const GError *failure)
            || vmp_error_is(failure, VMP_ERROR_NOT_FOUND);
 }
 
-/* The disks have switched: without the RAM the snapshot is one of the disks, and says so. */
+/* QEMU's main loop may hang with the guest, and then does not answer at all. */
+static gboolean
+save_with_patience(const VmpStep *step, VmpChange *change, GError **error)
+{
+    for (guint left = PATIENCE;; left--) {
+        g_autoptr(GError) failure = NULL;
+
+        if (save_live_if_on(step, change, &failure))
+            return TRUE;
+        if (vmp_error_is(failure, VMP_ERROR_TIMED_OUT)
+            && vmp_memory_is_hung(change->machine, path_of(step)))
+            return vmp_fail(error, VMP_ERROR_DAMAGED, "the guest hung, and QEMU with it");
+        if (!vmp_error_is(failure, VMP_ERROR_TIMED_OUT) || left == 0) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return FALSE;
+        }
+    }
+}
+
+/* See seal-memory for what becomes of the snapshot. */
 static gboolean
 live_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
     g_autoptr(GError) failure = NULL;
-
-    if (save_live_if_on(step, change, &failure))
-        return TRUE;
-    if (!is_lost(failure)) {
-        g_propagate_error(error, g_steal_pointer(&failure));
+    VmpQmpClient *client =
+        vmp_machine_is_on(change->machine) ? vmp_change_get_client(change, error) : NULL;
+    if (vmp_machine_is_on(change->machine) && !client)
         return FALSE;
+
+    int usual_timeout_ms = client ? vmp_qmp_client_get_timeout(client) : 0;
+    if (client)
+        vmp_qmp_client_set_timeout(client, ANSWER_TIMEOUT_MS);
+    gboolean saved = save_with_patience(step, change, &failure);
+    if (!saved && is_lost(failure)) {
+        vmp_operation_warn(change->operation, "the RAM could not be saved: %s", failure->message);
+        vmp_memory_give_up(change->machine, path_of(step));
+        saved = TRUE;
     }
-    vmp_operation_warn(change->operation, "the snapshot is without the RAM: %s", failure->message);
-    return TRUE;
+    if (client)
+        vmp_qmp_client_set_timeout(client, usual_timeout_ms);
+    if (!saved)
+        g_propagate_error(error, g_steal_pointer(&failure));
+    return saved;
 }
 
 static VmpProbe
@@ -559,10 +592,20 @@ const VmpStepKind vmp_step_save_live = {
 
 /* ---- seal-memory ---- */
 
+/* The disks have switched: without the RAM the snapshot is one of the disks, and says so. */
 static gboolean
-seal_apply(const VmpStep *step, VmpChange *change G_GNUC_UNUSED, GError **error)
+seal_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
-    return vmp_ram_file_seal(path_of(step), error);
+    g_autoptr(GError) failure = NULL;
+
+    if (vmp_ram_file_seal(path_of(step), &failure))
+        return TRUE;
+    if (is_lost(failure)) {
+        vmp_memory_demote(change, path_of(step));
+        g_prefix_error(&failure, "the snapshot is one of the disks alone: ");
+    }
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
 }
 
 static VmpProbe

@@ -12,6 +12,9 @@
 
 #define STREAM_OFFSET 4096
 #define READ_SIZE (1 << 20)
+/* Values of the mark. */
+#define COMPLETE 1
+#define SPOILT 2
 
 static const char magic[8] = "vmpRAM\r\n";
 
@@ -113,7 +116,7 @@ vmp_ram_file_reopen(const char *path, guint64 mark, GError **error)
     Header header;
     int fd = open_file(path, O_RDWR, &header, error);
 
-    if (fd >= 0 && (header.mark != mark || header.complete)) {
+    if (fd >= 0 && (header.mark != mark || header.complete != 0)) {
         vmp_fail(error, VMP_ERROR_EXISTS, "it is another file than the one that was made");
         g_close(fd, NULL);
         return -1;
@@ -179,8 +182,10 @@ vmp_ram_file_seal(const char *path, GError **error)
     Header header;
     g_auto(VmpFd) fd = open_file(path, O_RDWR, &header, error);
 
-    if (fd < 0 || header.complete)
+    if (fd < 0 || header.complete == COMPLETE)
         return fd >= 0;
+    if (header.complete == SPOILT)
+        return vmp_fail(error, VMP_ERROR_DAMAGED, "its RAM was never saved as a whole");
     if (header.length == 0 || header.length != stream_length(fd))
         return vmp_fail(error, VMP_ERROR_DAMAGED,
                         "it has %" G_GUINT64_FORMAT " bytes of RAM instead of %" G_GUINT64_FORMAT,
@@ -189,7 +194,7 @@ vmp_ram_file_seal(const char *path, GError **error)
         return FALSE;
     if (fsync(fd) < 0)
         return vmp_fail_errno(error, errno, "cannot flush it");
-    header.complete = 1;
+    header.complete = COMPLETE;
     if (!write_header(fd, &header, error))
         return FALSE;
     return fsync(fd) == 0 || vmp_fail_errno(error, errno, "cannot flush it");
@@ -198,7 +203,7 @@ vmp_ram_file_seal(const char *path, GError **error)
 static gboolean
 check_header(int fd, const Header *header, GError **error)
 {
-    if (!header->complete)
+    if (header->complete != COMPLETE)
         return vmp_fail(error, VMP_ERROR_DAMAGED, "it is not complete");
     if (header->length != stream_length(fd))
         return vmp_fail(error, VMP_ERROR_DAMAGED, "it does not have the length that it should");
@@ -247,6 +252,19 @@ vmp_ram_file_open_checked(const char *path, GError **error)
 }
 
 gboolean
+vmp_ram_file_spoil(const char *path, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "memory file '%s'", path);
+    Header header;
+    g_auto(VmpFd) fd = open_file(path, O_RDWR, &header, error);
+
+    if (fd < 0 || header.complete == COMPLETE)
+        return fd >= 0;
+    header.complete = SPOILT;
+    return write_header(fd, &header, error);
+}
+
+gboolean
 vmp_ram_file_remove(const char *path, guint64 mark, GError **error)
 {
     Header header;
@@ -266,5 +284,5 @@ vmp_ram_file_is_complete(const char *path)
     Header header;
     g_auto(VmpFd) fd = open_file(path, O_RDONLY, &header, NULL);
 
-    return fd >= 0 && header.complete;
+    return fd >= 0 && header.complete == COMPLETE;
 }

@@ -7,7 +7,7 @@
  *        0      8  "vmpRAM\r\n"
  *        8      4  version, 1
  *       12      4  where the stream begins, 4096
- *       16      4  1 once the file is complete, else 0
+ *       16      4  1 once the file is complete, 2 if it never will be, else 0
  *       24      8  length of the stream; valid from before the mark
  *       32     16  XXH3-128 of the stream, canonical; valid with the mark
  *       48      8  a random number by which its maker knows the file again
@@ -43,6 +43,10 @@ vmp_ram_file_open(const char *path, GError **error);
  * is looked at again. */
 int
 vmp_ram_file_open_checked(const char *path, GError **error);
+/* Takes it out of use for good: what may still be written to it is not the RAM of one instant.
+ * It is DAMAGED from now on.  One that is complete stays. */
+gboolean
+vmp_ram_file_spoil(const char *path, GError **error);
 /* Unlinks it if it has @mark or is empty; somebody else's stays, and that is no error. */
 gboolean
 vmp_ram_file_remove(const char *path, guint64 mark, GError **error);

@@ -95,13 +95,13 @@ vmp_store_edit_put_point(VmpJson *edits, const VmpStorePoint *point)
                           point->inactive_definition, "S:extra", point->extra, NULL));
 }
 
-static gboolean
-apply_put_point(VmpStore *store, VmpJson *edit, GError **error)
+static VmpStorePoint *
+read_point(VmpJson *edit, GError **error)
 {
     g_autoptr(VmpStorePoint) point = g_new0(VmpStorePoint, 1);
 
     if (!get_kind(edit, &point->kind, error))
-        return FALSE;
+        return NULL;
     point->domain = vmp_json_get_int(edit, "domain", 0);
     point->name = dup_string(edit, "name");
     point->parent = dup_string(edit, "parent");
@@ -113,7 +113,26 @@ apply_put_point(VmpStore *store, VmpJson *edit, GError **error)
     point->definition = vmp_json_get_int(edit, "definition", 0);
     point->inactive_definition = vmp_json_get_int(edit, "inactive-definition", 0);
     point->extra = dup_string(edit, "extra");
-    return vmp_store_put_point(store, point, error);
+    return g_steal_pointer(&point);
+}
+
+static gboolean
+apply_put_point(VmpStore *store, VmpJson *edit, GError **error)
+{
+    g_autoptr(VmpStorePoint) point = read_point(edit, error);
+
+    return point && vmp_store_put_point(store, point, error);
+}
+
+VmpStorePoint *
+vmp_store_edit_find_point(VmpJson *edits)
+{
+    for (guint i = 0; i < vmp_json_length(edits); i++) {
+        VmpJson *edit = vmp_json_at(edits, i);
+        if (g_strcmp0(vmp_json_get_string(edit, "edit"), "put-point") == 0)
+            return read_point(edit, NULL);
+    }
+    return NULL;
 }
 
 void

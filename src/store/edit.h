@@ -13,6 +13,8 @@
 
 void vmp_store_edit_put_domain(VmpJson *edits, const VmpStoreDomain *domain);
 void vmp_store_edit_put_point(VmpJson *edits, const VmpStorePoint *point);
+/* The first point that @edits put; NULL if there is none. */
+VmpStorePoint *vmp_store_edit_find_point(VmpJson *edits);
 void vmp_store_edit_remove_point(VmpJson *edits, gint64 domain, VmpPointKind kind,
                                  const char *name);
 void vmp_store_edit_set_current(VmpJson *edits, gint64 domain, VmpPointKind kind,

@@ -181,6 +181,26 @@ nobody_elses_file_is_touched(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 
 #define ADD(path, func) g_test_add(path, Fixture, NULL, set_up, func, tear_down)
 
+static void
+what_is_spoilt_never_becomes_complete(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    g_autoptr(GError) error = NULL;
+
+    make(fixture, "half the RAM", FALSE);
+    g_assert_true(vmp_ram_file_spoil(fixture->path, &error));
+    g_assert_false(vmp_ram_file_seal(fixture->path, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_DAMAGED);
+    g_assert_false(vmp_ram_file_is_complete(fixture->path));
+    g_assert_true(vmp_ram_file_is_begun(fixture->path));
+    assert_damaged(fixture);
+    g_unlink(fixture->path);
+
+    make(fixture, "the RAM", TRUE);
+    g_clear_error(&error);
+    g_assert_true(vmp_ram_file_spoil(fixture->path, &error));
+    g_assert_true(vmp_ram_file_is_complete(fixture->path));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -195,5 +215,7 @@ main(int argc, char **argv)
         one_that_lost_its_end_is_not_sealed);
     ADD("/storage/ram-file/what-was-set-aside-is-given-back", what_was_set_aside_is_given_back);
     ADD("/storage/ram-file/nobody-elses-file-is-touched", nobody_elses_file_is_touched);
+    ADD("/storage/ram-file/what-is-spoilt-never-becomes-complete",
+        what_is_spoilt_never_becomes_complete);
     return g_test_run();
 }
