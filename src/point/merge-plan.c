@@ -4,9 +4,11 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "plan/stamp.h"
 #include "point/steps.h"
 
 typedef struct {
+    VmpPlan *plan;
     VmpChange *change;
     VmpBlockSession *session;
     VmpBlockGraph *graph;
@@ -180,6 +182,22 @@ strings_of(const VmpMerge *merge, gboolean formats)
     return array;
 }
 
+/* Frozen, and written to by nobody since. */
+static gboolean
+is_stamped(const Planning *planning, const VmpForestImage *image)
+{
+    VmpMachine *machine = planning->change->machine;
+
+    return vmp_stamp_has(machine, image->path) && !vmp_stamp_is_broken(machine, image->path);
+}
+
+/* What is written to @image is no change of what it reads as. */
+static void
+keep_frozen(const Planning *planning, const VmpForestImage *image)
+{
+    g_ptr_array_add(planning->plan->freezes, g_strdup(image->path));
+}
+
 /* All that stand on a top that goes. */
 static void
 plan_backings(Planning *planning, const VmpForest *forest, const VmpMerge *merge)
@@ -210,6 +228,9 @@ plan_merge(Planning *planning, const VmpForest *forest, const VmpMerge *merge, G
         plan_branch(planning, merge, json);
     else if (!plan_present(planning, merge, json, error))
         return FALSE;
+    vmp_json_add(json, "B:stamped", is_stamped(planning, layer(merge, 0)), NULL);
+    if (is_stamped(planning, vmp_merge_top(merge)))
+        keep_frozen(planning, vmp_merge_survivor(merge));
     planning->loses |= merge->way == VMP_MERGE_COMMIT;
     json_object_array_add(planning->merges, g_steal_pointer(&json));
     plan_backings(planning, forest, merge);
@@ -282,6 +303,7 @@ vmp_merge_plan(VmpPlan *plan, VmpChange *change, const VmpForest *forest, VmpJso
         return TRUE;
 
     g_auto(Planning) planning = {
+        .plan = plan,
         .change = change,
         .taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
         .opened = g_ptr_array_new_with_free_func(unref_json),

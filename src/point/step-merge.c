@@ -12,6 +12,7 @@
  *          "root": node of the disk, "top": node, "base": node that the job stops at,
  *          "active": bool: the top is the root itself,
  *          "nodes": [ node ], "paths": [ path ], "formats": [ ... ]   lowest layer first
+ *          "stamped": bool: the lowest one was as it had been frozen (see plan/stamp.h),
  *          "below": path of what the lowest one stands on, "below-format" }
  *
  * A commit writes into the lowest layer while all above it still reads the same.  But whoever
@@ -27,6 +28,7 @@
  */
 
 #include "base/error.h"
+#include "plan/stamp.h"
 #include "point/steps.h"
 #include "qmp/commands.h"
 #include "qmp/transaction.h"
@@ -244,12 +246,27 @@ cancel_jobs(const VmpStep *step, const GPtrArray *known, VmpQmpClient *client, G
     return TRUE;
 }
 
+/* What was copied into them is nothing that who stands on them can see. */
+static gboolean
+renew_stamps(const VmpStep *step, VmpMachine *machine, GError **error)
+{
+    VmpJson *merges = merges_of(step);
+
+    for (guint i = 0; i < vmp_json_length(merges); i++) {
+        VmpJson *merge = vmp_json_at(merges, i);
+        if (is_commit(merge) && vmp_json_get_bool(merge, "stamped", FALSE) &&
+            !vmp_stamp_take(machine, text_at(merge, "paths", 0), TRUE, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean
 start_undo(const VmpStep *step, VmpChange *change, GError **error)
 {
     /* Whoever had the jobs is gone, and with it what they had begun to write: nobody knows. */
     if (!change->session && !vmp_machine_is_on(change->machine))
-        return forget(step, change, error);
+        return forget(step, change, error) && renew_stamps(step, change->machine, error);
 
     VmpQmpClient *client = vmp_change_get_client(change, error);
     g_autoptr(GPtrArray) jobs = client ? vmp_jobs_query(client, NULL, error) : NULL;
@@ -259,7 +276,8 @@ start_undo(const VmpStep *step, VmpChange *change, GError **error)
 
     /* Forgotten first: without jobs the next one who undoes this takes nothing for begun. */
     return jobs && (!begun || forget(step, change, error)) &&
-           cancel_jobs(step, jobs, client, error);
+           cancel_jobs(step, jobs, client, error) &&
+           (!begun || renew_stamps(step, change->machine, error));
 }
 
 static char *

@@ -256,3 +256,31 @@ def test_a_job_of_somebody_else_is_in_the_way(paused):
     refused(tree.vm.cli, "snapshot-delete", tree.vm.name, "s1", status=5, says=("vm", "theirs"))
     tree.vm.spy.execute("job-cancel", {"id": "theirs"})
     tree.check("s1", "s2")
+
+
+@pytest.mark.parametrize("fault", ["kill", "fail"])
+def test_a_cut_in_the_middle_of_a_chain_costs_nobody_else_anything(paused, fault, monkeypatch):
+    tree, cli, name = paused, paused.vm.cli, paused.vm.name
+    tree.snapshot("s1", "s2", "s3")
+    before = tree.present()
+    left = ["s1", "s2", "s3"]
+    for n in itertools.count(1):
+        monkeypatch.setenv("VMPOINT_FAULT", f"{fault}@{n}")
+        cli.run("snapshot-delete", name, "s2", check=False)
+        monkeypatch.delenv("VMPOINT_FAULT")
+        cli.run("recover", name)
+        left = names(tree.vm)
+        assert {"s1", "s3"} <= set(left), f"cut at {n}"
+        tree.check(*left)
+        assert tree.present() == before, f"cut at {n}"
+        assert not tree.vm.spy.execute("query-jobs"), f"cut at {n}"
+        for other in ("s1", "s3"):
+            plan = cli.run("snapshot-revert", name, other, "--paused", "--dry-run").data
+            assert plan["risks"] == [], f"cut at {n}"
+        if "s2" not in left:
+            break
+    # Whether the layers were merged or not: the next one leaves no more of them than it needs.
+    tree.delete("s1", left=["s3"])
+    assert len(tree.chain()) == 2
+    tree.delete("s3", left=[])
+    assert tree.layers() == ["qcow2"]
