@@ -151,13 +151,11 @@ plan_target(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *s
     VmpNewImage *image = g_new0(VmpNewImage, 1);
     const char *what = is_pull(begin) ? "scratch" : "backup";
     g_autofree char *format_stem = g_strdup_printf("%s-%s", disk->name, what);
-    g_autofree char *storage_stem = g_strdup_printf("%s-target", disk->name);
 
     image->path = g_strdup(disk->target);
     image->format = g_strdup(disk->driver);
     image->size = source->size;
     image->node = vmp_block_graph_new_name(begin->graph, format_stem, taken);
-    image->file_node = vmp_block_graph_new_name(begin->graph, storage_stem, taken);
     image->reuse = (begin->flags & VMP_BACKUP_BEGIN_REUSE_EXTERNAL) != 0;
     image->block_device = disk->type == VMP_STORAGE_BLOCK;
     /* QEMU would sync the target again and again while it writes; settling does it once, before

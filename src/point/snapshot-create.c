@@ -160,7 +160,6 @@ plan_image(const VmpSnapshotDisk *disk, const VmpBlockNode *below,
         vmp_layer_options_of(vmp_domain_find_disk(context->definition, disk->name), below);
     VmpNewImage *image = g_new0(VmpNewImage, 1);
     g_autofree char *format_stem = g_strdup_printf("%s-format", disk->name);
-    g_autofree char *storage_stem = g_strdup_printf("%s-storage", disk->name);
 
     image->path = g_strdup(disk->source);
     image->format = g_strdup(disk->driver ? disk->driver : "qcow2");
@@ -170,7 +169,6 @@ plan_image(const VmpSnapshotDisk *disk, const VmpBlockNode *below,
     image->cluster_size = below->cluster_size;
     image->extended_l2 = below->extended_l2;
     image->node = vmp_block_graph_new_name(context->graph, format_stem, taken);
-    image->file_node = vmp_block_graph_new_name(context->graph, storage_stem, taken);
     image->model = g_strdup(below->path);
     image->reuse = (context->flags & VMP_SNAPSHOT_CREATE_REUSE_EXT) != 0;
     image->block_device = disk->type == VMP_STORAGE_BLOCK;

@@ -198,9 +198,12 @@ reopen_command(VmpJson *node, gboolean for_removal)
         vmp_json_get_string(node, "file"), backing ? backing : "", read_only);
     gboolean direct = vmp_json_get_bool(node, "direct", FALSE);
 
-    vmp_json_add(options, "O:cache", direct ? vmp_json_build("b:direct", TRUE, NULL) : NULL,
-                 "S:discard", vmp_json_get_bool(node, "unmap", FALSE) ? "unmap" : NULL,
-                 "S:detect-zeroes", vmp_json_get_string(node, "detect-zeroes"), NULL);
+    /* A file that was opened together with the node is as writable as that says, and stays as it
+     * was if it says nothing. */
+    vmp_json_add(options, "b:read-only", read_only, "O:cache",
+                 direct ? vmp_json_build("b:direct", TRUE, NULL) : NULL, "S:discard",
+                 vmp_json_get_bool(node, "unmap", FALSE) ? "unmap" : NULL, "S:detect-zeroes",
+                 vmp_json_get_string(node, "detect-zeroes"), NULL);
     return vmp_qmp_blockdev_reopen(options);
 }
 

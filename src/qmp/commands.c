@@ -212,22 +212,36 @@ VmpJson *
 vmp_qmp_options_file(const char *node, const char *path, gboolean host_device,
                      gboolean read_only)
 {
-    return vmp_json_build("s:driver", host_device ? "host_device" : "file", "s:node-name",
+    return vmp_json_build("s:driver", host_device ? "host_device" : "file", "S:node-name",
                           node, "s:filename", path, "B:read-only", read_only, NULL);
+}
+
+static VmpJson *
+add_backing(VmpJson *options, const char *backing)
+{
+    if (backing && *backing == '\0')
+        vmp_json_add(options, "n:backing", NULL);
+    else
+        vmp_json_add(options, "S:backing", backing, NULL);
+    return options;
 }
 
 VmpJson *
 vmp_qmp_options_format(const char *node, const char *format, const char *file,
                        const char *backing, gboolean read_only)
 {
-    VmpJson *options = vmp_json_build("s:driver", format, "s:node-name", node, "s:file", file,
-                                      "B:read-only", read_only, NULL);
+    return add_backing(vmp_json_build("s:driver", format, "s:node-name", node, "s:file", file,
+                                      "B:read-only", read_only, NULL),
+                       backing);
+}
 
-    if (backing && *backing == '\0')
-        vmp_json_add(options, "n:backing", NULL);
-    else
-        vmp_json_add(options, "S:backing", backing, NULL);
-    return options;
+VmpJson *
+vmp_qmp_options_whole(const char *node, const char *format, VmpJson *storage,
+                      const char *backing, gboolean read_only)
+{
+    return add_backing(vmp_json_build("s:driver", format, "s:node-name", node, "o:file",
+                                      storage, "B:read-only", read_only, NULL),
+                       backing);
 }
 
 /* Jobs */

@@ -50,13 +50,16 @@ VmpQmpCommand *vmp_qmp_change_backing_file(const char *root_node, const char *no
 VmpQmpCommand *vmp_qmp_block_resize(const char *node, guint64 size);
 
 /* Options for blockdev-add, as QEMU names them; consumed by the constructor above. */
-/* protocol node over a file or a host device */
+/* protocol node over a file or a host device; @node: NULL = QEMU finds one */
 VmpJson *vmp_qmp_options_file(const char *node, const char *path, gboolean host_device,
                               gboolean read_only);
 /* format node over protocol node @file; @backing: NULL = what the header says,
  * "" = none (JSON null), else a node name */
 VmpJson *vmp_qmp_options_format(const char *node, const char *format, const char *file,
                                 const char *backing, gboolean read_only);
+/* The same over a protocol node @storage (options, consumed) that comes and goes with it. */
+VmpJson *vmp_qmp_options_whole(const char *node, const char *format, VmpJson *storage,
+                               const char *backing, gboolean read_only);
 /* The same without names, for what a node is laid over: an image at @path, over @backing
  * (consumed; NULL = none is said). */
 VmpJson *vmp_qmp_options_unnamed(const char *format, const char *storage, const char *path,

@@ -614,9 +614,12 @@ vmp_node_query_written(VmpQmpClient *client, const char *name, guint64 *written,
     *written = 0;
     for (guint i = 0; i < vmp_json_length(reply); i++) {
         VmpJson *node = vmp_json_at(reply, i);
-        if (g_strcmp0(vmp_json_get_string(node, "node-name"), name) == 0)
-            *written = (guint64)vmp_json_get_int(vmp_json_get_object(node, "stats"),
-                                                 "wr_highest_offset", 0);
+        if (g_strcmp0(vmp_json_get_string(node, "node-name"), name) != 0)
+            continue;
+        /* QEMU's word for the child in which a node keeps its data. */
+        VmpJson *file = vmp_json_get_object(node, "parent");
+        *written = (guint64)vmp_json_get_int(vmp_json_get_object(file, "stats"),
+                                             "wr_highest_offset", 0);
     }
     return reply != NULL;
 }

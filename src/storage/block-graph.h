@@ -100,7 +100,7 @@ vmp_block_node_check_can_persist_bitmap(const VmpBlockNode *node, GError **error
 char *
 vmp_block_graph_new_name(const VmpBlockGraph *graph, const char *stem, GHashTable *taken);
 
-/* Up to where the node @name was written since it was opened, bytes: of the file below an image that
- * was made for it, how much there is of it.  0 if there is no such node. */
+/* Up to where the file below the image @name was written since it was opened, bytes: of one that was
+ * made for it, how much there is of it.  0 if there is no such node. */
 gboolean
 vmp_node_query_written(VmpQmpClient *client, const char *name, guint64 *written, GError **error);

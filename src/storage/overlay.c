@@ -18,7 +18,6 @@ vmp_new_image_free(VmpNewImage *image)
     g_free(image->backing_path);
     g_free(image->backing_format);
     g_free(image->node);
-    g_free(image->file_node);
     g_free(image->model);
     g_free(image->aio);
     g_free(image->detect_zeroes);
@@ -43,9 +42,8 @@ vmp_new_image_to_json(VmpNewImage *image)
         "s:path", image->path, "S:format", image->format, "i:size", (gint64)image->size,
         "S:backing-path", image->backing_path, "S:backing-format", image->backing_format,
         "I:cluster-size", (gint64)image->cluster_size, "B:extended-l2", image->extended_l2,
-        "S:node", image->node, "S:file-node", image->file_node, "S:model", image->model,
-        "B:reuse", image->reuse, "B:direct", image->direct, "B:no-flush",
-        image->no_flush, "B:unmap", image->unmap, "S:aio",
+        "S:node", image->node, "S:model", image->model, "B:reuse", image->reuse, "B:direct",
+        image->direct, "B:no-flush", image->no_flush, "B:unmap", image->unmap, "S:aio",
         image->aio, "S:detect-zeroes", image->detect_zeroes, "B:block-device",
         image->block_device, "s:mark", mark, NULL);
 }
@@ -74,7 +72,6 @@ vmp_new_image_from_json(VmpJson *json, GError **error)
         .cluster_size = (guint64)vmp_json_get_int(json, "cluster-size", 0),
         .extended_l2 = vmp_json_get_bool(json, "extended-l2", FALSE),
         .node = dup_member(json, "node"),
-        .file_node = dup_member(json, "file-node"),
         .model = dup_member(json, "model"),
         .reuse = vmp_json_get_bool(json, "reuse", FALSE),
         .direct = vmp_json_get_bool(json, "direct", FALSE),
@@ -111,22 +108,23 @@ cache_options(const VmpNewImage *image)
     return vmp_json_build("B:direct", image->direct, "B:no-flush", image->no_flush, NULL);
 }
 
-static VmpQmpCommand *
-add_file_node(const VmpNewImage *image)
+static VmpJson *
+storage_options(const VmpNewImage *image)
 {
-    VmpJson *options =
-        vmp_qmp_options_file(image->file_node, image->path, image->block_device, FALSE);
+    VmpJson *options = vmp_qmp_options_file(NULL, image->path, image->block_device, FALSE);
 
-    vmp_json_add(options, "O:cache", cache_options(image), "S:aio", image->aio, "S:discard", image->unmap ? "unmap" : NULL, NULL);
-    return vmp_qmp_blockdev_add(options);
+    vmp_json_add(options, "O:cache", cache_options(image), "S:aio", image->aio, "S:discard",
+                 image->unmap ? "unmap" : NULL, NULL);
+    return options;
 }
 
+/* Format and file in one command: QEMU reads its monitor byte by byte. */
 static VmpQmpCommand *
-add_format_node(const VmpNewImage *image)
+add_node(const VmpNewImage *image)
 {
-    VmpJson *options =
-        vmp_qmp_options_format(image->node, vmp_new_image_get_format(image), image->file_node,
-                               vmp_new_image_is_raw(image) ? NULL : "", FALSE);
+    VmpJson *options = vmp_qmp_options_whole(image->node, vmp_new_image_get_format(image),
+                                             storage_options(image),
+                                             vmp_new_image_is_raw(image) ? NULL : "", FALSE);
 
     /* The format node tells what it is (query-block), and hands it on to what it opens. */
     vmp_json_add(options, "O:cache", cache_options(image), "S:discard",
@@ -140,15 +138,11 @@ vmp_new_images_commands(GPtrArray *images)
     GPtrArray *commands =
         g_ptr_array_new_with_free_func((GDestroyNotify)vmp_qmp_command_unref);
 
-    for (guint i = 0; i < images->len; i++) {
-        const VmpNewImage *image = g_ptr_array_index(images, i);
-        g_ptr_array_add(commands, add_file_node(image));
-        g_ptr_array_add(commands, add_format_node(image));
-    }
+    for (guint i = 0; i < images->len; i++)
+        g_ptr_array_add(commands, add_node(g_ptr_array_index(images, i)));
     return commands;
 }
 
-/* Format nodes hold their file nodes: they go first. */
 static GPtrArray *
 commands_to_close(const VmpBlockGraph *graph, GPtrArray *images)
 {
@@ -158,12 +152,9 @@ commands_to_close(const VmpBlockGraph *graph, GPtrArray *images)
     for (guint i = 0; i < images->len; i++) {
         const VmpNewImage *image = g_ptr_array_index(images, i);
         const VmpBlockNode *node = vmp_block_graph_node(graph, image->node);
-        const VmpBlockNode *file_node = vmp_block_graph_node(graph, image->file_node);
 
         if (node && g_strcmp0(node->path, image->path) == 0)
             g_ptr_array_add(commands, vmp_qmp_blockdev_del(image->node));
-        if (file_node && g_strcmp0(file_node->path, image->path) == 0)
-            g_ptr_array_add(commands, vmp_qmp_blockdev_del(image->file_node));
     }
     return commands;
 }

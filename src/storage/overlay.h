@@ -24,7 +24,7 @@ typedef struct {
     char *backing_format;
     guint64 cluster_size;  /* 0 = default */
     gboolean extended_l2;
-    char *node, *file_node; /* node names to give */
+    char *node;            /* the name to give its node; that of the file is QEMU's */
     char *model;           /* image whose owner and mode the file gets; or NULL */
     gboolean reuse;        /* the file was prepared by the caller: only opened, never removed */
     gboolean direct;       /* cache.direct on the protocol node */
@@ -52,7 +52,7 @@ vmp_new_image_from_json(VmpJson *json, GError **error);
  * the path. */
 gboolean
 vmp_new_images_create(GPtrArray *images, GCancellable *cancellable, GError **error);
-/* blockdev-add of protocol and format nodes, backing none; all or none. */
+/* blockdev-add, backing none; all or none. */
 gboolean
 vmp_new_images_open(VmpQmpClient *client, GPtrArray *images, GCancellable *cancellable,
                     GError **error);
@@ -60,7 +60,7 @@ vmp_new_images_open(VmpQmpClient *client, GPtrArray *images, GCancellable *cance
 gboolean
 vmp_new_images_create_and_open(VmpQmpClient *client, GPtrArray *images,
                                GCancellable *cancellable, GError **error);
-/* Takes their nodes out of QEMU again, the format nodes first; that one is gone already is
+/* Takes their nodes out of QEMU again, and their files' with them; that one is gone already is
  * fine, and so is a node of that name over another file: it is not ours and stays. */
 gboolean
 vmp_new_images_close(VmpQmpClient *client, GPtrArray *images, GCancellable *cancellable,

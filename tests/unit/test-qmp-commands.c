@@ -115,6 +115,12 @@ test_nodes(void)
     check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_format("n", "raw", "f", NULL, TRUE)),
           "blockdev-add",
           "{'driver': 'raw', 'node-name': 'n', 'file': 'f', 'read-only': true}");
+    VmpJson *storage = vmp_qmp_options_file(NULL, "/a", FALSE, FALSE);
+    check(BOTH,
+          vmp_qmp_blockdev_add(vmp_qmp_options_whole("n", "qcow2", storage, "", FALSE)),
+          "blockdev-add",
+          "{'driver': 'qcow2', 'node-name': 'n', 'file': {'driver': 'file', 'filename': '/a'},"
+          " 'backing': null}");
     check(BOTH, vmp_qmp_blockdev_del("n"), "blockdev-del", "{'node-name': 'n'}");
     check(BOTH,
           vmp_qmp_blockdev_create("j", vmp_json_build("s:driver", "file", "s:filename", "/a",
