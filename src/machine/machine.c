@@ -286,6 +286,12 @@ vmp_machine_connect(VmpMachine *machine, int timeout_ms, GError **error)
     return machine->monitor;
 }
 
+void
+vmp_machine_forget_monitor(VmpMachine *machine)
+{
+    vmp_machine_hang_up(machine);
+}
+
 VmpQmpClient *
 vmp_machine_get_monitor(VmpMachine *machine, GError **error)
 {

@@ -531,6 +531,31 @@ is_lost(const GError *failure)
            || vmp_error_is(failure, VMP_ERROR_NOT_FOUND);
 }
 
+static gboolean
+save_for_a_while(const VmpStep *step, VmpChange *change, GError **error)
+{
+    VmpQmpClient *client =
+        vmp_machine_is_on(change->machine) ? vmp_change_get_client(change, error) : NULL;
+    if (!client)
+        return !vmp_machine_is_on(change->machine) && save_live_if_on(step, change, error);
+
+    int usual_timeout_ms = vmp_qmp_client_get_timeout(client);
+    vmp_qmp_client_set_timeout(client, ANSWER_TIMEOUT_MS);
+    gboolean saved = save_live_if_on(step, change, error);
+    vmp_qmp_client_set_timeout(client, usual_timeout_ms);
+    return saved;
+}
+
+/* A conversation that got no answer in time is over; QEMU may still be there for another. */
+static gboolean
+begin_anew(VmpChange *change)
+{
+    gboolean closed = vmp_change_close_session(change, NULL);
+
+    vmp_machine_forget_monitor(change->machine);
+    return closed;
+}
+
 /* QEMU's main loop may hang with the guest, and then does not answer at all. */
 static gboolean
 save_with_patience(const VmpStep *step, VmpChange *change, GError **error)
@@ -538,15 +563,16 @@ save_with_patience(const VmpStep *step, VmpChange *change, GError **error)
     for (guint left = PATIENCE;; left--) {
         g_autoptr(GError) failure = NULL;
 
-        if (save_live_if_on(step, change, &failure))
+        if (save_for_a_while(step, change, &failure))
             return TRUE;
-        if (vmp_error_is(failure, VMP_ERROR_TIMED_OUT)
-            && vmp_memory_is_hung(change->machine, path_of(step)))
-            return vmp_fail(error, VMP_ERROR_DAMAGED, "the guest hung, and QEMU with it");
-        if (!vmp_error_is(failure, VMP_ERROR_TIMED_OUT) || left == 0) {
-            g_propagate_error(error, g_steal_pointer(&failure));
-            return FALSE;
+        if (vmp_error_is(failure, VMP_ERROR_TIMED_OUT) && begin_anew(change)) {
+            if (vmp_memory_is_hung(change->machine, path_of(step)))
+                return vmp_fail(error, VMP_ERROR_DAMAGED, "the guest hung, and QEMU with it");
+            if (left > 0)
+                continue;
         }
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
     }
 }
 
@@ -555,25 +581,16 @@ static gboolean
 live_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
     g_autoptr(GError) failure = NULL;
-    VmpQmpClient *client =
-        vmp_machine_is_on(change->machine) ? vmp_change_get_client(change, error) : NULL;
-    if (vmp_machine_is_on(change->machine) && !client)
-        return FALSE;
 
-    int usual_timeout_ms = client ? vmp_qmp_client_get_timeout(client) : 0;
-    if (client)
-        vmp_qmp_client_set_timeout(client, ANSWER_TIMEOUT_MS);
-    gboolean saved = save_with_patience(step, change, &failure);
-    if (!saved && is_lost(failure)) {
-        vmp_operation_warn(change->operation, "the RAM could not be saved: %s", failure->message);
-        vmp_memory_give_up(change->machine, path_of(step));
-        saved = TRUE;
-    }
-    if (client)
-        vmp_qmp_client_set_timeout(client, usual_timeout_ms);
-    if (!saved)
+    if (save_with_patience(step, change, &failure))
+        return TRUE;
+    if (!is_lost(failure)) {
         g_propagate_error(error, g_steal_pointer(&failure));
-    return saved;
+        return FALSE;
+    }
+    vmp_operation_warn(change->operation, "the RAM could not be saved: %s", failure->message);
+    vmp_memory_give_up(change->machine, path_of(step));
+    return TRUE;
 }
 
 static VmpProbe
