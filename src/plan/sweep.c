@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "plan/others.h"
 #include "plan/stamp.h"
 #include "store/edit.h"
 
@@ -20,8 +21,15 @@ vmp_plan_retire_file(VmpMachine *machine, const char *path, VmpJson *edits)
 }
 
 static gboolean
-sweep_file(VmpMachine *machine, const VmpStoreFile *file, GError **error)
+sweep_file(VmpMachine *machine, const VmpOthers *others, const VmpStoreFile *file,
+           GError **error)
 {
+    const char *outsider = vmp_others_find(others, file->path);
+
+    if (outsider)
+        return vmp_fail(error, VMP_ERROR_BUSY,
+                        "'%s' is not needed any more; it stays while domain '%s' stands on it",
+                        file->path, outsider);
     if (!vmp_file_remove(file->path, error) ||
         !vmp_store_remove_file(vmp_machine_get_store(machine), file->path, error))
         return FALSE;
@@ -29,16 +37,34 @@ sweep_file(VmpMachine *machine, const VmpStoreFile *file, GError **error)
     return TRUE;
 }
 
+/* Of VmpStoreFile; NULL if there is none. */
+static GPtrArray *
+list_retired(VmpMachine *machine)
+{
+    g_autoptr(GPtrArray) files = vmp_store_list_files(vmp_machine_get_store(machine),
+                                                      vmp_machine_get_row(machine)->id, NULL);
+
+    for (guint i = files ? files->len : 0; i > 0; i--) {
+        const VmpStoreFile *file = g_ptr_array_index(files, i - 1);
+        if (g_strcmp0(file->role, VMP_FILE_RETIRED) != 0)
+            g_ptr_array_remove_index(files, i - 1);
+    }
+    return files && files->len > 0 ? g_steal_pointer(&files) : NULL;
+}
+
 void
 vmp_plan_sweep_files(VmpMachine *machine)
 {
-    g_autoptr(GPtrArray) files = vmp_store_list_files(
-        vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id, NULL);
+    g_autoptr(GPtrArray) files = list_retired(machine);
+    g_autoptr(GError) blind = NULL;
+    g_autoptr(VmpOthers) others = files ? vmp_others_look(machine, &blind) : NULL;
 
-    for (guint i = 0; files && i < files->len; i++) {
-        const VmpStoreFile *file = g_ptr_array_index(files, i);
+    if (blind)
+        vmp_operation_note(vmp_machine_get_operation(machine),
+                           "what is not needed any more stays for now: %s", blind->message);
+    for (guint i = 0; others && i < files->len; i++) {
         g_autoptr(GError) failure = NULL;
-        if (g_strcmp0(file->role, VMP_FILE_RETIRED) == 0 && !sweep_file(machine, file, &failure))
+        if (!sweep_file(machine, others, g_ptr_array_index(files, i), &failure))
             vmp_operation_note(vmp_machine_get_operation(machine), "%s", failure->message);
     }
 }

@@ -4,7 +4,8 @@
 /* Files that a settled operation left behind.
  *
  * A plan never unlinks what it replaces: its edits mark the file in the ledger as
- * "retired".  Only when that is settled, and nothing can go back to it, is it unlinked.
+ * "retired".  Only when that is settled, and nothing can go back to it, is it unlinked; not
+ * while another domain stands on it (see others.h).
  */
 
 #include "machine/machine.h"

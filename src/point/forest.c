@@ -40,6 +40,7 @@ image_free(VmpForestImage *image)
     g_free(image->path);
     g_free(image->format);
     g_free(image->disk);
+    g_free(image->outsider);
     g_free(image);
 }
 
@@ -110,7 +111,7 @@ look_above(const VmpForest *forest, const VmpForestImage *image, VmpForestImage 
 static gboolean
 is_spare(const VmpForestImage *image)
 {
-    return image->idle && !image->needed && !image->gone;
+    return image->idle && !image->needed && !image->outsider && !image->gone;
 }
 
 /* When one goes, the one that it stood on may be next. */
@@ -247,6 +248,19 @@ mark_merged(const VmpMerge *merge)
         layer(merge, i)->gone = layer(merge, i) != survivor;
 }
 
+/* An image is read through from above, by others as well. */
+static void
+spread_outsiders(VmpForest *forest)
+{
+    for (guint i = 0; i < forest->images->len; i++) {
+        const VmpForestImage *image = g_ptr_array_index(forest->images, i);
+        for (VmpForestImage *below = image->below; image->outsider && below;
+             below = below->below)
+            if (!below->outsider)
+                below->outsider = g_strdup(image->outsider);
+    }
+}
+
 void
 vmp_forest_decide(VmpForest *forest)
 {
@@ -255,6 +269,7 @@ vmp_forest_decide(VmpForest *forest)
         if (image->holds && image->below)
             image->below->needed = TRUE;
     }
+    spread_outsiders(forest);
     drop_unneeded(forest);
     collect_merges(forest, TRUE);
     collect_merges(forest, FALSE);

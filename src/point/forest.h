@@ -35,14 +35,16 @@
 typedef struct _VmpForestImage VmpForestImage;
 struct _VmpForestImage {
     char *path;
-    char *format;           /* "qcow2", "raw", ... */
-    char *disk;             /* target of the disk whose present chain it is in; NULL = none */
-    guint64 size;           /* virtual, bytes */
-    guint64 allocated;      /* bytes on the host */
-    gboolean needed;        /* a point that stays, or the present, reads it */
-    gboolean holds;         /* an internal snapshot that stays is in it */
-    gboolean idle;          /* a point needed it that is gone or goes */
-    gboolean ours;          /* vmpoint made the file */
+    char *format;      /* "qcow2", "raw", ... */
+    char *disk;        /* target of the disk whose present chain it is in; NULL = none */
+    guint64 size;      /* virtual, bytes */
+    guint64 allocated; /* bytes on the host */
+    gboolean needed;   /* a point that stays, or the present, reads it */
+    char *outsider;    /* another domain that stands on it; NULL = none.  It stays where and
+                        * as it is, with all below it */
+    gboolean holds;    /* an internal snapshot that stays is in it */
+    gboolean idle;     /* a point needed it that is gone or goes */
+    gboolean ours;     /* vmpoint made the file */
     gboolean keeps_bitmaps; /* its format can */
     gboolean has_bitmaps;
     VmpForestImage *below; /* the image that it stands on; NULL = none */

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "machine/session.h"
+#include "plan/others.h"
 #include "point/fsck.h"
 #include "point/layer.h"
 #include "point/record.h"
@@ -251,33 +252,12 @@ look_at_intents(VmpFsckView *view, VmpMachine *machine, GError **error)
 static gboolean
 look_at_others(VmpFsckView *view, VmpMachine *machine, GError **error)
 {
-    VmpStore *store = vmp_machine_get_store(machine);
-    GCancellable *cancellable =
-        vmp_operation_get_cancellable(vmp_machine_get_operation(machine));
-    g_autoptr(GPtrArray) rows = vmp_store_list_domains(store, error);
+    g_autoptr(VmpOthers) others = vmp_others_look(machine, error);
+    g_autoptr(GPtrArray) paths = others ? vmp_others_paths(others) : NULL;
 
-    for (guint i = 0; rows && i < rows->len; i++) {
-        const VmpStoreDomain *row = g_ptr_array_index(rows, i);
-        gint64 id = row->active ? row->active : row->inactive;
-        if (row->id == vmp_machine_get_row(machine)->id || id == 0)
-            continue;
-        g_autofree char *xml = vmp_store_get_definition(store, id, NULL, error);
-        g_autoptr(VmpDomain) domain = xml ? vmp_domain_parse(xml, -1, error) : NULL;
-        if (!domain)
-            return FALSE;
-        const GPtrArray *disks = vmp_domain_get_disks(domain);
-        for (guint j = 0; j < disks->len; j++) {
-            const VmpDomainDisk *disk = g_ptr_array_index(disks, j);
-            g_autoptr(GPtrArray) chain =
-                disk->source && disk->type != VMP_STORAGE_NETWORK
-                    ? vmp_image_read_chain(disk->source, disk->driver, cancellable, NULL)
-                    : NULL;
-            for (guint k = 0; chain && k < chain->len; k++)
-                g_hash_table_add(view->foreign,
-                                 g_strdup(((VmpImage *)g_ptr_array_index(chain, k))->path));
-        }
-    }
-    return rows != NULL;
+    for (guint i = 0; paths && i < paths->len; i++)
+        g_hash_table_add(view->foreign, g_strdup(g_ptr_array_index(paths, i)));
+    return paths != NULL;
 }
 
 /* ---- QEMU ---- */

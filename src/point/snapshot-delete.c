@@ -104,6 +104,18 @@ retire_images(VmpMachine *machine, const VmpForest *forest, VmpJson *edits)
     }
 }
 
+static void
+note_outsiders(VmpMachine *machine, const VmpForest *forest)
+{
+    for (guint i = 0; i < forest->images->len; i++) {
+        const VmpForestImage *image = g_ptr_array_index(forest->images, i);
+        if (image->idle && !image->needed && image->outsider)
+            vmp_operation_note(vmp_machine_get_operation(machine),
+                               "'%s' stays as it is: domain '%s' stands on it", image->path,
+                               image->outsider);
+    }
+}
+
 /* What checkpoints began in an image that is gone began in the one that has taken it in. */
 static gboolean
 move_marks(VmpMachine *machine, const VmpForest *forest, VmpJson *edits, GError **error)
@@ -129,6 +141,7 @@ plan_edits(VmpPlan *plan, VmpMachine *machine, const VmpStanding *standing,
         !move_marks(machine, standing->forest, plan->edits, error))
         return FALSE;
     retire_images(machine, standing->forest, plan->edits);
+    note_outsiders(machine, standing->forest);
     if (!remove_points(plan, machine, standing, names, error))
         return FALSE;
     vmp_standing_edit_idle(standing, machine, plan->edits);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "plan/others.h"
 #include "plan/sweep.h"
 #include "point/record.h"
 #include "storage/image.h"
@@ -327,6 +328,21 @@ vmp_standing_edit_idle(const VmpStanding *standing, VmpMachine *machine, VmpJson
     vmp_store_edit_put_fact(edits, key, text);
 }
 
+/* ---- other domains ---- */
+
+static gboolean
+look_at_others(Look *look, GError **error)
+{
+    const GPtrArray *images = look->standing->forest->images;
+    g_autoptr(VmpOthers) others = vmp_others_look(look->machine, error);
+
+    for (guint i = 0; others && i < images->len; i++) {
+        VmpForestImage *image = g_ptr_array_index(images, i);
+        image->outsider = g_strdup(vmp_others_find(others, image->path));
+    }
+    return others != NULL;
+}
+
 /* ---- the whole ---- */
 
 VmpStanding *
@@ -347,7 +363,7 @@ vmp_standing_look(VmpMachine *machine, const GPtrArray *leaving, GError **error)
 
     look.has_checkpoints = checkpoints > 0;
     if (!look_at_present(&look, error) || !look_at_points(&look, leaving, error) ||
-        !look_at_idle(&look, error))
+        !look_at_idle(&look, error) || !look_at_others(&look, error))
         return NULL;
     return g_steal_pointer(&standing);
 }

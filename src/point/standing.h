@@ -4,7 +4,8 @@
 /* VmpStanding: which images a domain has, and which of its snapshots and disks stand on them.
  *
  * Read from three places: what each snapshot's definition says its disks wrote to when it was
- * made, what the domain's disks are now, and what the images' headers say is below.
+ * made, what the domain's disks are now, and what the images' headers say is below.  Which of
+ * them other domains stand on is looked up as well.
  */
 
 #include "machine/machine.h"

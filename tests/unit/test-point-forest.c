@@ -9,7 +9,7 @@
 #include "point/forest.h"
 
 /* "name<below" with letters: n needed, i idle, h holds, o ours, b bitmaps, r raw, p present,
- * s small. */
+ * s small, x another domain stands on it. */
 static VmpForest *
 plant(const char *const *words)
 {
@@ -27,6 +27,7 @@ plant(const char *const *words)
         image->size = strchr(letters, 's') ? 1 : 2;
         image->needed = strchr(letters, 'n') != NULL;
         image->idle = strchr(letters, 'i') != NULL;
+        image->outsider = strchr(letters, 'x') ? g_strdup("clone") : NULL;
         image->holds = strchr(letters, 'h') != NULL;
         image->ours = strchr(letters, 'o') != NULL;
         image->has_bitmaps = strchr(letters, 'b') != NULL;
@@ -103,6 +104,12 @@ static const Case cases[] = {
     { "an-internal-snapshot-above-needs-what-is-below", { "a ip", "b<a nhop" }, "" },
     { "an-internal-snapshot-in-the-middle", { "a ip", "b<a ihop", "c<b nop" }, "commit b c" },
     { "an-internal-snapshot-in-a-branch-that-is-left", { "a np", "b<a iho" }, "" },
+    { "another-domain-on-the-image-below", { "a ixp", "b<a nop" }, "" },
+    { "another-domain-on-a-layer-above", { "a ip", "b<a nxop", "c<b nop" }, "" },
+    { "another-domain-on-a-leaf", { "a np", "b<a iox", "c<a nop" }, "" },
+    { "above-what-another-domain-stands-on",
+      { "a ixp", "b<a iop", "c<b iop", "d<c nop" },
+      "commit b c d" },
     { "a-branch-over-a-merge-comes-later",
       { "a ip", "b<a nop", "c<b nop", "d<b io", "e<d no" },
       "commit a b; later 1" },
