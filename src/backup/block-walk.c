@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "storage/content.h"
+#include "storage/direct.h"
 
 /* What is read at once. */
 #define CHUNK_BLOCKS 32
@@ -17,8 +18,8 @@
 #define REPORT_INTERVAL (G_USEC_PER_SEC / 5)
 
 typedef struct {
-    const char *path;
-    guint64 size;
+    const char *path, *format;
+    VmpDirect *direct;
     GArray *blocks;
     VmpBlockFunc func;
     gpointer user_data;
@@ -51,15 +52,27 @@ take_chunk(Walk *walk, guint *start)
     return walk->failure ? 0 : count;
 }
 
+/* From the file itself, or through a server that is started when it is first needed. */
 static gboolean
-read_chunk(Walk *walk, VmpContent *content, guint start, guint count, guint8 *buffer,
+read_bytes(const Walk *walk, VmpContent **content, guint8 *buffer, guint64 offset,
+           gsize length, GError **error)
+{
+    if (vmp_direct_holds(walk->direct, offset, length))
+        return vmp_direct_read(walk->direct, buffer, offset, length, error);
+    if (!*content)
+        *content = vmp_content_open(walk->path, walk->format, VMP_CONTENT_READ, error);
+    return *content && vmp_content_read(*content, buffer, offset, length, error);
+}
+
+static gboolean
+read_chunk(const Walk *walk, VmpContent **content, guint start, guint count, guint8 *buffer,
            gsize *length, GError **error)
 {
     VmpBlock *blocks = &g_array_index(walk->blocks, VmpBlock, start);
     guint64 offset = blocks[0].first * VMP_BLOCK_SIZE;
 
-    *length = MIN((gsize)count * VMP_BLOCK_SIZE, walk->size - offset);
-    if (!vmp_content_read(content, buffer, offset, *length, error)) {
+    *length = MIN((gsize)count * VMP_BLOCK_SIZE, vmp_direct_get_size(walk->direct) - offset);
+    if (!read_bytes(walk, content, buffer, offset, *length, error)) {
         g_prefix_error(error, "bytes %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT ": ", offset,
                        offset + *length);
         return FALSE;
@@ -70,16 +83,9 @@ read_chunk(Walk *walk, VmpContent *content, guint start, guint count, guint8 *bu
 static gboolean
 read_chunks(Walk *walk, GError **error)
 {
-    g_autoptr(VmpContent) content =
-        vmp_content_open(walk->path, "qcow2", VMP_CONTENT_READ, error);
+    g_autoptr(VmpContent) content = NULL;
     g_autofree guint8 *buffer = g_malloc(CHUNK_BLOCKS * VMP_BLOCK_SIZE);
 
-    if (!content)
-        return FALSE;
-    if (vmp_content_get_size(content) != walk->size)
-        return vmp_fail(error, VMP_ERROR_DAMAGED,
-                        "'%s' has %" G_GUINT64_FORMAT " bytes, not %" G_GUINT64_FORMAT,
-                        walk->path, vmp_content_get_size(content), walk->size);
     for (;;) {
         guint start = 0;
         gsize length = 0;
@@ -88,7 +94,7 @@ read_chunks(Walk *walk, GError **error)
         g_mutex_unlock(&walk->lock);
         if (count == 0)
             return TRUE;
-        if (!read_chunk(walk, content, start, count, buffer, &length, error))
+        if (!read_chunk(walk, &content, start, count, buffer, &length, error))
             return FALSE;
 
         g_mutex_lock(&walk->lock);
@@ -145,35 +151,55 @@ watch(Walk *walk, const char *what, guint64 total, VmpOperation *operation)
     g_mutex_unlock(&walk->lock);
 }
 
-gboolean
-vmp_block_walk(const char *path, guint64 size, GArray *blocks, VmpBlockFunc func,
-               gpointer user_data, const char *what, VmpOperation *operation, GError **error)
+static gboolean
+walk_all(Walk *walk, const char *what, VmpOperation *operation, GError **error)
 {
-    Walk walk = {
-        .path = path, .size = size, .blocks = blocks, .func = func, .user_data = user_data
-    };
-    guint64 count = count_data(blocks);
+    guint64 count = count_data(walk->blocks);
     guint readers =
         (guint)CLAMP(count / WORTH_A_READER, 1, MIN(MAX_READERS, g_get_num_processors()));
     GThread *threads[MAX_READERS];
 
     if (count == 0)
         return TRUE;
-    g_mutex_init(&walk.lock);
-    g_cond_init(&walk.changed);
-    walk.running = readers;
+    g_mutex_init(&walk->lock);
+    g_cond_init(&walk->changed);
+    walk->running = readers;
     for (guint i = 0; i < readers; i++)
-        threads[i] = g_thread_new("vmpoint-reader", reader, &walk);
-    watch(&walk, what, count * VMP_BLOCK_SIZE, operation);
+        threads[i] = g_thread_new("vmpoint-reader", reader, walk);
+    watch(walk, what, count * VMP_BLOCK_SIZE, operation);
     for (guint i = 0; i < readers; i++)
         g_thread_join(threads[i]);
-    g_mutex_clear(&walk.lock);
-    g_cond_clear(&walk.changed);
+    g_mutex_clear(&walk->lock);
+    g_cond_clear(&walk->changed);
 
-    if (!walk.failure)
+    if (!walk->failure)
         return TRUE;
-    g_propagate_error(error, walk.failure);
+    g_propagate_error(error, walk->failure);
     return FALSE;
+}
+
+gboolean
+vmp_block_walk(const char *path, guint64 size, GArray *blocks, VmpBlockFunc func,
+               gpointer user_data, const char *what, VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpDirect) direct =
+        vmp_direct_open(path, "qcow2", vmp_operation_get_cancellable(operation), error);
+    Walk walk = {
+        .path = path,
+        .format = "qcow2",
+        .direct = direct,
+        .blocks = blocks,
+        .func = func,
+        .user_data = user_data,
+    };
+
+    if (!direct)
+        return FALSE;
+    if (vmp_direct_get_size(direct) != size)
+        return vmp_fail(error, VMP_ERROR_DAMAGED,
+                        "'%s' has %" G_GUINT64_FORMAT " bytes, not %" G_GUINT64_FORMAT, path,
+                        vmp_direct_get_size(direct), size);
+    return walk_all(&walk, what, operation, error);
 }
 
 /* ---- making a list ---- */
@@ -284,6 +310,34 @@ vmp_block_scan(const char *path, const char *what, VmpOperation *operation, guin
     if (!vmp_block_walk(path, *size, blocks, digest_blocks, NULL, what, operation, error))
         return NULL;
     return join_zeroes(blocks);
+}
+
+GArray *
+vmp_block_scan_all(const char *path, const char *format, const char *what,
+                   VmpOperation *operation, guint64 *size, GError **error)
+{
+    g_autoptr(VmpDirect) direct =
+        vmp_direct_open(path, format, vmp_operation_get_cancellable(operation), error);
+    g_autoptr(GArray) extents = direct ? vmp_direct_list_data(direct) : NULL;
+    g_autoptr(GArray) blocks = vmp_blocks_new();
+    Walk walk = {
+        .path = path,
+        .format = format,
+        .direct = direct,
+        .blocks = blocks,
+        .func = digest_blocks,
+    };
+
+    if (!direct)
+        return NULL;
+    *size = vmp_direct_get_size(direct);
+    for (guint i = 0; i < extents->len; i++) {
+        const VmpExtent *extent = &g_array_index(extents, VmpExtent, i);
+        add_data(blocks, extent->offset, extent->offset + extent->length);
+    }
+    if (!walk_all(&walk, what, operation, error))
+        return NULL;
+    return vmp_blocks_compose(&blocks, 1, FALSE);
 }
 
 /* ---- checking against a list ---- */

@@ -21,6 +21,10 @@ gboolean vmp_block_walk(const char *path, guint64 size, GArray *blocks, VmpBlock
 /* The list of what the qcow2 image @path holds itself, with digests. */
 GArray *vmp_block_scan(const char *path, const char *what, VmpOperation *operation,
                        guint64 *size, GError **error);
+/* The list of all blocks of the disk in the image @path that are not zeroes, wherever they
+ * are: what an image that stands on nothing tells of a disk. */
+GArray *vmp_block_scan_all(const char *path, const char *format, const char *what,
+                           VmpOperation *operation, guint64 *size, GError **error);
 /* Are these the blocks of the list?  Else the first that is not, in bytes of the disk. */
 gboolean vmp_block_check(const VmpBlock *blocks, guint count, const guint8 *data, gsize length,
                          guint64 *wrong);

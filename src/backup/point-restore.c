@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Writing a point's disks: each block is proved by its digest between being read and being
- * written.
+/* Writing a point's disks: every block is proved by its digest.
  *
  * The list of a disk follows from the lists of the chain, and proves itself by the disk's
- * digest, which the manifest has; then what any block must be is known before it is read, and
- * nothing else is written.  A file is written aside, synced, and gets its name when all disks
- * are complete.
+ * digest, which the manifest has; then what any block must be is known before it is read.
+ * On a device nothing else is written: each block is compared between being read and being
+ * written.  A file is written aside by qemu-img, read again and compared as a whole, synced,
+ * and gets its name when all disks are complete: what is proved is the result itself.
  */
 
 #include <errno.h>
@@ -21,6 +21,10 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "storage/image.h"
+#include "storage/overlay.h"
+#include "storage/writeback.h"
+
+#define REPORT_INTERVAL (G_USEC_PER_SEC / 5)
 
 /* One disk's way. */
 typedef struct {
@@ -29,15 +33,13 @@ typedef struct {
     char *aside;  /* where it is written: the same for a device */
     gboolean is_device;
     const char *format;
-    gboolean made;       /* @aside is a file of ours that has no name yet */
-    VmpContent *content; /* or the file itself: */
-    VmpFd fd;
+    gboolean made; /* @aside is a file of ours that has no name yet */
+    VmpFd fd;      /* of @aside */
 } Way;
 
 static void
 way_free(Way *way)
 {
-    g_clear_pointer(&way->content, vmp_content_free);
     vmp_fd_clear(&way->fd);
     if (way->made)
         vmp_file_remove(way->aside, NULL);
@@ -94,42 +96,20 @@ way_new(const VmpRestoreSpec *spec, const VmpManifestDisk *disk, GError **error)
 }
 
 static gboolean
-open_raw(Way *way, GError **error)
+open_device(Way *way, GError **error)
 {
-    way->fd = open(way->aside,
-                   way->is_device ? O_RDWR | O_EXCL | O_CLOEXEC
-                                  : O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
-                   0600);
+    way->fd = open(way->aside, O_RDWR | O_EXCL | O_CLOEXEC);
     if (way->fd < 0)
         return vmp_fail_errno(error, errno, "cannot open '%s'", way->aside);
-    way->made = !way->is_device;
-    off_t size = way->is_device ? lseek(way->fd, 0, SEEK_END) : (off_t)way->disk->size;
-    if (size < (off_t)way->disk->size)
-        return vmp_fail(error, VMP_ERROR_IO,
-                        "device '%s' has %" G_GINT64_FORMAT " bytes, %" G_GUINT64_FORMAT
-                        " are needed",
-                        way->target, (gint64)size, way->disk->size);
-    return way->is_device || ftruncate(way->fd, size) == 0 ||
-           vmp_fail_errno(error, errno, "cannot give '%s' its size", way->aside);
+    off_t size = lseek(way->fd, 0, SEEK_END);
+    return size >= (off_t)way->disk->size ||
+           vmp_fail(error, VMP_ERROR_IO,
+                    "device '%s' has %" G_GINT64_FORMAT " bytes, %" G_GUINT64_FORMAT
+                    " are needed",
+                    way->target, (gint64)size, way->disk->size);
 }
 
-static gboolean
-open_target(Way *way, GCancellable *cancellable, GError **error)
-{
-    if (g_str_equal(way->format, "raw"))
-        return open_raw(way, error);
-
-    const VmpImageSpec spec = { .path = way->aside,
-                                .format = way->format,
-                                .size = way->disk->size };
-    if (!vmp_image_create(&spec, cancellable, error))
-        return FALSE;
-    way->made = !way->is_device;
-    way->content = vmp_content_open(way->aside, way->format, VMP_CONTENT_WRITE, error);
-    return way->content != NULL;
-}
-
-/* ---- one disk ---- */
+/* ---- a device ---- */
 
 /* A device may hold anything where the disk has nothing. */
 static gboolean
@@ -155,13 +135,140 @@ zero_gaps(const Way *way, const GArray *blocks, GError **error)
 static gboolean
 complete(Way *way, GError **error)
 {
-    if (way->content && !vmp_content_close(g_steal_pointer(&way->content), error))
-        return FALSE;
-    if (way->fd < 0)
-        way->fd = open(way->aside, O_RDONLY | O_CLOEXEC);
-    return (way->fd >= 0 && fsync(way->fd) == 0) ||
+    return fsync(way->fd) == 0 ||
            vmp_fail_errno(error, errno, "cannot write out '%s'", way->aside);
 }
+
+static gboolean
+fill_device(Way *way, const char *image, GArray *blocks, VmpOperation *operation,
+            GError **error)
+{
+    return zero_gaps(way, blocks, error) && open_device(way, error) &&
+           vmp_block_copy(image, way->disk->size, blocks, NULL, way->fd, "restore", operation,
+                          error) &&
+           complete(way, error);
+}
+
+/* ---- a file, or an image on a device ---- */
+
+typedef struct {
+    const Way *way;
+    const char *image;
+    GCancellable *cancellable;
+    GMutex lock; /* of what follows */
+    GCond ended;
+    gboolean has_ended;
+    GError *failure;
+} Copy;
+
+static gpointer
+copy_in_thread(gpointer data)
+{
+    Copy *copy = data;
+    const VmpImageSpec spec = { .path = copy->way->aside, .format = copy->way->format };
+    GError *failure = NULL;
+
+    vmp_image_convert(copy->image, "qcow2", &spec, copy->cancellable, &failure);
+    g_mutex_lock(&copy->lock);
+    copy->failure = failure;
+    copy->has_ended = TRUE;
+    g_cond_signal(&copy->ended);
+    g_mutex_unlock(&copy->lock);
+    return NULL;
+}
+
+static void
+watch_copy(Copy *copy, guint64 total, VmpOperation *operation)
+{
+    g_mutex_lock(&copy->lock);
+    while (!copy->has_ended) {
+        struct stat info = { 0 };
+        g_cond_wait_until(&copy->ended, &copy->lock, g_get_monotonic_time() + REPORT_INTERVAL);
+        g_mutex_unlock(&copy->lock);
+        if (fstat(copy->way->fd, &info) == 0)
+            vmp_operation_report_progress(operation, "restore",
+                                          MIN((guint64)info.st_blocks * 512, total), total);
+        g_mutex_lock(&copy->lock);
+    }
+    g_mutex_unlock(&copy->lock);
+}
+
+/* What is copied is on its way to stable storage at once. */
+static gboolean
+copy_file(const Way *way, const char *image, guint64 total, VmpOperation *operation,
+          GError **error)
+{
+    Copy copy = { .way = way,
+                  .image = image,
+                  .cancellable = vmp_operation_get_cancellable(operation) };
+    g_autoptr(GPtrArray) images = g_ptr_array_new();
+    VmpNewImage written = { .path = way->aside };
+
+    g_ptr_array_add(images, &written);
+    g_mutex_init(&copy.lock);
+    g_cond_init(&copy.ended);
+    VmpWriteback *writeback = vmp_writeback_begin(images);
+    GThread *thread = g_thread_new("vmpoint-copy", copy_in_thread, &copy);
+    watch_copy(&copy, total, operation);
+    g_thread_join(thread);
+    vmp_writeback_end(writeback);
+    g_mutex_clear(&copy.lock);
+    g_cond_clear(&copy.ended);
+    if (copy.failure)
+        g_propagate_error(error, copy.failure);
+    return copy.failure == NULL;
+}
+
+/* The first block of two lists that is not the same in both; G_MAXUINT64 if they are equal. */
+static guint64
+first_difference(const GArray *one, const GArray *other)
+{
+    for (guint i = 0; i < one->len || i < other->len; i++) {
+        const VmpBlock *a = i < one->len ? &g_array_index(one, VmpBlock, i) : NULL;
+        const VmpBlock *b = i < other->len ? &g_array_index(other, VmpBlock, i) : NULL;
+        if (!a || !b)
+            return a ? a->first : b->first;
+        if (a->first != b->first || !vmp_digest_equal(&a->digest, &b->digest))
+            return MIN(a->first, b->first);
+    }
+    return G_MAXUINT64;
+}
+
+static gboolean
+prove_file(const Way *way, const GArray *blocks, VmpOperation *operation, GError **error)
+{
+    guint64 size = 0;
+    g_autoptr(GArray) written =
+        vmp_block_scan_all(way->aside, way->format, "check", operation, &size, error);
+    guint64 wrong = written ? first_difference(blocks, written) : 0;
+
+    if (!written)
+        return FALSE;
+    if (size != way->disk->size)
+        return vmp_fail(error, VMP_ERROR_DAMAGED,
+                        "what was read has %" G_GUINT64_FORMAT
+                        " bytes, not %" G_GUINT64_FORMAT,
+                        size, way->disk->size);
+    return wrong == G_MAXUINT64 ||
+           vmp_fail(error, VMP_ERROR_DAMAGED,
+                    "what is read is not what the guest saw, at byte %" G_GUINT64_FORMAT,
+                    wrong * VMP_BLOCK_SIZE);
+}
+
+static gboolean
+fill_file(Way *way, const char *image, const GArray *blocks, VmpOperation *operation,
+          GError **error)
+{
+    way->fd =
+        open(way->aside, O_RDWR | O_EXCL | O_CLOEXEC | (way->is_device ? 0 : O_CREAT), 0600);
+    if (way->fd < 0)
+        return vmp_fail_errno(error, errno, "cannot open '%s'", way->aside);
+    way->made = !way->is_device;
+    return copy_file(way, image, (guint64)blocks->len * VMP_BLOCK_SIZE, operation, error) &&
+           prove_file(way, blocks, operation, error) && complete(way, error);
+}
+
+/* ---- one disk ---- */
 
 /* The list of all blocks, proved by the manifest. */
 static GArray *
@@ -197,12 +304,9 @@ restore_disk(const VmpRepository *repository, const VmpManifest *manifest, Way *
 
     if (!blocks || vmp_operation_get_dry_run(operation))
         return blocks != NULL;
-    if (way->is_device && g_str_equal(way->format, "raw") && !zero_gaps(way, blocks, error))
-        return FALSE;
-    return open_target(way, cancellable, error) &&
-           vmp_block_copy(image, way->disk->size, blocks, way->content, way->fd, "restore",
-                          operation, error) &&
-           complete(way, error);
+    return way->is_device && g_str_equal(way->format, "raw")
+               ? fill_device(way, image, blocks, operation, error)
+               : fill_file(way, image, blocks, operation, error);
 }
 
 static gboolean

@@ -348,6 +348,55 @@ vmp_image_read_chain(const char *path, const char *format, GCancellable *cancell
     return read_chain_stepwise(path, format, cancellable, error);
 }
 
+static VmpJson *
+read_map(const char *path, const char *format, GCancellable *cancellable, GError **error)
+{
+    g_autoptr(GStrvBuilder) arguments = arguments_new("map", "--output=json", "-U", NULL);
+    g_autofree char *full = absolute(path);
+    g_autofree char *out = NULL;
+
+    add_option(arguments, "-f", format);
+    g_strv_builder_add(arguments, full);
+    return run(arguments, &out, cancellable, error) ? vmp_json_parse(out, -1, error) : NULL;
+}
+
+static VmpMapping
+mapping_from_json(VmpJson *extent)
+{
+    const gint64 host = vmp_json_get_int(extent, "offset", -1);
+    VmpMapping mapping = {
+        .offset = (guint64)vmp_json_get_int(extent, "start", 0),
+        .length = (guint64)vmp_json_get_int(extent, "length", 0),
+        .place = VMP_MAPPING_ELSEWHERE,
+    };
+
+    if (vmp_json_get_bool(extent, "zero", FALSE)) {
+        mapping.place = VMP_MAPPING_ZERO;
+    } else if (host >= 0 && vmp_json_get_int(extent, "depth", 0) == 0) {
+        mapping.place = VMP_MAPPING_FILE;
+        mapping.host = (guint64)host;
+    }
+    return mapping;
+}
+
+GArray *
+vmp_image_map(const char *path, const char *format, GCancellable *cancellable, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "image '%s'", path);
+    g_autoptr(VmpJson) json = read_map(path, format, cancellable, error);
+    g_autoptr(GArray) map = g_array_new(FALSE, FALSE, sizeof(VmpMapping));
+    guint64 end = 0;
+
+    for (guint i = 0; json && i < vmp_json_length(json); i++) {
+        VmpMapping mapping = mapping_from_json(vmp_json_at(json, i));
+        if (mapping.offset != end)
+            return vmp_fail_null(error, VMP_ERROR_IO, "qemu-img's map of it has gaps");
+        end = mapping.offset + mapping.length;
+        g_array_append_val(map, mapping);
+    }
+    return json ? g_steal_pointer(&map) : NULL;
+}
+
 /* An extent of qemu-img's map. */
 static gboolean
 is_of_top_layer(VmpJson *extent)
@@ -361,14 +410,8 @@ vmp_image_is_written(const char *path, const char *format, gboolean *written,
                      GCancellable *cancellable, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "image '%s'", path);
-    g_autoptr(GStrvBuilder) arguments = arguments_new("map", "--output=json", "-U", NULL);
-    g_autofree char *full = absolute(path);
-    g_autofree char *out = NULL;
+    g_autoptr(VmpJson) map = read_map(path, format, cancellable, error);
 
-    add_option(arguments, "-f", format);
-    g_strv_builder_add(arguments, full);
-    g_autoptr(VmpJson) map =
-        run(arguments, &out, cancellable, error) ? vmp_json_parse(out, -1, error) : NULL;
     *written = FALSE;
     for (guint i = 0; map && i < vmp_json_length(map); i++)
         *written = *written || is_of_top_layer(vmp_json_at(map, i));

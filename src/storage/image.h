@@ -99,6 +99,21 @@ vmp_image_convert_chain(const char *const *images, const VmpImageSpec *target,
 gboolean
 vmp_image_compare_chain(const char *const *images, const char *path, const char *format,
                         GCancellable *cancellable, GError **error);
+/* Where the bytes of an image's disk are. */
+typedef enum {
+    VMP_MAPPING_ZERO,      /* nowhere: they read as zeroes */
+    VMP_MAPPING_FILE,      /* in the image's own file, as they are, from byte @host on */
+    VMP_MAPPING_ELSEWHERE, /* in a backing image, or compressed or encrypted */
+} VmpMappingPlace;
+
+typedef struct {
+    guint64 offset, length, host; /* bytes */
+    VmpMappingPlace place;
+} VmpMapping;
+
+/* Of VmpMapping, in order and without gaps.  Free with g_array_unref(). */
+GArray *
+vmp_image_map(const char *path, const char *format, GCancellable *cancellable, GError **error);
 /* Has anything been written to this layer itself, rather than to those below it? */
 gboolean
 vmp_image_is_written(const char *path, const char *format, gboolean *written,

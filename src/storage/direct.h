@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* VmpDirect: the bytes of an image's disk, read from the image's own file.
+ *
+ * QEMU says once where they are; then no process is between the file and the reader.  What it
+ * gives no place for (compressed or encrypted, or in a backing image) is not held.  Nobody may
+ * write to the image meanwhile.  Several threads may read from one.
+ */
+
+#include <gio/gio.h>
+
+typedef struct _VmpDirect VmpDirect;
+
+VmpDirect *vmp_direct_open(const char *path, const char *format, GCancellable *cancellable,
+                           GError **error);
+void vmp_direct_free(VmpDirect *direct);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpDirect, vmp_direct_free)
+
+guint64 vmp_direct_get_size(const VmpDirect *direct); /* of the disk, bytes */
+/* All that may be anything but zeroes, wherever it is: of VmpExtent (content.h), in order.
+ * Free with g_array_unref(). */
+GArray *vmp_direct_list_data(const VmpDirect *direct);
+
+/* Can the range be read here? */
+gboolean vmp_direct_holds(const VmpDirect *direct, guint64 offset, gsize length);
+/* Reads a range that is held. */
+gboolean vmp_direct_read(const VmpDirect *direct, guint8 *buffer, guint64 offset, gsize length,
+                         GError **error);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* On real images: skipped where QEMU's tools are not installed. */
+
+#include "storage/direct.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "storage/content.h"
+#include "storage/image.h"
+
+#define MIB (G_GUINT64_CONSTANT(1) << 20)
+
+typedef struct {
+    char *dir, *base, *top;
+} Images;
+
+static void
+run(const char *tool, const char *one, const char *two, const char *three, const char *four,
+    const char *five)
+{
+    g_autoptr(GError) error = NULL;
+    const char *const argv[] = { tool, one, two, three, four, five, NULL };
+
+    vmp_tool_check(argv, VMP_ERROR_IO, NULL, NULL, &error);
+    g_assert_no_error(error);
+}
+
+static void
+images_set_up(Images *images, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    images->dir = g_dir_make_tmp("vmp-direct-XXXXXX", NULL);
+    images->base = g_build_filename(images->dir, "base", NULL);
+    images->top = g_build_filename(images->dir, "top", NULL);
+    const VmpImageSpec base = { .path = images->base, .size = 4 * MIB };
+    const VmpImageSpec top = { .path = images->top,
+                               .size = 4 * MIB,
+                               .backing = images->base,
+                               .backing_format = "qcow2" };
+    g_assert_true(vmp_image_create(&base, NULL, &error));
+    g_assert_true(vmp_image_create(&top, NULL, &error));
+    run("qemu-io", "-c", "write -q -P 0x62 2M 64k", images->base, NULL, NULL);
+    run("qemu-io", "-c", "write -q -P 0x74 1M 64k", images->top, NULL, NULL);
+}
+
+static void
+images_tear_down(Images *images, gconstpointer unused)
+{
+    g_unlink(images->base);
+    g_unlink(images->top);
+    g_rmdir(images->dir);
+    g_free(images->base);
+    g_free(images->top);
+    g_free(images->dir);
+}
+
+static VmpDirect *
+open_direct(const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    VmpDirect *direct = vmp_direct_open(path, "qcow2", NULL, &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpuint(vmp_direct_get_size(direct), ==, 4 * MIB);
+    return direct;
+}
+
+static void
+what_the_file_has_is_read_from_it(Images *images, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmpDirect) direct = open_direct(images->top);
+    guint8 bytes[3 * 65536];
+
+    memset(bytes, 'x', sizeof bytes);
+    g_assert_true(vmp_direct_holds(direct, MIB - 65536, sizeof bytes));
+    g_assert_true(vmp_direct_read(direct, bytes, MIB - 65536, sizeof bytes, &error));
+    g_assert_cmpint(bytes[65535], ==, 0);
+    g_assert_cmpint(bytes[65536], ==, 't');
+    g_assert_cmpint(bytes[2 * 65536 - 1], ==, 't');
+    g_assert_cmpint(bytes[2 * 65536], ==, 0);
+    g_assert_true(vmp_direct_read(direct, bytes, MIB + 65535, 1, &error));
+    g_assert_cmpint(bytes[0], ==, 't');
+}
+
+static void
+what_is_elsewhere_is_listed_and_not_held(Images *images, gconstpointer unused)
+{
+    g_autoptr(VmpDirect) direct = open_direct(images->top);
+    g_autoptr(GArray) data = vmp_direct_list_data(direct);
+
+    g_assert_false(vmp_direct_holds(direct, 2 * MIB - 1, 2));
+    g_assert_false(vmp_direct_holds(direct, 4 * MIB - 1, 2));
+    g_assert_cmpuint(data->len, ==, 2);
+    g_assert_cmpuint(g_array_index(data, VmpExtent, 0).offset, ==, MIB);
+    g_assert_cmpuint(g_array_index(data, VmpExtent, 1).offset, ==, 2 * MIB);
+}
+
+/* Its bytes are in the file, but not as the guest sees them. */
+static void
+what_is_compressed_is_not_held(Images *images, gconstpointer unused)
+{
+    g_autofree char *path = g_build_filename(images->dir, "small", NULL);
+
+    run("qemu-img", "convert", "-c", "-Oqcow2", images->base, path);
+    g_autoptr(VmpDirect) direct = open_direct(path);
+    g_autoptr(GArray) data = vmp_direct_list_data(direct);
+    g_assert_cmpuint(data->len, ==, 1);
+    g_assert_false(vmp_direct_holds(direct, 2 * MIB, 1));
+    g_unlink(path);
+}
+
+static void
+what_is_no_image_is_refused(Images *images, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(g_file_set_contents(images->base, "no image", -1, NULL));
+    g_assert_null(vmp_direct_open(images->base, "qcow2", NULL, &error));
+    g_assert_nonnull(strstr(error->message, images->base));
+    g_clear_error(&error);
+    g_assert_null(vmp_direct_open("/none", "qcow2", NULL, &error));
+    g_assert_nonnull(strstr(error->message, "/none"));
+}
+
+int
+main(int argc, char **argv)
+{
+    g_autofree char *tool = g_find_program_in_path("qemu-io");
+
+    g_test_init(&argc, &argv, NULL);
+    if (!tool) {
+        g_print("1..0 # SKIP qemu-io is not installed\n");
+        return 0;
+    }
+    g_test_add("/storage/direct/file", Images, NULL, images_set_up,
+               what_the_file_has_is_read_from_it, images_tear_down);
+    g_test_add("/storage/direct/elsewhere", Images, NULL, images_set_up,
+               what_is_elsewhere_is_listed_and_not_held, images_tear_down);
+    g_test_add("/storage/direct/compressed", Images, NULL, images_set_up,
+               what_is_compressed_is_not_held, images_tear_down);
+    g_test_add("/storage/direct/refused", Images, NULL, images_set_up,
+               what_is_no_image_is_refused, images_tear_down);
+    return g_test_run();
+}
