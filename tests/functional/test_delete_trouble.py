@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Deletions with somebody in the way: other domains, a QEMU that dies, a guest that writes."""
 
+import itertools
+import os
+import signal
+
 import pytest
 from test_delete import SIZE, Tree
-from vmtest import images
+from test_revert_trouble import MOST, stopped_at
+from vmtest import images, world
 from vmtest.images import MIB
-from vmtest.world import source
+from vmtest.world import names, source
 
 
 class Clone:
@@ -66,3 +71,107 @@ def test_a_layer_that_is_left_stays_while_another_domain_stands_on_it(off, make_
     clone.vm.cli.run("undefine", "clone")
     tree.delete("s1", left=[])
     assert len(tree.layers("vda")) == 1, tree.layers("vda")
+
+
+@pytest.mark.parametrize("above", [[], ["s2"]], ids=["active", "middle"])
+def test_a_raw_image_that_can_keep_no_bitmaps(make_vm, work, above):
+    vm = make_vm(image_format="raw", disks=1, size=SIZE).define()
+    guest = world.StandIn(vm).start()
+    guest.write("vda", 0, MIB, 1)
+    vm.cli.run("snapshot-create-as", vm.name, "s1", "--disk-only")
+    vm.cli.run("checkpoint-create-as", vm.name, "c1")
+    guest.write("vda", MIB, MIB, 2)
+    for name in above:
+        vm.cli.run("snapshot-create-as", vm.name, name, "--disk-only")
+    guest.write("vda", 2 * MIB, MIB, 3)
+
+    def dirty():
+        return vm.cli.run("checkpoint-dumpxml", vm.name, "c1", "--size", "--xpath",
+                          "//disk[@name='vda']/@size").data
+
+    before = dirty()
+    vm.cli.run("snapshot-delete", vm.name, "s1")
+    # The layer that has them takes the data in; the user's own image is needed no more.
+    layers = [work / f"vm-vda.{name}" for name in (*reversed(above), "s1")]
+    assert images.chain(source(vm), live=True) == layers
+    assert (work / "vm-vda.raw").exists()
+    assert dirty() == before
+    guest.write("vda", 3 * MIB, MIB, 4)
+    vm.cli.run("destroy", vm.name)
+    for n in range(4):
+        assert world.holds(source(vm), n * MIB, MIB, n + 1)
+    assert [*images.bitmaps(source(vm))] == ["c1"]
+
+
+def test_a_guest_that_writes_all_the_while(vm):
+    """Each generation that it has written and synced is there, and none that is older."""
+    vm.guest.writer_start(*(disk.device for disk in vm.disks))
+    for n, name in enumerate(("s1", "s2", "s3"), start=1):
+        vm.guest.wait_generation(3 * n)
+        vm.cli.run("snapshot-create-as", vm.name, name, "--disk-only")
+    for name in ("s2", "s3", "s1"):
+        then = vm.guest.writer_state().generation
+        vm.cli.run("snapshot-delete", vm.name, name)
+        vm.guest.wait_generation(then + 3)
+    vm.guest.writer_stop()
+    seen = [vm.guest.digest(disk.device, 0, 64 * MIB) for disk in vm.disks]
+    vm.cli.run("destroy", vm.name)
+    assert [len(images.chain(source(vm, disk.target))) for disk in vm.disks] == [1, 1]
+    for disk, guests in zip(vm.disks, seen):
+        images.check(source(vm, disk.target))
+        assert images.digest(source(vm, disk.target)) == guests
+
+
+@pytest.mark.parametrize("state", ["off", "paused"])
+def test_fifty_layers(make_vm, state):
+    vm = make_vm(disks=1, size=SIZE).define()
+    guest = world.StandIn(vm).start() if state == "paused" else None
+    live = bool(guest)
+    made = [f"s{n}" for n in range(50)]
+    for n, name in enumerate(made):
+        if n % 10 == 0:
+            if live:
+                guest.write("vda", n // 10 * MIB, MIB, n + 1)
+            else:
+                images.write_pattern(source(vm), n // 10 * MIB, MIB, name)
+        vm.cli.run("snapshot-create-as", vm.name, name, "--disk-only")
+    before = images.digest(source(vm), live=live)
+    for name in ("s25", "s49"):
+        vm.cli.run("snapshot-delete", vm.name, name)
+        made.remove(name)
+        assert len(images.chain(source(vm), live=live)) == len(made) + 1
+        assert images.digest(source(vm), live=live) == before
+    vm.cli.run("snapshot-delete", vm.name, "s0", "--children")
+    assert images.digest(source(vm), live=live) == before
+    assert names(vm) == [] and len(images.chain(source(vm), live=live)) == 1
+
+
+@pytest.mark.parametrize("name", ["s2", "s3"], ids=["middle", "active"])
+def test_qemu_is_killed_at_each_moment_of_a_deletion(make_vm, name):
+    vm = make_vm(size=SIZE).define()
+    tree = Tree(vm, "paused")
+    for n in itertools.count(1):
+        assert n < MOST, "the operation never gets through"
+        tree.snapshot("s1", "s2", "s3")
+        before = tree.present()
+        process = stopped_at(vm, n, "snapshot-delete", vm.name, name)
+        if not process:
+            break
+        vm.kill()
+        vm.close()
+        os.kill(process.pid, signal.SIGCONT)
+        process.wait(60)
+        vm.cli.run("recover", vm.name)
+        assert vm.cli.run("recover", vm.name).data == {"settled": []}
+
+        off = Tree(vm, "off")
+        off.frozen = tree.frozen
+        left = names(vm)
+        assert {"s1", "s2", "s3"} - set(left) <= {name}, f"killed at {n}"
+        assert off.present() == before, f"killed at {n}"
+        off.check(*left)
+        # Whatever is left of it goes with the others.
+        off.delete("s1", "--children", left=[])
+        assert off.layers() == ["qcow2"], f"killed at {n}"
+        tree = Tree(vm, "paused")
+    tree.check(*({"s1", "s2", "s3"} - {name}))
