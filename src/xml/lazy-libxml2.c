@@ -4,16 +4,9 @@
  *
  * It brings ICU and the C++ library along, and relocating those takes a third of the time
  * that a short command takes at all.  Most commands that only look never read a document.
- * So the library and the program are linked to these functions in place of libxml2's; each
- * finds the real one when it is first called.  A libxml2 that is missing then is what a
- * missing library is to the dynamic linker at the start: the end.
- *
- * The headers declare what is defined here: a function that came to differ does not compile,
- * one that is missing does not link.
+ * So the library and the program are linked to these functions in place of libxml2's: base/lazy.h.
  */
 
-#include <dlfcn.h>
-#include <glib.h>
 #include <libxml/parser.h>
 #include <libxml/relaxng.h>
 #include <libxml/tree.h>
@@ -21,51 +14,12 @@
 
 /* The headers describe structures of this one and of no other. */
 #if LIBXML_VERSION >= 21400
-#define LIBRARY "libxml2.so.16"
+#define LAZY_LIBRARY "libxml2.so.16"
 #else
-#define LIBRARY "libxml2.so.2"
+#define LAZY_LIBRARY "libxml2.so.2"
 #endif
 
-static gpointer
-load_library(gpointer unused)
-{
-    return dlopen(LIBRARY, RTLD_LAZY | RTLD_LOCAL);
-}
-
-static gpointer
-find(const char *name)
-{
-    static GOnce once = G_ONCE_INIT;
-    gpointer library = g_once(&once, load_library, NULL);
-    gpointer found = library ? dlsym(library, name) : NULL;
-
-    if (!found)
-        g_error("cannot load " LIBRARY ": %s", dlerror());
-    return found;
-}
-
-/* The real function @name; found again by another thread, it is the same one. */
-#define REAL(name)                                         \
-    ({                                                     \
-        static typeof(name) *real;                         \
-        typeof(name) *known = g_atomic_pointer_get(&real); \
-        if (!known) {                                      \
-            known = (typeof(name) *)find(#name);           \
-            g_atomic_pointer_set(&real, known);            \
-        }                                                  \
-        known;                                             \
-    })
-
-#define FUNCTION(type, name, parameters, arguments) \
-    type name parameters                            \
-    {                                               \
-        return REAL(name) arguments;                \
-    }
-#define PROCEDURE(name, parameters, arguments) \
-    void name parameters                       \
-    {                                          \
-        REAL(name) arguments;                  \
-    }
+#include "base/lazy.h"
 
 /* ---- parser.h ---- */
 
@@ -122,7 +76,7 @@ free_by_library(void *memory)
     xmlFreeFunc *known = g_atomic_pointer_get(&real);
 
     if (!known) {
-        known = find("xmlFree");
+        known = lazy_find("xmlFree");
         g_atomic_pointer_set(&real, known);
     }
     (*known)(memory);
