@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "storage/image.h"
 
 #define CONTEXT_DEPTH "qemu:allocation-depth"
 
@@ -61,6 +62,11 @@ VmpContent *
 vmp_content_open(const char *path, const char *format, VmpContentAccess access, GError **error)
 {
     g_autoptr(VmpContent) content = g_new0(VmpContent, 1);
+
+    /* What qemu-nbd finds wrong goes to our own stderr, qemu-img's words into the error. */
+    g_autoptr(VmpImage) image = vmp_image_read(path, format, NULL, error);
+    if (!image)
+        return NULL;
 
     content->path = g_strdup(path);
     content->writes = access == VMP_CONTENT_WRITE;

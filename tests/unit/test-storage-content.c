@@ -136,8 +136,25 @@ what_cannot_be_opened_or_written_says_so(Images *images, gconstpointer unused)
     g_assert_error(error, VMP_ERROR, VMP_ERROR_IO);
     g_clear_error(&error);
     g_assert_null(vmp_content_open("/none", "qcow2", VMP_CONTENT_READ, &error));
-    g_assert_error(error, VMP_ERROR, VMP_ERROR_IO);
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_NOT_FOUND);
     g_assert_nonnull(strstr(error->message, "/none"));
+}
+
+/* stderr belongs to the program: it may be one JSON object a line. */
+static void
+what_cannot_be_opened_writes_nothing_to_stderr(Images *images, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (g_test_subprocess()) {
+        g_assert_true(g_file_set_contents(images->base, "no image", -1, NULL));
+        g_assert_null(vmp_content_open(images->base, "qcow2", VMP_CONTENT_READ, &error));
+        g_assert_nonnull(strstr(error->message, "not in qcow2 format"));
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_passed();
+    g_test_trap_assert_stderr("");
 }
 
 int
@@ -156,5 +173,7 @@ main(int argc, char **argv)
                a_large_disk_is_told_in_few_extents, images_tear_down);
     g_test_add("/storage/content/refused", Images, NULL, images_set_up,
                what_cannot_be_opened_or_written_says_so, images_tear_down);
+    g_test_add("/storage/content/quiet", Images, NULL, images_set_up,
+               what_cannot_be_opened_writes_nothing_to_stderr, images_tear_down);
     return g_test_run();
 }
