@@ -189,6 +189,82 @@ def test_every_point_is_restored_as_it_was(made, work, repo):
     assert not list(work.glob("*.restoring"))
 
 
+def test_a_target_without_space_gets_nothing(off, work, repo):
+    images.write_pattern(work / "vm-vda.qcow2", 0, 8 * MIB, "large")
+    name = repo.create()
+    small = work / "small"
+    small.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", small], check=False)
+    if done.returncode != 0:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        for form in ("qcow2", "raw"):
+            refused(off.cli, "backup-restore", repo.path, name, "--to", small, "--format", form, status=13,
+                    says=(name, "'vda'", "No space left"))
+            assert not list(small.iterdir())
+    finally:
+        subprocess.run(["umount", small], check=True)
+    assert not findings(off.cli, repo.path)
+
+
+@pytest.mark.parametrize("form", ["raw", "qcow2"])
+def test_a_device_is_written_as_a_whole(off, work, repo, form):
+    images.write_pattern(work / "vm-vda.qcow2", MIB, 2 * MIB, "disk")
+    name = repo.create()
+    medium = work / "medium"
+    medium.write_bytes(b"\xaa" * (SIZE + 8 * MIB))
+    done = subprocess.run(["losetup", "--show", "-f", medium], check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"no loop device here: {done.stderr}")
+    device = done.stdout.strip()
+    words = ("backup-restore", repo.path, name, "--disk", "vda", "--to", device, "--format", form)
+    try:
+        refused(off.cli, *words, status=11, says=(device,))
+        off.cli.run(*words, "--overwrite")
+        if form == "raw":
+            with open(device, "rb") as file:
+                assert file.read(SIZE) == repo.instants[name]["vda"].read_bytes()
+                assert file.read(MIB) == b"\xaa" * MIB, "nothing behind the disk is touched"
+        else:
+            assert images.identical(device, repo.instants[name]["vda"])
+    finally:
+        subprocess.run(["losetup", "-d", device], check=True)
+
+
+def test_what_is_compressed_is_smaller_and_the_same(off, work, repo):
+    images.write_pattern(work / "vm-vda.qcow2", 0, 8 * MIB, "again")
+    plain = repo.create("--full")
+    small = repo.create("--full", "--compress")
+    assert repo.image(small).stat().st_size < repo.image(plain).stat().st_size
+    repo.require_exact(small)
+    assert not findings(off.cli, repo.path)
+    off.cli.run("backup-restore", repo.path, small, "--disk", "vda", "--to", work / "back.qcow2")
+    assert images.identical(work / "back.qcow2", repo.instants[small]["vda"])
+
+
+def test_qemu_that_is_killed_in_the_middle_leaves_what_was_there(made, work, repo):
+    vm, guest = made
+    guest.write("vda", 0, MIB, 1)
+    full = repo.create()
+    guest.write("vda", 0, 16 * MIB, 2)
+    before = {path: path.read_bytes() for path in (repo.path / full).iterdir()}
+    vm.spy.drain_events()
+    creation = vm.cli.start("backup-create", vm.name, repo.path, "--bandwidth", "1", json=False,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    vm.spy.wait_event("JOB_STATUS_CHANGE", status="running")
+    vm.kill()
+    said = creation.communicate(timeout=60)[1]
+    assert creation.returncode == 8 and vm.name in said, said
+
+    assert [point["name"] for point in repo.points()] == [full]
+    assert {path: path.read_bytes() for path in (repo.path / full).iterdir()} == before
+    vm.close()
+    again = repo.create(status=14)
+    assert repo.kinds(again)["vda"] == "full", "QEMU took what it had counted along"
+    repo.require_exact(again)
+    assert not list(repo.path.glob(".new-*")) and not findings(vm.cli, repo.path)
+
+
 def test_a_point_becomes_another_domain(made, work, repo):
     vm, guest = made
     guest.write("vda", MIB, MIB, 7)
