@@ -113,6 +113,14 @@ def libxml2_is_loaded_on_demand():
     return wrong
 
 
+def every_kind_of_step_is_known_to_recovery():
+    """A journal with a step that recovery does not know is refused, not skipped."""
+    kinds = {name for header in (source / "src").rglob("*.h") if "see" not in header.parts
+             for name in re.findall(r"^extern const VmpStepKind (\w+);", header.read_text(), re.MULTILINE)}
+    known = set(re.findall(r"&(vmp_step_\w+)", (source / "src" / "api" / "open.c").read_text()))
+    return difference(kinds, known, ("declared, not in the table", "in the table, not declared"))
+
+
 RULES = [
     sees_what_is_below_and_nothing_above,
     symbols_are_those_of_the_headers,
@@ -121,6 +129,7 @@ RULES = [
     public_headers_are_all_installed,
     no_file_names_the_place_of_this_checkout,
     libxml2_is_loaded_on_demand,
+    every_kind_of_step_is_known_to_recovery,
 ]
 
 print(f"1..{len(RULES)}")
