@@ -216,6 +216,17 @@ is_frozen(const VmpFsckView *view, const char *path)
     return FALSE;
 }
 
+/* A layer that we made and no snapshot has: one that waits to be merged, or was forgotten on
+ * purpose. */
+static gboolean
+is_ours(const VmpFsckView *view, const char *path)
+{
+    for (guint i = 0; i < view->files->len; i++)
+        if (g_str_equal(((VmpStoreFile *)g_ptr_array_index(view->files, i))->path, path))
+            return TRUE;
+    return FALSE;
+}
+
 /* One layer that is still to be adopted on every disk: overlays by disk, top first. */
 typedef struct {
     const VmpDomainDisk *disk;
@@ -234,7 +245,8 @@ common_name(const VmpFsckView *view, const GArray *walks)
         const char *below = walk->image ? walk->image->backing_path : NULL;
         const char *name =
             below && vmp_fsck_image(view, below) ? name_of_layer(walk->overlay, below) : NULL;
-        if (!name || is_frozen(view, below) || (common && !g_str_equal(name, common)))
+        if (!name || is_frozen(view, below) || is_ours(view, walk->overlay) ||
+            (common && !g_str_equal(name, common)))
             return NULL;
         common = name;
     }

@@ -244,6 +244,13 @@ test_layers_above_what_is_known_are_adopted_bottom_up(void)
     assert_adopted(view, "s1<-(/i/a.qcow2) s2<s1(/i/a.s1) s3<s2(/i/a.s2)");
     add_snapshot(view, "s1", NULL, "/i/a.qcow2", "/i/b.qcow2", "s1")->current = TRUE;
     assert_adopted(view, "s2<s1(/i/a.s1) s3<s2(/i/a.s2)");
+
+    /* A layer that we made is no stranger's: its snapshot was deleted. */
+    VmpStoreFile *file = g_new0(VmpStoreFile, 1);
+    file->path = g_strdup("/i/a.s3");
+    file->role = g_strdup("overlay");
+    g_ptr_array_add(view->files, file);
+    assert_adopted(view, "");
 }
 
 static void
