@@ -33,28 +33,16 @@ run(VmpQmpClient *client, VmpQmpCommand *command /* taken */, GError **error)
     return reply != NULL;
 }
 
-/* A refusal means that there is nothing to take away. */
-static gboolean
-run_tolerant(VmpQmpClient *client, VmpQmpCommand *command /* taken */, GError **error)
-{
-    g_autoptr(GError) failure = NULL;
-
-    if (run(client, command, &failure) || vmp_error_is(failure, VMP_ERROR_REFUSED))
-        return TRUE;
-    g_propagate_error(error, g_steal_pointer(&failure));
-    return FALSE;
-}
-
 gboolean
 vmp_fleece_clear_probe(VmpQmpClient *client, GError **error)
 {
-    if (!run_tolerant(client, vmp_qmp_job_cancel(PROBE_JOB), error))
+    if (!vmp_qmp_client_execute_removal(client, vmp_qmp_job_cancel(PROBE_JOB), error))
         return FALSE;
     g_autoptr(GPtrArray) jobs =
         vmp_jobs_wait(client, probe_jobs, VMP_JOB_CONCLUDED, "probe", NULL, error);
-    return jobs && run_tolerant(client, vmp_qmp_job_dismiss(PROBE_JOB), error) &&
-           run_tolerant(client, vmp_qmp_blockdev_del(PROBE_NODE), error) &&
-           run_tolerant(client, vmp_qmp_blockdev_del(PROBE_TARGET), error);
+    return jobs && vmp_qmp_client_execute_removal(client, vmp_qmp_job_dismiss(PROBE_JOB), error) &&
+           vmp_qmp_client_execute_removal(client, vmp_qmp_blockdev_del(PROBE_NODE), error) &&
+           vmp_qmp_client_execute_removal(client, vmp_qmp_blockdev_del(PROBE_TARGET), error);
 }
 
 static gboolean

@@ -85,20 +85,6 @@ cancel_jobs(const GPtrArray *jobs, VmpQmpClient *client, GError **error)
 
 /* ---- cleaning up after the jobs ---- */
 
-/* Runs @command; a refusal means that what was to go has gone. */
-static gboolean
-run_tolerant(VmpQmpClient *client, VmpQmpCommand *command, GError **error)
-{
-    g_autoptr(VmpQmpCommand) owned = command;
-    g_autoptr(GError) failure = NULL;
-    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, owned, NULL, &failure);
-
-    if (reply || vmp_error_is(failure, VMP_ERROR_REFUSED))
-        return TRUE;
-    g_propagate_error(error, g_steal_pointer(&failure));
-    return FALSE;
-}
-
 /* Takes jobs, target nodes and temporary bitmaps out of QEMU. */
 static gboolean
 clean_up(const VmpRunning *running, VmpChange *change, VmpQmpClient *client, GError **error)
@@ -107,13 +93,13 @@ clean_up(const VmpRunning *running, VmpChange *change, VmpQmpClient *client, GEr
     VmpJson *disks = vmp_json_get_array(running->detail, "disks");
 
     for (char **id = running->ids; *id; id++)
-        if (!run_tolerant(client, vmp_qmp_job_dismiss(*id), error))
+        if (!vmp_qmp_client_execute_removal(client, vmp_qmp_job_dismiss(*id), error))
             return FALSE;
     for (guint i = 0; i < vmp_json_length(disks); i++) {
         VmpJson *disk = vmp_json_at(disks, i);
         const char *bitmap = vmp_json_get_string(disk, "bitmap");
         if (bitmap &&
-            !run_tolerant(client,
+            !vmp_qmp_client_execute_removal(client,
                           vmp_qmp_bitmap_remove(vmp_json_get_string(disk, "node"), bitmap),
                           error))
             return FALSE;

@@ -114,6 +114,10 @@ VmpJson *vmp_qmp_client_execute_fd(VmpQmpClient *client, VmpQmpCommand *command,
 gboolean vmp_qmp_client_execute_all(VmpQmpClient *client, GPtrArray *commands,
                                     GPtrArray **replies, GCancellable *cancellable,
                                     GError **error);
+/* Runs @command (taken), which takes something out of QEMU: a refusal means that it has gone
+ * already, and is success. */
+gboolean vmp_qmp_client_execute_removal(VmpQmpClient *client, VmpQmpCommand *command,
+                                        GError **error);
 /* Default for synchronous calls; 0 = for ever.  Initially 60,000 ms. */
 void vmp_qmp_client_set_timeout(VmpQmpClient *client, int timeout_ms);
 int vmp_qmp_client_get_timeout(VmpQmpClient *client);

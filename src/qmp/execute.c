@@ -240,3 +240,16 @@ vmp_qmp_client_wait(VmpQmpClient *client, VmpQmpDoneFunc done, gpointer data, in
     }
     return TRUE;
 }
+
+gboolean
+vmp_qmp_client_execute_removal(VmpQmpClient *client, VmpQmpCommand *command, GError **error)
+{
+    g_autoptr(VmpQmpCommand) owned = command;
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, owned, NULL, &failure);
+
+    if (reply || vmp_error_is(failure, VMP_ERROR_REFUSED))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
+}

@@ -209,27 +209,13 @@ vmp_nbd_server_start(VmpQmpClient *client, VmpJson *server, GError **error)
     return TRUE;
 }
 
-/* Runs @command (taken); a refusal means that what was to go has gone. */
-static gboolean
-run_tolerant(VmpQmpClient *client, VmpQmpCommand *command, GError **error)
-{
-    g_autoptr(VmpQmpCommand) owned = command;
-    g_autoptr(GError) failure = NULL;
-    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, owned, NULL, &failure);
-
-    if (reply || vmp_error_is(failure, VMP_ERROR_REFUSED))
-        return TRUE;
-    g_propagate_error(error, g_steal_pointer(&failure));
-    return FALSE;
-}
-
 gboolean
 vmp_nbd_server_stop(VmpQmpClient *client, VmpJson *server, GError **error)
 {
-    if (answers(server) && !run_tolerant(client, vmp_qmp_nbd_server_stop(), error))
+    if (answers(server) && !vmp_qmp_client_execute_removal(client, vmp_qmp_nbd_server_stop(), error))
         return FALSE;
     if (vmp_json_get_string(server, "tls-dir") &&
-        !run_tolerant(client, vmp_qmp_object_del(TLS_ID), error))
+        !vmp_qmp_client_execute_removal(client, vmp_qmp_object_del(TLS_ID), error))
         return FALSE;
     vmp_nbd_server_clear(server);
     return TRUE;
@@ -349,7 +335,7 @@ vmp_exports_remove(VmpQmpClient *client, VmpJson *exports, GError **error)
         vmp_qmp_client_subscribe(client, "BLOCK_EXPORT_DELETED", on_deleted, &removal);
     for (guint i = 0; i < vmp_json_length(exports); i++) {
         const char *id = vmp_json_get_string(vmp_json_at(exports, i), "id");
-        if (!run_tolerant(client, vmp_qmp_block_export_del(id), error))
+        if (!vmp_qmp_client_execute_removal(client, vmp_qmp_block_export_del(id), error))
             return FALSE;
     }
     for (;;) {
