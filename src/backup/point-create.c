@@ -280,21 +280,35 @@ clean_up_before(const Creation *creation, GError **error)
 
 /* ---- the backup ---- */
 
-/* Names sort as the points were made, even where the clock was put back. */
-static char *
-choose_name(const VmpRepository *repository)
+/* Names sort as the points were made, even where the clock was put back; and a point's checkpoint
+ * has its name, of which another repository may have made one just now. */
+static gboolean
+check_free(const Creation *creation, const char *name, gboolean *is_free, GError **error)
 {
-    const VmpRepositoryPoint *newest = vmp_repository_newest(repository);
-    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    const VmpRepositoryPoint *newest = vmp_repository_newest(creation->repository);
+    gboolean exists = FALSE;
+
+    if (!vmp_record_exists(creation->machine, VMP_POINT_CHECKPOINT, name, &exists, error))
+        return FALSE;
+    *is_free = !exists && (!newest || strcmp(name, newest->name) > 0);
+    return TRUE;
+}
+
+static char *
+choose_name(const Creation *creation, GError **error)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_now_utc();
 
     for (;;) {
-        char *name = g_date_time_format(now, "%Y%m%dT%H%M%SZ");
-        if (!newest || strcmp(name, newest->name) > 0)
-            return name;
-        g_free(name);
-        GDateTime *later = g_date_time_add_seconds(now, 1);
-        g_date_time_unref(now);
-        now = later;
+        g_autofree char *name = g_date_time_format(time, "%Y%m%dT%H%M%SZ");
+        gboolean is_free = FALSE;
+        if (!check_free(creation, name, &is_free, error))
+            return NULL;
+        if (is_free)
+            return g_steal_pointer(&name);
+        GDateTime *later = g_date_time_add_seconds(time, 1);
+        g_date_time_unref(time);
+        time = later;
     }
 }
 
@@ -375,7 +389,9 @@ begin_manifest(Creation *creation, GError **error)
 
     if (!vmp_machine_query_state(creation->machine, &state, &reason, error))
         return FALSE;
-    manifest->name = choose_name(creation->repository);
+    manifest->name = choose_name(creation, error);
+    if (!manifest->name)
+        return FALSE;
     manifest->repository = g_strdup(creation->repository->id);
     manifest->domain = g_strdup(vmp_machine_get_name(creation->machine));
     manifest->uuid = g_strdup(vmp_machine_get_uuid(creation->machine));

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Repositories of restore points, judged byte by byte by qemu-img, libnbd and sha256sum."""
 
+import datetime
 import json
 import shutil
 import subprocess
@@ -68,6 +69,16 @@ class Repository:
 @pytest.fixture
 def repo(off, work):
     return Repository(off, work)
+
+
+def test_a_name_that_a_checkpoint_has_is_not_taken(repo, off):
+    """Another repository of the domain may have made a point within the same second."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    taken = [f"{now + datetime.timedelta(seconds=later):%Y%m%dT%H%M%SZ}" for later in range(5)]
+    for name in taken:
+        off.cli.run("checkpoint-create-as", off.name, name)
+    assert repo.create() not in taken
+    assert set(taken) < set(names(off, "checkpoint"))
 
 
 def findings(cli, *words):
