@@ -47,3 +47,15 @@ vmp_change_clear(VmpChange *change)
     g_clear_pointer(&change->intact, g_ptr_array_unref);
     g_clear_pointer(&change->session, vmp_block_session_free);
 }
+
+gboolean
+vmp_step_send_commands(const VmpStep *step, VmpChange *change, GError **error)
+{
+    g_autoptr(GPtrArray) commands =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_qmp_command_unref);
+    VmpQmpClient *client = vmp_change_get_client(change, error);
+
+    step->kind->commands(step, commands);
+    return client && vmp_qmp_client_execute_all(client, commands, NULL,
+                                                vmp_change_get_cancellable(change), error);
+}

@@ -63,6 +63,11 @@ struct _VmpChange {
                           * undoing is right again */
 };
 
+/* An apply() for kinds that do no more than send their commands(): what --dry-run shows is then
+ * what is sent. */
+gboolean
+vmp_step_send_commands(const VmpStep *step, VmpChange *change, GError **error);
+
 VmpBlockSession *
 vmp_change_get_session(VmpChange *change, GError **error);
 /* The client of that session. */

@@ -172,18 +172,6 @@ open_commands(const VmpStep *step, GPtrArray *commands)
     }
 }
 
-static gboolean
-open_apply(const VmpStep *step, VmpChange *change, GError **error)
-{
-    g_autoptr(GPtrArray) commands =
-        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_qmp_command_unref);
-    VmpQmpClient *client = vmp_change_get_client(change, error);
-
-    open_commands(step, commands);
-    return client && vmp_qmp_client_execute_all(client, commands, NULL,
-                                                vmp_change_get_cancellable(change), error);
-}
-
 /* Takes a node out; that it is not there is what is wanted. */
 static gboolean
 close_node(VmpChange *change, const VmpBlockGraph *graph, const char *name, GError **error)
@@ -219,7 +207,7 @@ open_describe(const VmpStep *step G_GNUC_UNUSED)
 
 const VmpStepKind vmp_step_open_branches = {
     .name = "open-branches",
-    .apply = open_apply,
+    .apply = vmp_step_send_commands,
     .undo = open_undo,
     .describe = open_describe,
     .commands = open_commands,

@@ -31,18 +31,6 @@ open_commands(const VmpStep *step, GPtrArray *commands)
 }
 
 static gboolean
-open_apply(const VmpStep *step, VmpChange *change, GError **error)
-{
-    g_autoptr(GPtrArray) commands =
-        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_qmp_command_unref);
-    VmpQmpClient *client = vmp_change_get_client(change, error);
-
-    open_commands(step, commands);
-    return client && vmp_qmp_client_execute_all(client, commands, NULL,
-                                                vmp_change_get_cancellable(change), error);
-}
-
-static gboolean
 shut_node(VmpQmpClient *client, const VmpBlockGraph *graph, const char *name, GError **error)
 {
     if (!vmp_block_graph_node(graph, name))
@@ -90,7 +78,7 @@ open_describe(const VmpStep *step)
 
 const VmpStepKind vmp_step_open_layers = {
     .name = "open-layers",
-    .apply = open_apply,
+    .apply = vmp_step_send_commands,
     .undo = shut,
     .describe = open_describe,
     .commands = open_commands,
