@@ -15,7 +15,10 @@ typedef enum {
 
 /* Starts a backup of all its disks, and @checkpoint_xml (or NULL), at one instant.
  * @backup_xml NULL = a full push of everything.  Returns when the job runs: what has
- * finished is settled by the next call for that domain, or by vmp_backup_wait(). */
+ * finished is settled by the next call for that domain, or by vmp_backup_wait().  A pull
+ * backup of a domain that is off is served by a process of its own; until
+ * vmp_backup_abort_job() ends it every change of that domain, its start among them, is BUSY.
+ */
 VMP_PUBLIC gboolean
 vmp_backup_begin(VmpHost *host, const char *domain, const char *backup_xml,
                  const char *checkpoint_xml, VmpBackupBeginFlags flags,

@@ -8,7 +8,7 @@ vmp_backup_begin(VmpHost *host, const char *domain, const char *backup_xml,
                  const char *checkpoint_xml, VmpBackupBeginFlags flags,
                  VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && vmp_backup_begin_on(machine, backup_xml, checkpoint_xml, flags, error);
 }
@@ -16,7 +16,7 @@ vmp_backup_begin(VmpHost *host, const char *domain, const char *backup_xml,
 gboolean
 vmp_backup_wait(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_settle(host, domain, operation, NULL, error);
     g_auto(VmpChange) change = { .machine = machine, .operation = operation };
 
     return machine && vmp_backup_settle(&change, VMP_SETTLE_WAIT, NULL, error);
@@ -25,7 +25,7 @@ vmp_backup_wait(VmpHost *host, const char *domain, VmpOperation *operation, GErr
 char *
 vmp_backup_get_xml(VmpHost *host, const char *domain, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, NULL, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_settle(host, domain, NULL, NULL, error);
 
     return machine ? vmp_backup_xml(machine, error) : NULL;
 }
@@ -33,7 +33,7 @@ vmp_backup_get_xml(VmpHost *host, const char *domain, GError **error)
 VmpJobInfo *
 vmp_backup_get_job_info(VmpHost *host, const char *domain, gboolean completed, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, NULL, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_settle(host, domain, NULL, NULL, error);
 
     return machine ? vmp_backup_info(machine, completed, error) : NULL;
 }
@@ -41,7 +41,7 @@ vmp_backup_get_job_info(VmpHost *host, const char *domain, gboolean completed, G
 gboolean
 vmp_backup_abort_job(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_settle(host, domain, operation, NULL, error);
     g_auto(VmpChange) change = { .machine = machine, .operation = operation };
     VmpJobState state = VMP_JOB_NONE;
 

@@ -52,7 +52,7 @@ gboolean
 vmp_domain_undefine(VmpHost *host, const char *domain, VmpUndefineFlags flags,
                     VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && (only_said(machine, "undefine", "forget the definition") ||
                        vmp_machine_undefine(machine, flags, error));
@@ -68,7 +68,7 @@ vmp_domain_attach(VmpHost *host, const char *name, const char *qmp_path, const c
 gboolean
 vmp_domain_detach(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && (only_said(machine, "detach", "let go of the running QEMU") ||
                        vmp_machine_detach(machine, error));
@@ -92,7 +92,7 @@ gboolean
 vmp_domain_start(VmpHost *host, const char *domain, VmpStartFlags flags,
                  VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && (only_said(machine, "start", "start QEMU") ||
                        start(machine, flags, error));
@@ -101,7 +101,7 @@ vmp_domain_start(VmpHost *host, const char *domain, VmpStartFlags flags,
 gboolean
 vmp_domain_shutdown(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && (only_said(machine, "shutdown", "press the power button") ||
                        vmp_machine_shutdown(machine, error));
@@ -111,7 +111,7 @@ gboolean
 vmp_domain_destroy(VmpHost *host, const char *domain, VmpDestroyFlags flags,
                    VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && (only_said(machine, "destroy", "end QEMU") ||
                        vmp_machine_destroy(machine, flags, error));
@@ -120,7 +120,7 @@ vmp_domain_destroy(VmpHost *host, const char *domain, VmpDestroyFlags flags,
 gboolean
 vmp_domain_suspend(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && (only_said(machine, "suspend", "pause the guest") ||
                        vmp_machine_suspend(machine, error));
@@ -129,7 +129,7 @@ vmp_domain_suspend(VmpHost *host, const char *domain, VmpOperation *operation, G
 gboolean
 vmp_domain_resume(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && (only_said(machine, "resume", "let the guest run") ||
                        vmp_machine_resume(machine, error));
@@ -138,7 +138,7 @@ vmp_domain_resume(VmpHost *host, const char *domain, VmpOperation *operation, GE
 gboolean
 vmp_domain_reset(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && (only_said(machine, "reset", "reset the guest") ||
                        vmp_machine_reset(machine, error));
@@ -187,7 +187,7 @@ GPtrArray *
 vmp_filesystem_list(VmpHost *host, const char *domain, GError **error)
 {
     /* Under the lock, for the agent listens to one at a time. */
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, NULL, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, NULL, error);
 
     return machine ? vmp_machine_list_filesystems(machine, error) : NULL;
 }
@@ -196,7 +196,7 @@ int
 vmp_filesystem_freeze(VmpHost *host, const char *domain, const char *const *mountpoints,
                       VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     if (!machine)
         return -1;
@@ -208,7 +208,7 @@ vmp_filesystem_freeze(VmpHost *host, const char *domain, const char *const *moun
 int
 vmp_filesystem_thaw(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     if (!machine)
         return -1;
@@ -221,7 +221,7 @@ gboolean
 vmp_filesystem_trim(VmpHost *host, const char *domain, guint64 minimum, VmpOperation *operation,
                     GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && (only_said(machine, "trim", "discard the guest's free space") ||
                        vmp_machine_trim_filesystems(machine, minimum, error));

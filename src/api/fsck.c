@@ -10,7 +10,7 @@ vmp_domain_fsck(VmpHost *host, const char *domain, VmpFsckFlags flags, VmpOperat
 {
     gboolean changes = (flags & (VMP_FSCK_REPAIR | VMP_FSCK_ADOPT)) != 0;
     g_autoptr(VmpMachine) machine =
-        changes ? vmp_api_change(host, domain, operation, NULL, error)
+        changes ? vmp_api_change(host, domain, operation, error)
                 : vmp_machine_open(host, domain, VMP_MACHINE_READ, operation, error);
 
     return machine ? vmp_point_fsck(machine, flags, error) : NULL;

@@ -3,7 +3,9 @@
 
 #include "backup/backup.h"
 #include "backup/fleece.h"
+#include "backup/serve.h"
 #include "base/error.h"
+#include "machine/server.h"
 #include "plan/executor.h"
 #include "point/memory-lost.h"
 #include "point/steps.h"
@@ -32,6 +34,7 @@ static const VmpStepKind *const step_kinds[] = {
     &vmp_step_open_filters,
     &vmp_step_insert_filters,
     &vmp_step_add_exports,
+    &vmp_step_serve_disks,
     &vmp_step_save_internal,
     &vmp_step_delete_internal,
     &vmp_step_start_stopped,
@@ -86,7 +89,7 @@ settle(VmpMachine *machine, GPtrArray *said, GError **error)
 }
 
 VmpMachine *
-vmp_api_change(VmpHost *host, const char *domain, VmpOperation *operation, GPtrArray *said,
+vmp_api_settle(VmpHost *host, const char *domain, VmpOperation *operation, GPtrArray *said,
                GError **error)
 {
     g_autoptr(VmpMachine) machine =
@@ -98,13 +101,23 @@ vmp_api_change(VmpHost *host, const char *domain, VmpOperation *operation, GPtrA
     return g_steal_pointer(&machine);
 }
 
+VmpMachine *
+vmp_api_change(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_settle(host, domain, operation, NULL, error);
+
+    if (!machine || !vmp_machine_check_no_server(machine, error))
+        return NULL;
+    return g_steal_pointer(&machine);
+}
+
 GPtrArray *
 vmp_host_recover(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
     g_autoptr(GPtrArray) said = g_ptr_array_new_with_free_func(g_free);
 
     if (domain) {
-        g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, said, error);
+        g_autoptr(VmpMachine) machine = vmp_api_settle(host, domain, operation, said, error);
         return machine ? g_steal_pointer(&said) : NULL;
     }
 
@@ -114,7 +127,7 @@ vmp_host_recover(VmpHost *host, const char *domain, VmpOperation *operation, GEr
     for (guint i = 0; i < rows->len; i++) {
         const VmpStoreDomain *row = g_ptr_array_index(rows, i);
         g_autoptr(VmpMachine) machine =
-            vmp_api_change(host, row->uuid, operation, said, error);
+            vmp_api_settle(host, row->uuid, operation, said, error);
         if (!machine)
             return NULL;
     }

@@ -13,8 +13,10 @@
 /* For looking: no lock, no change. */
 VmpMachine *
 vmp_api_look(VmpHost *host, const char *domain, GError **error);
-/* For changing: locked, recovered, ended backups settled.  @said (or NULL) gets a sentence for
- * each thing that was settled. */
-VmpMachine *
-vmp_api_change(VmpHost *host, const char *domain, VmpOperation *operation, GPtrArray *said,
-               GError **error);
+/* Locked, recovered, ended backups settled.  @said (or NULL) gets a sentence for each thing
+ * that was settled.  For what touches no disk: another process may serve them. */
+VmpMachine *vmp_api_settle(VmpHost *host, const char *domain, VmpOperation *operation,
+                           GPtrArray *said, GError **error);
+/* The same for changing the domain: BUSY while its disks are served. */
+VmpMachine *vmp_api_change(VmpHost *host, const char *domain, VmpOperation *operation,
+                           GError **error);

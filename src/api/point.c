@@ -30,7 +30,7 @@ vmp_snapshot_create_with_checkpoint(VmpHost *host, const char *domain, const cha
         return vmp_fail_null(error, VMP_ERROR_INVALID,
                              "redefining makes nothing that a checkpoint could go with");
 
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     if (!machine)
         return NULL;
@@ -70,7 +70,7 @@ gboolean
 vmp_snapshot_set_current(VmpHost *host, const char *domain, const char *name,
                          VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && vmp_point_set_current_snapshot(machine, name, error);
 }
@@ -79,7 +79,7 @@ char *
 vmp_snapshot_edit(VmpHost *host, const char *domain, const char *name, const char *xml,
                   VmpSnapshotEditFlags flags, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine ? vmp_point_edit_snapshot(machine, name, xml, flags, error) : NULL;
 }
@@ -89,7 +89,7 @@ vmp_snapshot_revert(VmpHost *host, const char *domain, const char *name,
                     VmpSnapshotRevertFlags flags, const char *save_current,
                     VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && vmp_backup_check_no_pull(machine, error) &&
            vmp_point_revert(machine, name, flags, save_current, error);
@@ -99,7 +99,7 @@ gboolean
 vmp_snapshot_delete(VmpHost *host, const char *domain, const char *name,
                     VmpSnapshotDeleteFlags flags, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && vmp_backup_check_no_pull(machine, error) &&
            vmp_sharing_check_delete(machine, name, flags, error) &&
@@ -121,7 +121,7 @@ vmp_checkpoint_create_granular(VmpHost *host, const char *domain, const char *xm
     if (granularity && (flags & VMP_CHECKPOINT_CREATE_REDEFINE))
         return vmp_fail_null(error, VMP_ERROR_INVALID,
                              "a checkpoint that exists has the granularity that it has");
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     if (!machine)
         return NULL;
@@ -154,7 +154,7 @@ vmp_checkpoint_get_xml(VmpHost *host, const char *domain, const char *name,
     /* Sizes are asked of the block session, which for a domain that is off is a process of
      * ours: that needs the lock. */
     g_autoptr(VmpMachine) machine = flags & VMP_CHECKPOINT_FORMAT_SIZE
-                                        ? vmp_api_change(host, domain, NULL, NULL, error)
+                                        ? vmp_api_change(host, domain, NULL, error)
                                         : vmp_api_look(host, domain, error);
 
     return machine ? vmp_point_get_checkpoint_xml(machine, name, flags, error) : NULL;
@@ -164,7 +164,7 @@ gboolean
 vmp_checkpoint_delete(VmpHost *host, const char *domain, const char *name,
                       VmpCheckpointDeleteFlags flags, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && vmp_point_delete_checkpoint(machine, name, flags, error);
 }
@@ -187,7 +187,7 @@ gint64
 vmp_snapshot_redefine_all(VmpHost *host, const char *domain, VmpSnapshotCreateFlags flags,
                        VmpReadFunc read, gpointer data, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine ? vmp_bulk_read(machine, VMP_POINT_SNAPSHOT, flags, read, data, error) : -1;
 }
@@ -196,7 +196,7 @@ gint64
 vmp_snapshot_redefine_folder(VmpHost *host, const char *domain, VmpSnapshotCreateFlags flags,
                           const char *folder, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine ? vmp_bulk_read_folder(machine, VMP_POINT_SNAPSHOT, flags, folder, error) : -1;
 }
@@ -217,7 +217,7 @@ gint64
 vmp_checkpoint_redefine_all(VmpHost *host, const char *domain, VmpCheckpointCreateFlags flags,
                        VmpReadFunc read, gpointer data, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine ? vmp_bulk_read(machine, VMP_POINT_CHECKPOINT, flags, read, data, error) : -1;
 }
@@ -226,7 +226,7 @@ gint64
 vmp_checkpoint_redefine_folder(VmpHost *host, const char *domain, VmpCheckpointCreateFlags flags,
                           const char *folder, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine ? vmp_bulk_read_folder(machine, VMP_POINT_CHECKPOINT, flags, folder, error) : -1;
 }

@@ -6,7 +6,7 @@ char *
 vmp_repository_create_point(VmpHost *host, const char *domain, const char *repository,
                             const VmpRestorePointSpec *spec, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine ? vmp_restore_point_create(machine, repository, spec, error) : NULL;
 }

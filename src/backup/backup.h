@@ -19,6 +19,7 @@
 #include <vmpoint/backup.h>
 
 #include "plan/step.h"
+#include "qmp/transaction.h"
 
 gboolean vmp_backup_begin_on(VmpMachine *machine, const char *backup_xml,
                              const char *checkpoint_xml, VmpBackupBeginFlags flags,
@@ -52,6 +53,9 @@ gboolean vmp_backup_check_no_pull(VmpMachine *machine, GError **error);
 
 VmpJobInfo *vmp_backup_info(VmpMachine *machine, gboolean completed, GError **error);
 char *vmp_backup_xml(VmpMachine *machine, GError **error);
+
+/* Adds the temporary bitmap of a disk as in start-backup, if it has one. */
+void vmp_step_backup_bitmap(VmpQmpTransaction *transaction, VmpJson *disk);
 
 /* Step kinds of this layer, for the journal. */
 extern const VmpStepKind vmp_step_start_backup; /* commit of a push backup */

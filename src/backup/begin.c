@@ -4,6 +4,7 @@
 #include "backup/backup.h"
 #include "backup/fleece.h"
 #include "backup/running.h"
+#include "backup/serve.h"
 #include "base/error.h"
 #include "plan/executor.h"
 #include "point/align.h"
@@ -100,14 +101,18 @@ check_idle(VmpMachine *machine, GError **error)
                                 "a backup is running already; wait for it or abort it");
 }
 
+/* A pull backup of a domain that is off: no guest writes, and another process serves. */
+static gboolean
+is_served(const Begin *begin)
+{
+    return is_pull(begin) && !vmp_machine_is_on(begin->machine);
+}
+
 static gboolean
 look_for_pull(Begin *begin, GError **error)
 {
     VmpState state = VMP_STATE_NOSTATE;
 
-    if (!vmp_machine_is_on(begin->machine))
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "pull backups of a domain that is off are not supported yet");
     begin->server = vmp_pull_server(begin->machine, begin->backup, error);
     if (!begin->server || !vmp_machine_query_state(begin->machine, &state, NULL, error))
         return FALSE;
@@ -199,21 +204,29 @@ find_changes(const Begin *begin, VmpBackupDisk *disk, const VmpBlockNode *source
     return TRUE;
 }
 
-/* What an incremental job needs beside. */
 static void
-add_increment(VmpJson *entry, const VmpBackupDisk *disk, const VmpBitmapChain *chain)
+add_bitmap(VmpJson *entry, const VmpBackupDisk *disk, const VmpBitmapChain *chain)
 {
     /* The name that clients see, if there are any. */
     g_autofree char *bitmap = disk->export_bitmap ? g_strdup(disk->export_bitmap)
                                                   : g_strdup_printf(".backup-%s", disk->name);
+
+    vmp_json_add(entry, "s:bitmap", bitmap, "i:granularity", (gint64)chain->granularity,
+                 "s:checkpoint", disk->incremental, NULL);
+}
+
+/* What an incremental job needs beside. */
+static void
+add_increment(VmpJson *entry, const VmpBackupDisk *disk, const VmpBitmapChain *chain)
+{
     VmpJson *layers = json_object_new_array();
 
     for (guint i = 0; i < chain->nodes->len; i++) {
         const VmpBlockNode *layer = g_ptr_array_index(chain->nodes, i);
         json_object_array_add(layers, json_object_new_string(layer->name));
     }
-    vmp_json_add(entry, "s:bitmap", bitmap, "i:granularity", (gint64)chain->granularity,
-                 "s:checkpoint", disk->incremental, "o:layers", layers, NULL);
+    add_bitmap(entry, disk, chain);
+    vmp_json_add(entry, "o:layers", layers, NULL);
 }
 
 typedef struct {
@@ -264,26 +277,49 @@ plan_push(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *sou
     json_object_array_add(steps->disks, g_steal_pointer(&entry));
 }
 
+static void
+plan_export(const VmpBackupDisk *disk, VmpJson *entry, BeginSteps *steps)
+{
+    g_autofree char *id = g_strdup_printf("vmp-backup-%s", disk->name);
+
+    json_object_array_add(steps->exports,
+                          vmp_json_build("s:id", id, "s:node",
+                                         vmp_json_get_string(entry, "node"), "s:name",
+                                         disk->export_name, "S:bitmap",
+                                         vmp_json_get_string(entry, "bitmap"), NULL));
+}
+
+static gboolean
+plan_served(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *source,
+            const VmpBitmapChain *chain, BeginSteps *steps, GError **error)
+{
+    g_autoptr(VmpJson) entry = vmp_serve_plan(begin->graph, disk->name, source, chain, error);
+    if (!entry)
+        return FALSE;
+    if (chain)
+        add_bitmap(entry, disk, chain);
+
+    plan_export(disk, entry, steps);
+    json_object_array_add(steps->disks, g_steal_pointer(&entry));
+    return TRUE;
+}
+
 static gboolean
 plan_pull(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *source,
           const VmpBitmapChain *chain, BeginSteps *steps, GError **error)
 {
     g_autoptr(VmpNewImage) image = plan_target(begin, disk, source, steps->taken);
-    g_autofree char *id = g_strdup_printf("vmp-backup-%s", disk->name);
     g_autoptr(VmpJson) fleece = vmp_fleece_plan(begin->machine, begin->graph, steps->taken,
                                                 disk->name, image->node, image->path, error);
     if (!fleece)
         return FALSE;
 
-    const char *node = vmp_json_get_string(fleece, "snapshot");
-    g_autoptr(VmpJson) entry = vmp_json_build("s:disk", disk->name, "s:node", node, NULL);
+    g_autoptr(VmpJson) entry = vmp_json_build("s:disk", disk->name, "s:node",
+                                              vmp_json_get_string(fleece, "snapshot"), NULL);
     if (chain)
         add_increment(entry, disk, chain);
 
-    json_object_array_add(steps->exports,
-                          vmp_json_build("s:id", id, "s:node", node, "s:name",
-                                         disk->export_name, "S:bitmap",
-                                         vmp_json_get_string(entry, "bitmap"), NULL));
+    plan_export(disk, entry, steps);
     json_object_array_add(steps->scratch, vmp_new_image_to_json(image));
     json_object_array_add(steps->fleece, g_steal_pointer(&fleece));
     json_object_array_add(steps->disks, g_steal_pointer(&entry));
@@ -298,6 +334,8 @@ plan_disk(const Begin *begin, VmpBackupDisk *disk, BeginSteps *steps, GError **e
     g_autoptr(VmpBitmapChain) chain = NULL;
     if (!source || !find_changes(begin, disk, source, &chain, error))
         return FALSE;
+    if (is_served(begin))
+        return plan_served(begin, disk, source, chain, steps, error);
     if (is_pull(begin))
         return plan_pull(begin, disk, source, chain, steps, error);
     plan_push(begin, disk, source, chain, steps);
@@ -342,6 +380,21 @@ add_pull_steps(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, VmpJs
                         vmp_json_build("o:exports", json_object_get(steps->exports), NULL));
 }
 
+/* No guest writes between the checkpoint and the first read.  Nothing can be cleared up beside
+ * who serves. */
+static void
+add_serve_steps(VmpPlan *plan, const Begin *begin, const BeginSteps *steps)
+{
+    if (steps->checkpoint)
+        vmp_plan_add(plan, &vmp_step_start_backup,
+                     vmp_json_build("o:disks", json_object_new_array(), "o:checkpoint",
+                                    json_object_get(steps->checkpoint), NULL));
+    vmp_plan_add_commit(plan, &vmp_step_serve_disks,
+                        vmp_json_build("o:disks", json_object_get(steps->disks), "o:server",
+                                       json_object_get(begin->server), "o:exports",
+                                       json_object_get(steps->exports), NULL));
+}
+
 static void
 add_push_steps(VmpPlan *plan, const Begin *begin, VmpJson *start)
 {
@@ -367,6 +420,10 @@ plan_steps(VmpPlan *plan, const Begin *begin, BeginSteps *steps, GError **error)
         if (!steps->checkpoint)
             return FALSE;
     }
+    if (is_served(begin)) {
+        add_serve_steps(plan, begin, steps);
+        return TRUE;
+    }
     VmpJson *start = vmp_json_build("o:disks", json_object_get(steps->disks), "O:checkpoint",
                                     json_object_get(steps->checkpoint), NULL);
     vmp_plan_add(plan, &vmp_step_create_images,
@@ -383,14 +440,12 @@ plan_edits(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, GError **
 {
     gint64 domain = vmp_machine_get_row(begin->machine)->id;
     g_autofree char *body = vmp_backup_format(begin->backup);
-    g_autoptr(VmpJson) detail =
-        vmp_json_build("o:images", json_object_get(steps->images), "o:scratch",
-                       json_object_get(steps->scratch), "o:disks",
-                       json_object_get(steps->disks), "S:checkpoint",
-                       begin->checkpoint ? begin->checkpoint->name : NULL, "o:fleece",
-                       json_object_get(steps->fleece), "O:server",
-                       json_object_get(begin->server), "o:exports",
-                       json_object_get(steps->exports), NULL);
+    g_autoptr(VmpJson) detail = vmp_json_build(
+        "o:images", json_object_get(steps->images), "o:scratch",
+        json_object_get(steps->scratch), "o:disks", json_object_get(steps->disks),
+        "S:checkpoint", begin->checkpoint ? begin->checkpoint->name : NULL, "o:fleece",
+        json_object_get(steps->fleece), "O:server", json_object_get(begin->server),
+        "o:exports", json_object_get(steps->exports), "B:offline", is_served(begin), NULL);
     g_autofree char *text = vmp_json_to_text(detail);
     VmpStoreBackup row = { .domain = domain,
                            .state = (char *)"running",
@@ -438,7 +493,8 @@ vmp_backup_begin_tuned(VmpMachine *machine, const char *backup_xml, const char *
     if (!plan_steps(plan, &begin, &steps, error) || !vmp_change_begin_planning(&change, error) ||
         !plan_edits(plan, &begin, &steps, error) || !vmp_plan_execute(plan, &change, error))
         return FALSE;
-    if (vmp_operation_get_dry_run(operation) || !(offline || (flags & VMP_BACKUP_BEGIN_WAIT)))
+    if (vmp_operation_get_dry_run(operation) || is_pull(&begin) ||
+        !(offline || (flags & VMP_BACKUP_BEGIN_WAIT)))
         return TRUE;
     return vmp_backup_settle(&change, VMP_SETTLE_WAIT, NULL, error);
 }

@@ -3,13 +3,15 @@
 /* A pull backup: disks as they were at one instant, served until the client has what it wants.
  *
  * Nothing of it is a job of QEMU's: it lives as filters, exports and a server in QEMU, and the
- * row in the store says what they are.  Its end is asked for, and is a success.
+ * row in the store says what they are.  Its end is asked for, and is a success.  Of a domain
+ * that is off it lives as a process of its own: see serve.h.
  */
 
 #include "backup/fleece.h"
 #include "backup/running.h"
 #include "base/error.h"
 #include "base/fault.h"
+#include "machine/server.h"
 #include "qmp/commands.h"
 #include "storage/export.h"
 #include "storage/overlay.h"
@@ -75,10 +77,22 @@ vmp_pull_server(VmpMachine *machine, VmpBackup *backup, GError **error)
 
 /* ---- its end ---- */
 
+static gboolean
+end_process(const VmpRunning *running, VmpMachine *machine, GError **error)
+{
+    if (!vmp_machine_end_server(machine, error))
+        return FALSE;
+    vmp_nbd_server_clear(vmp_json_get_object(running->detail, "server"));
+    return TRUE;
+}
+
 /* The exports first: with the snapshot gone they would serve what the guest writes now. */
 static gboolean
 take_down(const VmpRunning *running, VmpChange *change, GError **error)
 {
+    if (vmp_running_is_offline(running))
+        return end_process(running, change->machine, error);
+
     VmpQmpClient *client = vmp_change_get_client(change, error);
     VmpJson *detail = running->detail;
 
@@ -137,6 +151,15 @@ find_failure(const VmpRunning *running, VmpQmpClient *client, GError **error)
 }
 
 static gboolean
+refuse_to_wait(GError **error)
+{
+    return vmp_fail(
+        error, VMP_ERROR_INVALID,
+        "a pull backup ends when it is asked to, by domjobabort: there is nothing to "
+        "wait for");
+}
+
+static gboolean
 settle_running(VmpRunning *running, VmpChange *change, VmpSettleMode mode, VmpJobState *state,
                GError **error)
 {
@@ -159,17 +182,39 @@ settle_running(VmpRunning *running, VmpChange *change, VmpSettleMode mode, VmpJo
     if (mode == VMP_SETTLE_CANCEL)
         return end(running, change, "completed", NULL, state, error);
     *state = VMP_JOB_RUNNING;
-    return mode == VMP_SETTLE_LOOK ||
-           vmp_fail(
-               error, VMP_ERROR_INVALID,
-               "a pull backup ends when it is asked to, by domjobabort: there is nothing to "
-               "wait for");
+    return mode == VMP_SETTLE_LOOK || refuse_to_wait(error);
+}
+
+/* It does not matter whether the domain is still off: it is not its process that serves. */
+static gboolean
+settle_served(VmpRunning *running, VmpChange *change, VmpSettleMode mode, VmpJobState *state,
+              GError **error)
+{
+    g_autofree char *noted = g_strdup(vmp_json_get_string(running->detail, "ending"));
+    g_autofree char *noted_failure = g_strdup(vmp_json_get_string(running->detail, "error"));
+    GPid pid = 0;
+
+    if (!vmp_machine_find_server(change->machine, &pid, error))
+        return FALSE;
+    if (noted)
+        return end(running, change, noted, noted_failure, state, error);
+    if (!pid)
+        return end(
+            running, change, "failed",
+            "the storage daemon that served the disks ended before the backup was ended",
+            state, error);
+    if (mode == VMP_SETTLE_CANCEL)
+        return end(running, change, "completed", NULL, state, error);
+    *state = VMP_JOB_RUNNING;
+    return mode == VMP_SETTLE_LOOK || refuse_to_wait(error);
 }
 
 gboolean
 vmp_pull_settle(VmpRunning *running, VmpChange *change, VmpSettleMode mode, VmpJobState *state,
                 GError **error)
 {
+    if (vmp_running_is_offline(running))
+        return settle_served(running, change, mode, state, error);
     if (vmp_machine_is_on(change->machine))
         return settle_running(running, change, mode, state, error);
     return end_without_process(running, change, state, error);

@@ -76,6 +76,12 @@ vmp_running_is_pull(const VmpRunning *running)
     return vmp_json_get_object(running->detail, "server") != NULL;
 }
 
+gboolean
+vmp_running_is_offline(const VmpRunning *running)
+{
+    return vmp_json_get_bool(running->detail, "offline", FALSE);
+}
+
 /* ---- writing ---- */
 
 static gboolean

@@ -3,6 +3,7 @@
 #include "backup/fleece.h"
 #include "backup/running.h"
 #include "base/error.h"
+#include "machine/server.h"
 #include "qmp/commands.h"
 #include "storage/job.h"
 #include "storage/overlay.h"
@@ -190,6 +191,9 @@ vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state, GEr
     VmpJobState outcome = VMP_JOB_NONE;
 
     if (!vmp_running_find(change->machine, &running, error))
+        return FALSE;
+    /* One that no backup knows keeps the disks from everybody for nothing. */
+    if (!running.row && !vmp_machine_end_server(change->machine, error))
         return FALSE;
     if (running.row && vmp_running_is_pull(&running)) {
         if (!vmp_pull_settle(&running, change, mode, &outcome, error))

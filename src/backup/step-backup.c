@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* start-backup { "disks": [ {
+/* start-backup { "disks" (none for one that is off and served, serve.h): [ {
  *         "disk", "node", "job", "target": node, "copy-range": bool, "compress": bool,
  *         "speed": bytes per second,
  *                                       (no "job" for a pull backup: the disk is only frozen)
@@ -25,8 +25,8 @@ disks_of(const VmpStep *step)
     return vmp_json_get_array(step->args, "disks");
 }
 
-static void
-add_bitmap_actions(VmpQmpTransaction *transaction, VmpJson *disk)
+void
+vmp_step_backup_bitmap(VmpQmpTransaction *transaction, VmpJson *disk)
 {
     const char *node = vmp_json_get_string(disk, "node");
     const char *bitmap = vmp_json_get_string(disk, "bitmap");
@@ -68,7 +68,7 @@ start_command(const VmpStep *step)
     VmpJson *disks = disks_of(step);
 
     for (guint i = 0; i < vmp_json_length(disks); i++)
-        add_bitmap_actions(transaction, vmp_json_at(disks, i));
+        vmp_step_backup_bitmap(transaction, vmp_json_at(disks, i));
     for (guint i = 0; i < vmp_json_length(checkpoint); i++)
         vmp_step_start_bitmap(transaction, vmp_json_at(checkpoint, i));
     for (guint i = 0; i < vmp_json_length(disks); i++)
@@ -156,6 +156,8 @@ start_describe(const VmpStep *step)
     VmpJson *disks = disks_of(step);
     GString *text = g_string_new("start at one instant the backup of");
 
+    if (vmp_json_length(disks) == 0)
+        g_string_assign(text, "start at one instant the bitmaps of the checkpoint");
     for (guint i = 0; i < vmp_json_length(disks); i++) {
         VmpJson *disk = vmp_json_at(disks, i);
         const char *since = vmp_json_get_string(disk, "checkpoint");

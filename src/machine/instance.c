@@ -26,6 +26,7 @@ static const char *const record_names[] = {
     [VMP_INSTANCE_MACHINE] = "pid",
     [VMP_INSTANCE_SPARE] = "spare",
     [VMP_INSTANCE_DAEMON] = "daemon",
+    [VMP_INSTANCE_SERVER] = "server",
 };
 
 static void
@@ -162,10 +163,10 @@ vmp_instance_read(const VmpHost *host, const char *uuid, VmpInstanceRole role, G
 }
 
 gboolean
-vmp_instance_note_started(VmpInstance *instance, GError **error)
+vmp_instance_note_started(VmpInstance *instance, VmpInstanceRole role, GError **error)
 {
     instance->starting = FALSE;
-    return write_record(instance, VMP_INSTANCE_MACHINE, error);
+    return write_record(instance, role, error);
 }
 
 gboolean
@@ -547,11 +548,11 @@ run_machine(Start *start, VmpInstanceRole role, GError **error)
 }
 
 static gboolean
-run_daemon(Start *start, GError **error)
+run_daemon(Start *start, VmpInstanceRole role, GError **error)
 {
     g_auto(GStrv) argv = make_daemon_command(start, error);
 
-    return argv && run(start, VMP_INSTANCE_DAEMON, argv, NULL, error);
+    return argv && run(start, role, argv, NULL, error);
 }
 
 /* Turns the error of a monitor that hung up into what QEMU said before it went. */
@@ -629,7 +630,7 @@ start_instance(const VmpHost *host, const char *uuid, VmpInstanceRole role,
     if (!instance)
         return NULL;
 
-    instance->starting = spec && spec->starting;
+    instance->starting = spec ? spec->starting : role == VMP_INSTANCE_SERVER;
     g_auto(Start) start = {
         .host = host,
         .spec = spec,
@@ -640,7 +641,7 @@ start_instance(const VmpHost *host, const char *uuid, VmpInstanceRole role,
     };
     g_autoptr(VmpQmpClient) monitor = NULL;
     g_autoptr(GError) failure = NULL;
-    if (spec ? run_machine(&start, role, &failure) : run_daemon(&start, &failure)) {
+    if (spec ? run_machine(&start, role, &failure) : run_daemon(&start, role, &failure)) {
         start_clear(&start);
         monitor = greet(&start, cancellable, &failure);
         if (monitor && spec && !await_main_loop(monitor, cancellable, &failure))
@@ -675,4 +676,11 @@ vmp_instance_start_daemon(const VmpHost *host, const char *uuid, VmpQmpClient **
                           GCancellable *cancellable, GError **error)
 {
     return start_instance(host, uuid, VMP_INSTANCE_DAEMON, NULL, client, cancellable, error);
+}
+
+VmpInstance *
+vmp_instance_start_server(const VmpHost *host, const char *uuid, VmpQmpClient **client,
+                          GCancellable *cancellable, GError **error)
+{
+    return start_instance(host, uuid, VMP_INSTANCE_SERVER, NULL, client, cancellable, error);
 }

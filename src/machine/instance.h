@@ -11,6 +11,7 @@
  *   <uuid>/pid                    the record of the instance that is the domain's machine
  *   <uuid>/spare                  the record of one that is being prepared to follow it
  *   <uuid>/daemon                 the record of a storage daemon that stands in for QEMU
+ *   <uuid>/server                 the record of one that serves to others (machine/server.h)
  *
  * A record is a JSON object: "id", "pid", "start-time", "boot-id", "sockets" (those at
  * paths that the definition names: "path", "aside", "device", "inode"), "starting", "chosen".
@@ -29,7 +30,8 @@ typedef struct {
     VmpProcess process;
     char *boot_id;
     GPtrArray *sockets; /* of VmpInstanceSocket */
-    gboolean starting;  /* its guest is to run, and may not have been told so yet */
+    gboolean starting;  /* its guest is to run, and may not have been told so yet; of a server:
+                         * it  may not have been told all that it serves */
     gboolean chosen;    /* a spare that shall follow, whatever happens to us */
     char *dir;          /* <runtime dir>/<uuid> */
 } VmpInstance;
@@ -45,6 +47,7 @@ typedef enum {
     VMP_INSTANCE_MACHINE,
     VMP_INSTANCE_SPARE,
     VMP_INSTANCE_DAEMON,
+    VMP_INSTANCE_SERVER,
 } VmpInstanceRole;
 
 typedef struct {
@@ -64,6 +67,10 @@ VmpInstance *vmp_instance_start(const VmpHost *host, const char *uuid, VmpInstan
 VmpInstance *vmp_instance_start_daemon(const VmpHost *host, const char *uuid,
                                        VmpQmpClient **client, GCancellable *cancellable,
                                        GError **error);
+/* The same as a server, which goes on when we end. */
+VmpInstance *vmp_instance_start_server(const VmpHost *host, const char *uuid,
+                                       VmpQmpClient **client, GCancellable *cancellable,
+                                       GError **error);
 /* From its record; NULL without @error if there is none. */
 VmpInstance *vmp_instance_read(const VmpHost *host, const char *uuid, VmpInstanceRole role,
                                GError **error);
@@ -79,8 +86,9 @@ char *vmp_instance_path(const VmpInstance *instance, const char *suffix);
 /* The definition it was started with; free with g_free(). */
 char *vmp_instance_read_definition(const VmpInstance *instance, GError **error);
 
-/* Writes the record again: its guest was told to run. */
-gboolean vmp_instance_note_started(VmpInstance *instance, GError **error);
+/* Writes the record again: it was told what it was started for. */
+gboolean vmp_instance_note_started(VmpInstance *instance, VmpInstanceRole role,
+                                   GError **error);
 /* Writes the record again, as chosen. */
 gboolean vmp_instance_choose(VmpInstance *instance, GError **error);
 /* A spare becomes the machine: its sockets are where the definition says, and the record of

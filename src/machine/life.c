@@ -50,7 +50,7 @@ let_run(VmpMachine *machine, const VmpDomain *definition, GError **error)
 {
     return inflate_balloon(machine, definition, error) &&
            send_command(machine, vmp_qmp_cont(), error) && vmp_fault("qemu-runs", error) &&
-           vmp_instance_note_started(machine->instance, error);
+           vmp_instance_note_started(machine->instance, VMP_INSTANCE_MACHINE, error);
 }
 
 /* ---- what a CHANGE finds ---- */
@@ -79,7 +79,7 @@ finish_start(VmpMachine *machine)
         vmp_operation_note(machine->operation, "domain %s: finished its start",
                            machine->row->name);
     else if (status && !failure)
-        vmp_instance_note_started(machine->instance, &failure);
+        vmp_instance_note_started(machine->instance, VMP_INSTANCE_MACHINE, &failure);
     /* What cannot be asked can still be ended. */
     if (failure)
         vmp_operation_note(machine->operation, "%s", failure->message);

@@ -140,15 +140,16 @@ def pki(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("transport", ["tcp", "unix"])
-def test_tls_lets_those_in_who_show_a_certificate(make_vm, work, pki, monkeypatch, transport):
+@pytest.mark.parametrize("transport, is_on", [("tcp", True), ("unix", True), ("unix", False)])
+def test_tls_lets_those_in_who_show_a_certificate(make_vm, work, pki, monkeypatch, transport, is_on):
     vm = make_vm(size=SIZE).define()
-    guest = world.StandIn(vm).start()
-    guest.write("vda", 0, MIB, 7)
+    images.tool("qemu-io", "-f", "qcow2", "-c", f"write -P 7 0 {MIB}", vm.disks[0].path)
+    if is_on:
+        world.StandIn(vm).start()
     where = "name='127.0.0.1'" if transport == "tcp" else f"socket='{work}/nbd.sock'"
     words = ("backup-begin", vm.name,
              document(work, ["vda"], server=f"<server transport='{transport}' tls='yes' {where}/>"))
-    before = world.nodes(vm)
+    before = world.look(vm, work)
     monkeypatch.setenv("VMPOINT_TLS_DIR", str(work))
     refused(vm.cli, *words, status=3, says=("ca-cert.pem", "VMPOINT_TLS_DIR"))
     monkeypatch.setenv("VMPOINT_TLS_DIR", str(pki / "server"))
@@ -176,6 +177,6 @@ def test_tls_lets_those_in_who_show_a_certificate(make_vm, work, pki, monkeypatc
     with pytest.raises(nbd.Error):
         nbd.NBD().connect_uri(plain)
     vm.cli.run("domjobabort", vm.name)
-    assert world.nodes(vm) == before
+    assert world.look(vm, work) == before
     vm.cli.run(*words)
     vm.cli.run("domjobabort", vm.name)
