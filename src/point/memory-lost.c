@@ -17,6 +17,15 @@
 #define LOOK_INTERVAL_US (50 * 1000)
 #define LOOKS 60
 
+gboolean
+vmp_memory_is_lost(const GError *failure)
+{
+    return vmp_error_is(failure, VMP_ERROR_REFUSED) ||
+           vmp_error_is(failure, VMP_ERROR_DAMAGED) ||
+           vmp_error_is(failure, VMP_ERROR_INCONSISTENT) ||
+           vmp_error_is(failure, VMP_ERROR_NOT_FOUND);
+}
+
 /* ---- the guest ---- */
 
 static void

@@ -10,6 +10,8 @@
 
 #include "plan/step.h"
 
+/* Does @failure say for certain that the RAM will never be in the file? */
+gboolean vmp_memory_is_lost(const GError *failure);
 /* Does somebody in QEMU sleep all the time, while nothing is saved?  Takes some seconds if so.
  */
 gboolean vmp_memory_is_hung(VmpMachine *machine, const char *path);

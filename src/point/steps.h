@@ -49,14 +49,18 @@ extern const VmpStepKind vmp_step_apply_internal; /* commit */
 extern const VmpStepKind vmp_step_open_memory;
 extern const VmpStepKind vmp_step_load_memory; /* commit */
 
-/* step-memory.c: RAM to a file and back */
+/* step-memory.c: RAM to a file */
 extern const VmpStepKind vmp_step_create_memory_file;
 extern const VmpStepKind vmp_step_stop_for_memory;
 extern const VmpStepKind vmp_step_save_memory;
-extern const VmpStepKind vmp_step_set_background;
-extern const VmpStepKind vmp_step_save_live;
 extern const VmpStepKind vmp_step_wake;
 extern const VmpStepKind vmp_step_seal_memory;
+
+/* step-save-live.c: the same while the guest runs */
+extern const VmpStepKind vmp_step_set_background;
+extern const VmpStepKind vmp_step_save_live;
+
+/* step-spare.c: RAM from a file into a second process */
 extern const VmpStepKind vmp_step_load_spare;
 extern const VmpStepKind vmp_step_switch_to_spare; /* commit */
 
