@@ -590,7 +590,7 @@ char *
 vmp_restore_point_create(VmpMachine *machine, const char *path,
                          const VmpRestorePointSpec *spec, GError **error)
 {
-    VMP_ERROR_CONTEXT(error, "restore point of domain %s", vmp_machine_get_name(machine));
+    VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
     VmpOperation *operation = vmp_machine_get_operation(machine);
     gboolean dry_run = vmp_operation_get_dry_run(operation);
     const VmpDomain *definition = vmp_machine_get_definition(machine, error);

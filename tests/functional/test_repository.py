@@ -81,6 +81,17 @@ def test_a_name_that_a_checkpoint_has_is_not_taken(repo, off):
     assert set(taken) < set(names(off, "checkpoint"))
 
 
+def test_a_refusal_names_the_domain_once(repo, off, work):
+    document = work / "pull.xml"
+    document.write_text(f"<domainbackup mode='pull'><server transport='unix' socket='{work}/nbd'/></domainbackup>")
+    wrong = refused(off.cli, "backup-create", off.name, repo.path, "--disk", "vdz", status=3, says=("'vdz'",))
+    world.StandIn(off).start()
+    off.cli.run("backup-begin", off.name, document)
+    busy = refused(off.cli, "backup-create", off.name, repo.path, status=5)
+    for message in (wrong, busy):
+        assert message.startswith("error: domain vm: ") and message.count("domain vm") == 1
+
+
 def findings(cli, *words):
     result = cli.run("backup-verify", *words, check=False)
     if result.status == 0:
