@@ -9,6 +9,7 @@
 #include "plan/executor.h"
 #include "point/memory-lost.h"
 #include "point/steps.h"
+#include "point/writable.h"
 
 /* Every kind of step that a journal can hold. */
 static const VmpStepKind *const step_kinds[] = {
@@ -37,6 +38,7 @@ static const VmpStepKind *const step_kinds[] = {
     &vmp_step_serve_disks,
     &vmp_step_save_internal,
     &vmp_step_delete_internal,
+    &vmp_step_close_writable,
     &vmp_step_start_stopped,
     &vmp_step_load_internal,
     &vmp_step_apply_internal,

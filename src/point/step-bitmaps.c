@@ -5,21 +5,14 @@
  *                                "granularity": bytes, 0 = QEMU's default } ] }
  * remove-bitmaps { "bitmaps": the same (disk, node, name, image);
  *                             several images of one disk's chain may be named,
- *                  "reopen": [ { "node", "file", "backing", "driver",
- *                                "read-only", "touched", "direct", "unmap", "detect-zeroes",
- *                                "below": [ { "name", "driver", "storage", "path", "under",
- *                                             "direct", "touched" } ] } ] }
+ *                  "reopen": see writable.h }
  *
  * Both are one transaction: on all disks or on none.
- *
- * QEMU cannot remove a bitmap from a read-only image; images below the active one are
- * reopened writable for the transaction and back afterwards.  QEMU cannot reopen what it has
- * opened by itself, for a backing image that nobody named: those ("below", from "node" down) are
- * opened once more under a name, and put in the place of the nameless ones, for good.
  */
 
 #include "base/error.h"
 #include "point/steps.h"
+#include "point/writable.h"
 #include "qmp/commands.h"
 #include "qmp/transaction.h"
 
@@ -160,155 +153,23 @@ remove_command(const VmpStep *step)
     return vmp_qmp_transaction_to_command(transaction);
 }
 
-/* below[index] over what is under it. */
 static VmpJson *
-layer_options(VmpJson *below, guint index, gboolean read_only)
+reopen_of(const VmpStep *step)
 {
-    VmpJson *layer = vmp_json_at(below, index);
-    const char *under = index + 1 < vmp_json_length(below)
-                            ? vmp_json_get_string(vmp_json_at(below, index + 1), "name")
-                            : vmp_json_get_string(layer, "under");
-    gboolean direct = vmp_json_get_bool(layer, "direct", FALSE);
-    VmpJson *options = vmp_qmp_options_unnamed(
-        vmp_json_get_string(layer, "driver"), vmp_json_get_string(layer, "storage"),
-        vmp_json_get_string(layer, "path"), read_only, NULL);
-
-    /* Next time the layer is reopened by its name alone, and the file has to follow. */
-    vmp_json_add(vmp_json_get_object(options, "file"), "b:read-only", FALSE, "b:auto-read-only",
-                 TRUE, NULL);
-    vmp_json_add(options, "s:node-name", vmp_json_get_string(layer, "name"), "S:backing", under,
-                 "O:cache", direct ? vmp_json_build("b:direct", TRUE, NULL) : NULL, NULL);
-    if (!under)
-        vmp_json_add(options, "n:backing", NULL);
-    return options;
-}
-
-/* A reopen forgets every option that is not said again. */
-static VmpQmpCommand *
-reopen_command(VmpJson *node, gboolean for_removal)
-{
-    gboolean writable = for_removal && vmp_json_get_bool(node, "touched", TRUE);
-    gboolean read_only = vmp_json_get_bool(node, "read-only", TRUE) && !writable;
-    VmpJson *below = vmp_json_get_array(node, "below");
-    const char *backing = vmp_json_length(below) > 0
-                              ? vmp_json_get_string(vmp_json_at(below, 0), "name")
-                              : vmp_json_get_string(node, "backing");
-    VmpJson *options = vmp_qmp_options_format(
-        vmp_json_get_string(node, "node"), vmp_json_get_string(node, "driver"),
-        vmp_json_get_string(node, "file"), backing ? backing : "", read_only);
-    gboolean direct = vmp_json_get_bool(node, "direct", FALSE);
-
-    /* A file that was opened together with the node is as writable as that says, and stays as it
-     * was if it says nothing. */
-    vmp_json_add(options, "b:read-only", read_only, "O:cache",
-                 direct ? vmp_json_build("b:direct", TRUE, NULL) : NULL, "S:discard",
-                 vmp_json_get_bool(node, "unmap", FALSE) ? "unmap" : NULL, "S:detect-zeroes",
-                 vmp_json_get_string(node, "detect-zeroes"), NULL);
-    return vmp_qmp_blockdev_reopen(options);
-}
-
-/* Puts layers with names in the place of those without, the lowest first. */
-static void
-add_naming(VmpJson *node, GPtrArray *commands)
-{
-    VmpJson *below = vmp_json_get_array(node, "below");
-
-    for (guint i = vmp_json_length(below); i > 0; i--)
-        g_ptr_array_add(commands, vmp_qmp_blockdev_add(layer_options(below, i - 1, TRUE)));
-    if (vmp_json_length(below) > 0)
-        g_ptr_array_add(commands, reopen_command(node, FALSE));
-}
-
-static void
-add_reopening(VmpJson *node, gboolean for_removal, GPtrArray *commands)
-{
-    VmpJson *below = vmp_json_get_array(node, "below");
-
-    if (vmp_json_get_bool(node, "touched", TRUE))
-        g_ptr_array_add(commands, reopen_command(node, for_removal));
-    for (guint i = 0; i < vmp_json_length(below); i++)
-        if (vmp_json_get_bool(vmp_json_at(below, i), "touched", FALSE))
-            g_ptr_array_add(commands, vmp_qmp_blockdev_reopen(
-                                          layer_options(below, i, !for_removal)));
-}
-
-static void
-add_preparation(const VmpStep *step, GPtrArray *commands)
-{
-    VmpJson *nodes = vmp_json_get_array(step->args, "reopen");
-
-    for (guint i = 0; i < vmp_json_length(nodes); i++)
-        add_naming(vmp_json_at(nodes, i), commands);
-    for (guint i = 0; i < vmp_json_length(nodes); i++)
-        add_reopening(vmp_json_at(nodes, i), TRUE, commands);
-}
-
-static void
-add_closing(const VmpStep *step, GPtrArray *commands)
-{
-    VmpJson *nodes = vmp_json_get_array(step->args, "reopen");
-
-    for (guint i = 0; i < vmp_json_length(nodes); i++)
-        add_reopening(vmp_json_at(nodes, i), FALSE, commands);
-}
-
-static gboolean
-run_all(const VmpStep *step, VmpChange *change,
-        void (*add)(const VmpStep *step, GPtrArray *commands), GError **error)
-{
-    g_autoptr(GPtrArray) commands =
-        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_qmp_command_unref);
-    VmpQmpClient *client = vmp_change_get_client(change, error);
-
-    if (!client)
-        return FALSE;
-    add(step, commands);
-    for (guint i = 0; i < commands->len; i++) {
-        g_autoptr(VmpJson) reply =
-            vmp_qmp_client_execute(client, g_ptr_array_index(commands, i), NULL, error);
-        if (!reply)
-            return FALSE;
-    }
-    return TRUE;
+    return vmp_json_get_array(step->args, "reopen");
 }
 
 static gboolean
 remove_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
-    g_autoptr(GError) back = NULL;
-    gboolean removed = run_all(step, change, add_preparation, error) &&
-                       run_transaction(step, change, remove_command, error);
-
-    /* Read-only again in any case; a node left writable is untidy, not wrong. */
-    if (!run_all(step, change, add_closing, &back))
-        vmp_operation_note(change->operation, "%s", back->message);
-    return removed;
+    return vmp_writable_open(reopen_of(step), change, error) &&
+           run_transaction(step, change, remove_command, error);
 }
 
-/* Layers that got a name and no place would keep their images from being written to. */
 static gboolean
 remove_undo(const VmpStep *step, VmpChange *change, GError **error)
 {
-    VmpJson *nodes = vmp_json_get_array(step->args, "reopen");
-    if (!change->session && !vmp_machine_is_on(change->machine))
-        return TRUE;
-
-    VmpQmpClient *client = vmp_change_get_client(change, error);
-    for (guint i = 0; client && i < vmp_json_length(nodes); i++) {
-        VmpJson *below = vmp_json_get_array(vmp_json_at(nodes, i), "below");
-        for (guint j = 0; j < vmp_json_length(below); j++) {
-            g_autoptr(VmpQmpCommand) command =
-                vmp_qmp_blockdev_del(vmp_json_get_string(vmp_json_at(below, j), "name"));
-            g_autoptr(GError) failure = NULL;
-            g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, &failure);
-            /* Refused: it is not there, or it has its place. */
-            if (!reply && !vmp_error_is(failure, VMP_ERROR_REFUSED)) {
-                g_propagate_error(error, g_steal_pointer(&failure));
-                return FALSE;
-            }
-        }
-    }
-    return client != NULL;
+    return vmp_writable_undo(reopen_of(step), change, error);
 }
 
 static VmpProbe
@@ -330,9 +191,8 @@ remove_describe(const VmpStep *step)
 static void
 remove_commands(const VmpStep *step, GPtrArray *commands)
 {
-    add_preparation(step, commands);
+    vmp_writable_add_opening(reopen_of(step), commands);
     g_ptr_array_add(commands, remove_command(step));
-    add_closing(step, commands);
 }
 
 const VmpStepKind vmp_step_remove_bitmaps = {
