@@ -179,6 +179,17 @@ vmp_internal_disks_find(const GPtrArray *disks, const char *name)
     return NULL;
 }
 
+const VmpInternalDisk *
+vmp_internal_disks_find_image(const GPtrArray *disks, const char *path)
+{
+    for (guint i = 0; path && i < disks->len; i++) {
+        const VmpInternalDisk *disk = g_ptr_array_index(disks, i);
+        if (g_strcmp0(disk->path, path) == 0)
+            return disk;
+    }
+    return NULL;
+}
+
 VmpJson *
 vmp_internal_disks_to_json(const GPtrArray *disks, const char *tag)
 {
@@ -201,4 +212,20 @@ vmp_internal_disks_find_entry(const GPtrArray *disks, VmpJson *entry)
         vmp_internal_disks_find(disks, vmp_json_get_string(entry, "disk"));
 
     return disk && g_strcmp0(disk->path, path) == 0 ? disk : NULL;
+}
+
+gboolean
+vmp_internal_entry_has(const GPtrArray *disks, VmpJson *entry, const char *tag, gboolean *has,
+                       GError **error)
+{
+    const VmpInternalDisk *disk = vmp_internal_disks_find_entry(disks, entry);
+    const char *path = vmp_json_get_string(entry, "path");
+
+    *has = disk && vmp_internal_snapshots_find(disk->snapshots, tag);
+    if (disk || !path || !g_file_test(path, G_FILE_TEST_EXISTS))
+        return TRUE;
+
+    g_autoptr(VmpImage) image = vmp_image_read(path, "qcow2", NULL, error);
+    *has = image && vmp_internal_snapshots_find(image->snapshots, tag);
+    return image != NULL;
 }

@@ -29,6 +29,9 @@ vmp_internal_disks_look(VmpMachine *machine, GError **error);
 /* Borrowed; NULL if there is none. */
 const VmpInternalDisk *
 vmp_internal_disks_find(const GPtrArray *disks, const char *name);
+/* The same, by the image's path. */
+const VmpInternalDisk *
+vmp_internal_disks_find_image(const GPtrArray *disks, const char *path);
 
 /* For steps: [ { "disk", "path", "node" } ], those that have @tag; NULL = all. */
 VmpJson *
@@ -36,3 +39,8 @@ vmp_internal_disks_to_json(const GPtrArray *disks, const char *tag);
 /* The one that an entry of such an array means now: another process has other nodes. */
 const VmpInternalDisk *
 vmp_internal_disks_find_entry(const GPtrArray *disks, VmpJson *entry);
+/* Has the image of such an entry @tag?  One that is none of @disks is read from storage; one that
+ * is not there has none. */
+gboolean
+vmp_internal_entry_has(const GPtrArray *disks, VmpJson *entry, const char *tag, gboolean *has,
+                       GError **error);

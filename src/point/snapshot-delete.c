@@ -251,27 +251,61 @@ check_documents(VmpMachine *machine, const GPtrArray *names, GError **error)
     return TRUE;
 }
 
-/* Internal ones and external ones take turns, children first: an image gives up its internal
- * snapshots once no layer stands on it any more. */
+static gboolean
+is_internal(const GPtrArray *rows, const char *name)
+{
+    return vmp_tree_find(rows, name)->location == VMP_LOCATION_INTERNAL;
+}
+
+/* The first turn must not be taken if a later one cannot. */
+static gboolean
+check_internal(VmpMachine *machine, const GPtrArray *rows, const GPtrArray *names,
+               GError **error)
+{
+    g_autoptr(GPtrArray) internal = g_ptr_array_new();
+
+    for (guint i = 0; i < names->len; i++)
+        if (is_internal(rows, g_ptr_array_index(names, i)))
+            g_ptr_array_add(internal, g_ptr_array_index(names, i));
+    return vmp_point_check_delete_internal(machine, internal, error);
+}
+
+/* Layers that stayed for the sake of internal snapshots alone. */
+static gboolean
+merge_idle(VmpMachine *machine, const char *subject, const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    GError *failure = NULL;
+    gboolean more = FALSE;
+
+    if (!vmp_standing_has_idle(machine, &more, error))
+        return FALSE;
+    while (more && !vmp_operation_get_dry_run(vmp_machine_get_operation(machine)))
+        if (!delete_once(machine, none, subject, &more, &failure))
+            return settle_for_less(machine, name, failure, error);
+    return TRUE;
+}
+
+/* Internal ones and external ones take turns, children first: an image that internal snapshots
+ * are in stays until they are gone. */
 static gboolean
 delete_in_turns(VmpMachine *machine, const GPtrArray *rows, const GPtrArray *names,
                 const char *subject, GError **error)
 {
+    gboolean internal = FALSE;
+
     for (guint i = 0; i < names->len;) {
         g_autoptr(GPtrArray) turn = g_ptr_array_new();
-        gboolean internal = vmp_tree_find(rows, g_ptr_array_index(names, i))->location ==
-                            VMP_LOCATION_INTERNAL;
 
-        for (; i < names->len &&
-               internal == (vmp_tree_find(rows, g_ptr_array_index(names, i))->location ==
-                            VMP_LOCATION_INTERNAL);
-             i++)
+        internal = is_internal(rows, g_ptr_array_index(names, i));
+        for (; i < names->len && internal == is_internal(rows, g_ptr_array_index(names, i)); i++)
             g_ptr_array_add(turn, g_ptr_array_index(names, i));
         if (!(internal ? vmp_point_delete_internal(machine, turn, subject, error)
                        : delete_external(machine, turn, subject, error)))
             return FALSE;
     }
-    return TRUE;
+    return !internal ||
+           merge_idle(machine, subject, g_ptr_array_index(names, names->len - 1), error);
 }
 
 gboolean
@@ -300,5 +334,6 @@ vmp_point_delete_snapshot(VmpMachine *machine, const char *name, VmpSnapshotDele
 
     g_autoptr(GPtrArray) names = names_of(rows, name, flags);
     return check_documents(machine, names, error) &&
+           check_internal(machine, rows, names, error) &&
            delete_in_turns(machine, rows, names, name, error);
 }

@@ -14,6 +14,7 @@ typedef struct {
     VmpMachine *machine;
     VmpStanding *standing;
     gboolean has_checkpoints;
+    GPtrArray *left; /* of VmpForestImage, borrowed: an internal snapshot in it is leaving */
 } Look;
 
 static void
@@ -189,10 +190,13 @@ name_image(Look *look, VmpStandingPoint *point, const char *path, const char *fo
 }
 
 static void
-note_need(const VmpStandingPoint *point, VmpLocation location, VmpForestImage *image)
+note_need(Look *look, const VmpStandingPoint *point, VmpLocation location,
+          VmpForestImage *image)
 {
     if (!image)
         return;
+    if (location == VMP_LOCATION_INTERNAL && point->leaving)
+        g_ptr_array_add(look->left, image);
     if (location == VMP_LOCATION_INTERNAL && !point->leaving)
         image->holds = TRUE;
     if (location == VMP_LOCATION_EXTERNAL && point->leaving)
@@ -215,7 +219,7 @@ look_at_disks(Look *look, VmpStandingPoint *point, const VmpSnapshot *snapshot, 
             continue;
         if (!name_image(look, point, disk->source, disk->driver, &image, error))
             return FALSE;
-        note_need(point, entry ? entry->location : VMP_LOCATION_NO, image);
+        note_need(look, point, entry ? entry->location : VMP_LOCATION_NO, image);
     }
     return disks != NULL;
 }
@@ -234,7 +238,7 @@ look_at_record(Look *look, VmpStandingPoint *point, const VmpSnapshot *snapshot,
         if (!name_image(look, point, entry->source, NULL, &image, error))
             return FALSE;
         if (!snapshot->domain_xml && image)
-            note_need(point, entry->location, image->below);
+            note_need(look, point, entry->location, image->below);
     }
     return TRUE;
 }
@@ -259,6 +263,26 @@ look_at_point(Look *look, const VmpStorePoint *row, gboolean leaving, GError **e
         return FALSE;
     return look_at_record(look, point, snapshot, snapshot->disks, error) &&
            look_at_record(look, point, snapshot, snapshot->revert_disks, error);
+}
+
+static gboolean
+stands_alone(const VmpForest *forest, const VmpForestImage *image)
+{
+    for (guint i = 0; i < forest->images->len; i++)
+        if (((const VmpForestImage *)g_ptr_array_index(forest->images, i))->below == image)
+            return FALSE;
+    return TRUE;
+}
+
+/* What a revert left, and what stayed only because an internal snapshot was in it. */
+static void
+note_left(const Look *look)
+{
+    for (guint i = 0; i < look->left->len; i++) {
+        VmpForestImage *image = g_ptr_array_index(look->left, i);
+        if (!image->needed && stands_alone(look->standing->forest, image))
+            image->idle = TRUE;
+    }
 }
 
 static gboolean
@@ -288,17 +312,36 @@ idle_key(VmpMachine *machine)
     return g_strdup_printf("idle-layers/%" G_GINT64_FORMAT, vmp_machine_get_row(machine)->id);
 }
 
+/* *@text is NULL if there is none. */
+static gboolean
+read_idle(VmpMachine *machine, char **text, GError **error)
+{
+    g_autofree char *key = idle_key(machine);
+    GError *failure = NULL;
+
+    *text = vmp_store_get_fact(vmp_machine_get_store(machine), key, &failure);
+    if (!failure)
+        return TRUE;
+    g_propagate_error(error, failure);
+    return FALSE;
+}
+
+gboolean
+vmp_standing_has_idle(VmpMachine *machine, gboolean *has, GError **error)
+{
+    g_autofree char *text = NULL;
+    gboolean read = read_idle(machine, &text, error);
+
+    *has = text != NULL;
+    return read;
+}
+
 static gboolean
 look_at_idle(Look *look, GError **error)
 {
-    g_autofree char *key = idle_key(look->machine);
-    g_autoptr(GError) failure = NULL;
-    g_autofree char *text =
-        vmp_store_get_fact(vmp_machine_get_store(look->machine), key, &failure);
-    if (failure) {
-        g_propagate_error(error, g_steal_pointer(&failure));
+    g_autofree char *text = NULL;
+    if (!read_idle(look->machine, &text, error))
         return FALSE;
-    }
 
     g_autoptr(VmpJson) paths =
         text ? vmp_json_parse(text, -1, error) : json_object_new_array();
@@ -351,7 +394,8 @@ vmp_standing_look(VmpMachine *machine, const GPtrArray *leaving, GError **error)
     VmpStore *store = vmp_machine_get_store(machine);
     gint64 domain = vmp_machine_get_row(machine)->id;
     g_autoptr(VmpStanding) standing = g_new0(VmpStanding, 1);
-    Look look = { .machine = machine, .standing = standing };
+    g_autoptr(GPtrArray) left = g_ptr_array_new();
+    Look look = { .machine = machine, .standing = standing, .left = left };
 
     standing->forest = vmp_forest_new();
     standing->by_identity = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -365,5 +409,6 @@ vmp_standing_look(VmpMachine *machine, const GPtrArray *leaving, GError **error)
     if (!look_at_present(&look, error) || !look_at_points(&look, leaving, error) ||
         !look_at_idle(&look, error) || !look_at_others(&look, error))
         return NULL;
+    note_left(&look);
     return g_steal_pointer(&standing);
 }

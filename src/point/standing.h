@@ -35,5 +35,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpStanding, vmp_standing_free)
 /* The image at @path; NULL if it is none of them. */
 VmpForestImage *vmp_standing_find(const VmpStanding *standing, const char *path);
 
+/* Are there images that were idle when somebody looked last? */
+gboolean vmp_standing_has_idle(VmpMachine *machine, gboolean *has, GError **error);
 /* Adds to @edits which images are idle but still there, for whoever looks next. */
 void vmp_standing_edit_idle(const VmpStanding *standing, VmpMachine *machine, VmpJson *edits);

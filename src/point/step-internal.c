@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* save-internal   { "tag", "disks": DISKS }
- * delete-internal { "snapshots": [ { "tag", "disks": DISKS } ] }
+ * delete-internal { "snapshots": [ { "tag", "disks": DISKS } ], "reopen": see writable.h }
  *
  * DISKS is [ { "disk": "vda", "path": "/x/a.qcow2", "node": "vda-format" } ]; the node is the
  * one at planning and may be another by the time of recovery.  A running QEMU does its part
  * as a job, with the RAM in the image of the first disk; for a domain that is off qemu-img
- * does it, image by image.
+ * does it, image by image, and so it does for images that the running one has not open.
  */
 
 #include "base/error.h"
 #include "point/internal-steps.h"
 #include "point/steps.h"
+#include "point/writable.h"
 #include "qmp/commands.h"
 #include "storage/image.h"
 #include "storage/job.h"
@@ -100,8 +101,10 @@ count_tagged(VmpJson *entries, const char *tag, VmpChange *change, GError **erro
     if (!disks)
         return -1;
     for (guint i = 0; i < vmp_json_length(entries); i++) {
-        const VmpInternalDisk *disk = vmp_internal_disks_find_entry(disks, vmp_json_at(entries, i));
-        tagged += disk && vmp_internal_snapshots_find(disk->snapshots, tag);
+        gboolean has = FALSE;
+        if (!vmp_internal_entry_has(disks, vmp_json_at(entries, i), tag, &has, error))
+            return -1;
+        tagged += has;
     }
     return tagged;
 }
@@ -117,17 +120,58 @@ describe_disks(const char *verb, VmpJson *entries)
     return g_string_free(text, FALSE);
 }
 
+/* The node that the image of @entry is open as; NULL if nobody has it open. */
+static const char *
+node_of_entry(const VmpBlockGraph *graph, const GPtrArray *disks, VmpJson *entry)
+{
+    const VmpInternalDisk *disk = vmp_internal_disks_find_entry(disks, entry);
+    const char *path = vmp_json_get_string(entry, "path");
+    const VmpBlockNode *node = NULL;
+
+    if (disk)
+        return disk->node;
+    if (graph && path)
+        node = vmp_block_graph_node_of_path(graph, path);
+    return node ? node->name : NULL;
+}
+
+/* From the images that nobody has open; the nodes of the others are added to @nodes. */
+static gboolean
+delete_from_files(VmpJson *entries, const char *tag, const VmpBlockGraph *graph,
+                  const GPtrArray *disks, GStrvBuilder *nodes, GError **error)
+{
+    for (guint i = 0; i < vmp_json_length(entries); i++) {
+        VmpJson *entry = vmp_json_at(entries, i);
+        const char *node = node_of_entry(graph, disks, entry);
+        gboolean has = FALSE;
+
+        if (!vmp_internal_entry_has(disks, entry, tag, &has, error))
+            return FALSE;
+        if (has && node)
+            g_strv_builder_add(nodes, node);
+        else if (has && !vmp_image_snapshot(vmp_json_get_string(entry, "path"),
+                                            VMP_IMAGE_SNAPSHOT_DELETE, tag, NULL, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 /* Takes @tag out of those that have it. */
 static gboolean
 delete_tag(VmpJson *entries, const char *tag, VmpChange *change, GError **error)
 {
-    g_autoptr(GPtrArray) disks = vmp_internal_disks_look(change->machine, error);
-    if (!disks)
-        return FALSE;
-    if (!vmp_machine_is_on(change->machine))
-        return vmp_internal_each_image(entries, disks, VMP_IMAGE_SNAPSHOT_DELETE, tag, error);
+    gboolean on = vmp_machine_is_on(change->machine);
+    VmpQmpClient *client = on ? vmp_change_get_client(change, error) : NULL;
+    g_autoptr(VmpBlockGraph) graph =
+        client ? vmp_machine_read_graph(change->machine, client, error) : NULL;
+    g_autoptr(GPtrArray) disks =
+        graph || !on ? vmp_internal_disks_look(change->machine, error) : NULL;
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
 
-    g_auto(GStrv) nodes = vmp_internal_nodes(entries, disks, tag);
+    if (!disks || !delete_from_files(entries, tag, graph, disks, builder, error))
+        return FALSE;
+
+    g_auto(GStrv) nodes = g_strv_builder_end(builder);
     if (!nodes[0])
         return TRUE;
     g_autoptr(VmpQmpCommand) command =
@@ -237,25 +281,42 @@ delete_probe(const VmpStep *step, VmpChange *change, GError **error)
 }
 
 static gboolean
-delete_apply(const VmpStep *step, VmpChange *change, GError **error)
+delete_all(const VmpStep *step, VmpChange *change, GError **error)
 {
     VmpJson *snapshots = vmp_json_get_array(step->args, "snapshots");
 
     for (guint i = 0; i < vmp_json_length(snapshots); i++) {
         VmpJson *snapshot = vmp_json_at(snapshots, i);
-        GError *failure = NULL;
-
-        if (delete_tag(vmp_json_get_array(snapshot, "disks"),
-                       vmp_json_get_string(snapshot, "tag"), change, &failure))
-            continue;
-        /* A refusal means that nothing happened: here only if nothing is gone yet. */
-        if (vmp_error_is(failure, VMP_ERROR_REFUSED)
-            && delete_probe(step, change, NULL) != VMP_PROBE_NOT_DONE)
-            failure->code = VMP_ERROR_FAILED;
-        g_propagate_error(error, failure);
-        return FALSE;
+        if (!delete_tag(vmp_json_get_array(snapshot, "disks"),
+                        vmp_json_get_string(snapshot, "tag"), change, error))
+            return FALSE;
     }
     return TRUE;
+}
+
+static gboolean
+delete_apply(const VmpStep *step, VmpChange *change, GError **error)
+{
+    VmpJson *reopen = vmp_json_get_array(step->args, "reopen");
+    GError *failure = NULL;
+
+    if (vmp_machine_is_on(change->machine) && !vmp_writable_open(reopen, change, error))
+        return FALSE;
+    if (delete_all(step, change, &failure))
+        return TRUE;
+
+    /* A refusal means that nothing happened: here only if nothing is gone yet. */
+    if (vmp_error_is(failure, VMP_ERROR_REFUSED) &&
+        delete_probe(step, change, NULL) != VMP_PROBE_NOT_DONE)
+        failure->code = VMP_ERROR_FAILED;
+    g_propagate_error(error, failure);
+    return FALSE;
+}
+
+static gboolean
+delete_undo(const VmpStep *step, VmpChange *change, GError **error)
+{
+    return vmp_writable_undo(vmp_json_get_array(step->args, "reopen"), change, error);
 }
 
 static char *
@@ -275,6 +336,7 @@ delete_commands(const VmpStep *step, GPtrArray *commands)
 {
     VmpJson *snapshots = vmp_json_get_array(step->args, "snapshots");
 
+    vmp_writable_add_opening(vmp_json_get_array(step->args, "reopen"), commands);
     for (guint i = 0; i < vmp_json_length(snapshots); i++) {
         VmpJson *snapshot = vmp_json_at(snapshots, i);
         g_auto(GStrv) nodes =
@@ -289,6 +351,7 @@ delete_commands(const VmpStep *step, GPtrArray *commands)
 const VmpStepKind vmp_step_delete_internal = {
     .name = "delete-internal",
     .apply = delete_apply,
+    .undo = delete_undo,
     .probe = delete_probe,
     .describe = delete_describe,
     .commands = delete_commands,
