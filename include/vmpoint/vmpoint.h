@@ -12,6 +12,7 @@
  */
 
 #include <vmpoint/backup.h>
+#include <vmpoint/block.h>
 #include <vmpoint/bulk.h>
 #include <vmpoint/checkpoint.h>
 #include <vmpoint/domain.h>

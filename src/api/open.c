@@ -59,6 +59,7 @@ static const VmpStepKind *const step_kinds[] = {
     &vmp_step_freeze_guest,
     &vmp_step_thaw_guest,
     &vmp_step_set_backing,
+    &vmp_step_resize_disk,
     &vmp_step_open_memory,
     &vmp_step_load_memory,
     &vmp_step_save_and_revert,

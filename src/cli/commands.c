@@ -8,6 +8,7 @@ const VmpCommandGroup vmp_command_groups[] = {
     { "snapshot", "Snapshots", vmp_snapshot_commands },
     { "checkpoint", "Checkpoints", vmp_checkpoint_commands },
     { "backup", "Backups", vmp_backup_commands },
+    { "block", "Disks", vmp_block_commands },
     { "check", "Checking", vmp_fsck_commands },
     { "repository", "Restore points", vmp_repository_commands },
     { "host", "vmpoint itself", vmp_host_commands },

@@ -19,6 +19,38 @@ vmp_format_bytes(guint64 bytes)
     return g_strdup_printf("%.3f %s", value, units[unit]);
 }
 
+/* libvirt's words for units, whatever their case. */
+static guint64
+unit_of(const char *suffix, guint64 unit)
+{
+    static const char letters[] = "kmgtpe";
+
+    if (*suffix == '\0')
+        return unit;
+    if (g_ascii_strcasecmp(suffix, "b") == 0 || g_ascii_strcasecmp(suffix, "byte") == 0 ||
+        g_ascii_strcasecmp(suffix, "bytes") == 0)
+        return 1;
+
+    const char *letter = strchr(letters, g_ascii_tolower(*suffix));
+    gboolean decimal = g_ascii_strcasecmp(suffix + 1, "b") == 0;
+    if (!letter || (suffix[1] && !decimal && g_ascii_strcasecmp(suffix + 1, "ib") != 0))
+        return 0;
+    guint64 factor = 1;
+    for (const char *at = letters; at <= letter; at++)
+        factor *= decimal ? 1000 : 1024;
+    return factor;
+}
+
+gboolean
+vmp_parse_bytes(const char *text, guint64 unit, guint64 *bytes)
+{
+    char *end = NULL;
+    guint64 number = g_ascii_strtoull(text, &end, 10);
+    guint64 factor = g_ascii_isdigit(*text) ? unit_of(end, unit) : 0;
+
+    return factor && g_uint64_checked_mul(bytes, number, factor);
+}
+
 char *
 vmp_format_time(gint64 seconds)
 {

@@ -8,6 +8,9 @@
 
 /* "1.500 GiB"; free with g_free(). */
 char *vmp_format_bytes(guint64 bytes);
+/* "3G", "512MiB", "10MB" (of 1000s), "100b", or a number of @unit bytes; FALSE if it is none.
+ */
+gboolean vmp_parse_bytes(const char *text, guint64 unit, guint64 *bytes);
 /* Seconds since the epoch in local time, "2026-01-31 23:59:59 +0100"; free with g_free(). */
 char *vmp_format_time(gint64 seconds);
 /* "shut off" where libvirt's XML says "shutoff"; static. */

@@ -206,3 +206,61 @@ vmp_marks_move(VmpMachine *machine, GHashTable *moves, VmpJson *edits, GError **
     }
     return rows != NULL;
 }
+
+/* ---- a disk that has another size ---- */
+
+/* No disk has that size. */
+#define NO_SIZE 1
+
+static gboolean
+grow_mark(VmpJson *began, const char *image, guint64 size)
+{
+    if (g_strcmp0(vmp_json_get_string(began, "image"), image) != 0 ||
+        vmp_json_get_int(began, "size", NO_SIZE) == NO_SIZE)
+        return FALSE;
+    vmp_json_add(began, "i:size", (gint64)size, NULL);
+    return TRUE;
+}
+
+static gboolean
+resize_row(VmpStorePoint *row, const char *disk, const char *image, guint64 size, gboolean cut,
+           gboolean *changed, GError **error)
+{
+    g_autoptr(GPtrArray) marks = vmp_marks_of_row(row, error);
+    g_autoptr(VmpJson) extra = read_extra(row);
+    VmpJson *parts = get_part(extra, "began");
+    VmpJson *began = vmp_json_get_object(parts, disk);
+
+    *changed = FALSE;
+    if (!marks || !vmp_marks_find(marks, disk))
+        return marks != NULL;
+    if (!cut && (!began || !grow_mark(began, image, size)))
+        return TRUE;
+    if (cut)
+        json_object_object_add(
+            parts, disk, vmp_json_build("S:image", image, "i:size", (gint64)NO_SIZE, NULL));
+    write_extra(row, extra);
+    if (cut)
+        vmp_marks_note_lost(row, disk, "the disk was made smaller since");
+    *changed = TRUE;
+    return TRUE;
+}
+
+gboolean
+vmp_marks_resize(VmpMachine *machine, const char *disk, const char *image, guint64 size,
+                 gboolean cut, VmpJson *edits, GError **error)
+{
+    g_autoptr(GPtrArray) rows =
+        vmp_store_list_points(vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id,
+                              VMP_POINT_CHECKPOINT, TRUE, error);
+
+    for (guint i = 0; rows && i < rows->len; i++) {
+        VmpStorePoint *row = g_ptr_array_index(rows, i);
+        gboolean changed = FALSE;
+        if (!resize_row(row, disk, image, size, cut, &changed, error))
+            return FALSE;
+        if (changed)
+            vmp_store_edit_put_point(edits, row);
+    }
+    return rows != NULL;
+}

@@ -48,3 +48,7 @@ void vmp_marks_note_lost(VmpStorePoint *row, const char *disk, const char *reaso
  * to lower) began in the lower one. */
 gboolean
 vmp_marks_move(VmpMachine *machine, GHashTable *moves, VmpJson *edits, GError **error);
+/* @disk has @size bytes now, and @image active: what began in that image goes on.  @cut: it
+ * has fewer than before, and no checkpoint made until now tells everything any more. */
+gboolean vmp_marks_resize(VmpMachine *machine, const char *disk, const char *image,
+                          guint64 size, gboolean cut, VmpJson *edits, GError **error);

@@ -67,6 +67,9 @@ extern const VmpStepKind vmp_step_switch_to_spare; /* commit */
 /* step-backing.c: headers of images that nobody has open */
 extern const VmpStepKind vmp_step_set_backing;
 
+/* step-resize.c */
+extern const VmpStepKind vmp_step_resize_disk; /* commit */
+
 /* step-part.c: what is neither disk nor RAM */
 extern const VmpStepKind vmp_step_keep_parts;
 extern const VmpStepKind vmp_step_seal_parts;

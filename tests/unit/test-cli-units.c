@@ -64,6 +64,36 @@ each_state_has_virshs_words(void)
 }
 
 static void
+sizes_are_read_as_virsh_reads_them(void)
+{
+    static const struct {
+        const char *text;
+        guint64 bytes;
+    } good[] = {
+        { "3", 3072 },
+        { "3G", 3221225472 },
+        { "512MiB", 536870912 },
+        { "10MB", 10000000 },
+        { "100b", 100 },
+        { "7bytes", 7 },
+        { "1kib", 1024 },
+        { "2T", 2199023255552 },
+        { "15e", G_GUINT64_CONSTANT(17293822569102704640) },
+    };
+    static const char *const bad[] = { "",    "x",   "-1",
+                                       "3Gx", "3 G", "G",
+                                       "16E", "3zb", "99999999999999999999" };
+    guint64 bytes = 0;
+
+    for (guint i = 0; i < G_N_ELEMENTS(good); i++) {
+        g_assert_true(vmp_parse_bytes(good[i].text, 1024, &bytes));
+        g_assert_cmpuint(bytes, ==, good[i].bytes);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++)
+        g_assert_false(vmp_parse_bytes(bad[i], 1024, &bytes));
+}
+
+static void
 names_sort_without_regard_to_case(void)
 {
     g_assert_cmpint(vmp_compare_names("a", "B"), <, 0);
@@ -79,6 +109,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cli/units/bytes-get-the-largest-unit-that-fits",
                     bytes_get_the_largest_unit_that_fits);
+    g_test_add_func("/cli/units/sizes-are-read-as-virsh-reads-them",
+                    sizes_are_read_as_virsh_reads_them);
     g_test_add_func("/cli/units/times-are-local", times_are_local);
     g_test_add_func("/cli/units/each-state-has-virshs-words", each_state_has_virshs_words);
     g_test_add_func("/cli/units/names-sort-without-regard-to-case",

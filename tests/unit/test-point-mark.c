@@ -140,6 +140,49 @@ test_moves(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(((const VmpMark *)marks->pdata[0])->size, ==, 1 << 20);
 }
 
+static void
+resize(const Fixture *fixture, const char *image, guint64 size, gboolean cut, guint changed)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmpJson) edits = json_object_new_array();
+
+    g_assert_true(vmp_marks_resize(fixture->machine, "vda", image, size, cut, edits, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(vmp_json_length(edits), ==, changed);
+    g_assert_true(
+        vmp_store_apply_edits(vmp_machine_get_store(fixture->machine), edits, &error));
+    g_assert_no_error(error);
+}
+
+static guint64
+size_of(const Fixture *fixture, const char *name)
+{
+    g_autoptr(GPtrArray) marks = marks_of(fixture, name);
+
+    return ((const VmpMark *)marks->pdata[0])->size;
+}
+
+static void
+test_resized(Fixture *fixture, gconstpointer data)
+{
+    const VmpBitmap good = { .name = (char *)"c1", .recording = TRUE };
+    g_autoptr(GError) lost = NULL;
+
+    put(fixture, "c1", BODY("c1"), "/i/a.qcow2");
+    put(fixture, "c2", BODY("c2"), "/i/a.s1");
+    resize(fixture, "/i/a.s1", 2 << 20, FALSE, 1);
+    g_assert_cmpuint(size_of(fixture, "c1"), ==, 1 << 20);
+    g_assert_cmpuint(size_of(fixture, "c2"), ==, 2 << 20);
+
+    /* One that was cut is not good again when the disk has its old size. */
+    resize(fixture, "/i/a.s1", 1 << 19, TRUE, 2);
+    resize(fixture, "/i/a.s1", 1 << 20, FALSE, 0);
+    g_autoptr(GPtrArray) marks = marks_of(fixture, "c1");
+    g_assert_cmpuint(check(marks->pdata[0], &good, &lost), ==, 0);
+    g_assert_error(lost, VMP_ERROR, VMP_ERROR_INCONSISTENT);
+    g_assert_cmpstr(lost->message, ==, "the disk was made smaller since");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -150,5 +193,6 @@ main(int argc, char **argv)
     ADD("a-disk-without-a-path-is-believed-as-it-is", test_without_a_path);
     ADD("a-lost-bitmap-says-why-until-it-is-back", test_lost);
     ADD("a-merged-layer-takes-the-beginning-along", test_moves);
+    ADD("a-disk-that-grows-goes-on-and-one-that-is-cut-does-not", test_resized);
     return g_test_run();
 }
