@@ -103,3 +103,20 @@ vmp_file_remove(const char *path, GError **error)
         return vmp_fail_errno(error, errno, "cannot remove '%s'", path);
     return TRUE;
 }
+
+gboolean
+vmp_file_write_at(int fd, const void *data, gsize length, guint64 offset, GError **error)
+{
+    const char *bytes = data;
+
+    while (length > 0) {
+        gssize written = TEMP_FAILURE_RETRY(pwrite(fd, bytes, length, (off_t)offset));
+        if (written < 0)
+            return vmp_fail_errno(error, errno, "cannot write at byte %" G_GUINT64_FORMAT,
+                                  offset);
+        bytes += written;
+        offset += (guint64)written;
+        length -= (gsize)written;
+    }
+    return TRUE;
+}

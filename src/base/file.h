@@ -34,3 +34,6 @@ vmp_dir_sync(const char *path, GError **error);
 /* unlink(); that it is gone already is success. */
 gboolean
 vmp_file_remove(const char *path, GError **error);
+/* All of @data to @fd at @offset. */
+gboolean
+vmp_file_write_at(int fd, const void *data, gsize length, guint64 offset, GError **error);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* VmpDirect: the bytes of an image's disk, read from the image's own file.
+/* VmpDirect: the bytes of an image's disk, read from the file of the image or of a backing
+ * image.
  *
- * QEMU says once where they are; then no process is between the file and the reader.  What it
- * gives no place for (compressed or encrypted, or in a backing image) is not held.  Nobody may
- * write to the image meanwhile.  Several threads may read from one.
+ * QEMU says once where they are; then no process is between the files and the reader.  What it
+ * gives no place for (compressed or encrypted) is not held.  Nobody may write to the images
+ * meanwhile.  Several threads may read from one.
  */
 
 #include <gio/gio.h>
@@ -27,3 +28,10 @@ gboolean vmp_direct_holds(const VmpDirect *direct, guint64 offset, gsize length)
 /* Reads a range that is held. */
 gboolean vmp_direct_read(const VmpDirect *direct, guint8 *buffer, guint64 offset, gsize length,
                          GError **error);
+/* Writes a range that is held to the file or device @fd, at @to.  The kernel copies what it
+ * can, and may share it where the file system does that. */
+gboolean vmp_direct_copy(const VmpDirect *direct, guint64 offset, gsize length, int fd,
+                         guint64 to, GError **error);
+/* Is the range in the image's own file in one piece, from byte @host of the file on?  Where
+ * QEMU sees zeroes the file must have them too, and not all of it may be such. */
+gboolean vmp_direct_is_at(const VmpDirect *direct, guint64 offset, gsize length, guint64 host);

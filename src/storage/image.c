@@ -367,12 +367,13 @@ mapping_from_json(VmpJson *extent)
     VmpMapping mapping = {
         .offset = (guint64)vmp_json_get_int(extent, "start", 0),
         .length = (guint64)vmp_json_get_int(extent, "length", 0),
+        .depth = (guint)vmp_json_get_int(extent, "depth", 0),
         .place = VMP_MAPPING_ELSEWHERE,
     };
 
     if (vmp_json_get_bool(extent, "zero", FALSE)) {
         mapping.place = VMP_MAPPING_ZERO;
-    } else if (host >= 0 && vmp_json_get_int(extent, "depth", 0) == 0) {
+    } else if (host >= 0) {
         mapping.place = VMP_MAPPING_FILE;
         mapping.host = (guint64)host;
     }

@@ -102,12 +102,13 @@ vmp_image_compare_chain(const char *const *images, const char *path, const char 
 /* Where the bytes of an image's disk are. */
 typedef enum {
     VMP_MAPPING_ZERO,      /* nowhere: they read as zeroes */
-    VMP_MAPPING_FILE,      /* in the image's own file, as they are, from byte @host on */
-    VMP_MAPPING_ELSEWHERE, /* in a backing image, or compressed or encrypted */
+    VMP_MAPPING_FILE,      /* in a file, as they are, from byte @host on */
+    VMP_MAPPING_ELSEWHERE, /* compressed or encrypted */
 } VmpMappingPlace;
 
 typedef struct {
     guint64 offset, length, host; /* bytes */
+    guint depth; /* whose file: 0 is the image's own, 1 that of its backing image, ... */
     VmpMappingPlace place;
 } VmpMapping;
 

@@ -14,6 +14,9 @@
 #define EXTENSION_MARK 0x764d504du /* "vMPM"; QEMU keeps what it does not know */
 #define INCOMPATIBLE_EXTENDED_L2 (1u << 4)
 
+/* In an entry of an L1 or L2 table: nobody else has what it points to. */
+#define COPIED (G_GUINT64_CONSTANT(1) << 63)
+
 /* QEMU's own limits. */
 #define MIN_CLUSTER_SIZE 512
 #define MAX_CLUSTER_SIZE (2u << 20)
@@ -28,6 +31,8 @@ typedef struct {
     guint64 blocks;         /* refcount blocks; they follow */
     guint64 l1_entries;
     guint64 l1_clusters; /* they follow */
+    guint64 l2_tables;   /* of a cluster each; they follow, and then the data */
+    guint64 tables;      /* all of these */
     guint64 total;
 } Layout;
 
@@ -39,7 +44,7 @@ divide_up(guint64 a, guint64 b)
 
 /* Refcount blocks count themselves and their table too: grow until all have a place. */
 static void
-place_refcounts(Layout *layout)
+place_refcounts(Layout *layout, guint64 data)
 {
     const guint64 counts_per_block = layout->cluster_size / sizeof(guint16);
     guint64 blocks = 0;
@@ -48,9 +53,21 @@ place_refcounts(Layout *layout)
         layout->blocks = ++blocks;
         layout->table_clusters =
             divide_up(layout->blocks * sizeof(guint64), layout->cluster_size);
-        layout->total = 1 + layout->table_clusters + layout->blocks + layout->l1_clusters;
+        layout->tables = 1 + layout->table_clusters + layout->blocks + layout->l1_clusters +
+                         layout->l2_tables;
+        layout->total = layout->tables + data;
         blocks = MAX(blocks, divide_up(layout->total, counts_per_block) - 1);
     } while (layout->total > layout->blocks * counts_per_block);
+}
+
+static guint64
+count_l2_tables(const VmpQcow2 *image, guint64 entries)
+{
+    guint64 count = 0;
+
+    for (guint64 i = 0; i < image->n_clusters; i++)
+        count += i == 0 || image->clusters[i] / entries != image->clusters[i - 1] / entries;
+    return count;
 }
 
 static gboolean
@@ -59,6 +76,7 @@ lay_out(const VmpQcow2 *image, Layout *layout, GError **error)
     const guint64 cluster_size = image->cluster_size ? image->cluster_size : 65536;
     const guint64 least = image->extended_l2 ? MIN_EXTENDED_CLUSTER_SIZE : MIN_CLUSTER_SIZE;
 
+    g_assert(image->n_clusters == 0 || !image->extended_l2);
     if (image->size == 0 || image->size % 512 != 0)
         return vmp_fail(error, VMP_ERROR_INVALID,
                         "a qcow2 image cannot have a size of %" G_GUINT64_FORMAT " bytes",
@@ -80,11 +98,18 @@ lay_out(const VmpQcow2 *image, Layout *layout, GError **error)
                         "clusters of %" G_GUINT64_FORMAT " bytes",
                         image->size, cluster_size);
     layout->l1_clusters = divide_up(layout->l1_entries * sizeof(guint64), cluster_size);
-    place_refcounts(layout);
+    layout->l2_tables = count_l2_tables(image, cluster_size / entry_size);
+    place_refcounts(layout, image->n_clusters);
     return TRUE;
 }
 
 /* ---- writing ---- */
+
+static guint64
+l1_offset(const Layout *layout)
+{
+    return (1 + layout->table_clusters + layout->blocks) * layout->cluster_size;
+}
 
 static void
 put_extension(GByteArray *bytes, guint32 type, const void *data, guint32 length)
@@ -124,7 +149,7 @@ make_header(const VmpQcow2 *image, const Layout *layout)
         .cluster_bits = (guint32)__builtin_ctzll(layout->cluster_size),
         .size = image->size,
         .l1_entries = (guint32)layout->l1_entries,
-        .l1_offset = (1 + layout->table_clusters + layout->blocks) * layout->cluster_size,
+        .l1_offset = l1_offset(layout),
         .refcounts_offset = layout->cluster_size,
         .refcounts_clusters = (guint32)layout->table_clusters,
         .incompatible = image->extended_l2 ? INCOMPATIBLE_EXTENDED_L2 : 0,
@@ -153,13 +178,47 @@ write_refcounts(int fd, const Layout *layout, GError **error)
            vmp_qcow2_write_at(fd, counts, layout->total * sizeof *counts, first_block, error);
 }
 
+/* From cluster @first of the list on: those that one L2 table has.  Returns the first of the next
+ * table. */
+static guint64
+put_l2_table(const VmpQcow2 *image, const Layout *layout, guint64 first, guint64 *table)
+{
+    const guint64 entries = layout->cluster_size / sizeof *table;
+    guint64 at = first;
+
+    memset(table, 0, layout->cluster_size);
+    for (; at < image->n_clusters && image->clusters[at] / entries == image->clusters[first] / entries;
+         at++) {
+        guint64 place = (layout->tables + at) * layout->cluster_size;
+        table[image->clusters[at] % entries] = GUINT64_TO_BE(place | COPIED);
+    }
+    return at;
+}
+
+static gboolean
+write_mapping(int fd, const VmpQcow2 *image, const Layout *layout, GError **error)
+{
+    const guint64 entries = layout->cluster_size / sizeof(guint64);
+    guint64 place = l1_offset(layout) + layout->l1_clusters * layout->cluster_size;
+    g_autofree guint64 *l1 = g_new0(guint64, layout->l1_entries);
+    g_autofree guint64 *l2 = g_malloc(layout->cluster_size);
+
+    for (guint64 at = 0; at < image->n_clusters; place += layout->cluster_size) {
+        l1[image->clusters[at] / entries] = GUINT64_TO_BE(place | COPIED);
+        at = put_l2_table(image, layout, at, l2);
+        if (!vmp_qcow2_write_at(fd, l2, layout->cluster_size, place, error))
+            return FALSE;
+    }
+    return vmp_qcow2_write_at(fd, l1, layout->l1_entries * sizeof *l1, l1_offset(layout), error);
+}
+
 /* A block device has old content where a file has holes. */
 static gboolean
 write_zeroes(int fd, const Layout *layout, GError **error)
 {
     g_autofree char *zeroes = g_malloc0(layout->cluster_size);
 
-    for (guint64 i = 0; i < layout->total; i++)
+    for (guint64 i = 0; i < layout->tables; i++)
         if (!vmp_qcow2_write_at(fd, zeroes, layout->cluster_size, i * layout->cluster_size,
                                 error))
             return FALSE;
@@ -207,7 +266,20 @@ vmp_qcow2_write(int fd, const VmpQcow2 *image, GError **error)
                         image->backing);
     return make_room(fd, &layout, error) &&
            vmp_qcow2_write_at(fd, header->data, header->len, 0, error) &&
-           write_refcounts(fd, &layout, error) && set_length(fd, &layout, error);
+           write_refcounts(fd, &layout, error) &&
+           (image->n_clusters == 0 || write_mapping(fd, image, &layout, error)) &&
+           set_length(fd, &layout, error);
+}
+
+gboolean
+vmp_qcow2_get_data_offset(const VmpQcow2 *image, guint64 *offset, GError **error)
+{
+    Layout layout = { 0 };
+
+    if (!lay_out(image, &layout, error))
+        return FALSE;
+    *offset = layout.tables * layout.cluster_size;
+    return TRUE;
 }
 
 /* ---- the mark ---- */

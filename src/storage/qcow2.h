@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The format of an empty qcow2 image, as an overlay is one when it is made.
+/* The format of a qcow2 image before a guest writes to it: an empty one, as an overlay is when it
+ * is made, or one with a place for all the data that is known to come.
  *
- * Version 3 (compat 1.1), 16-bit refcounts, nothing allocated but the tables:
+ * Version 3 (compat 1.1), 16-bit refcounts:
  *
  *   cluster 0              header, header extensions, name of the backing image
- *   then                   refcount table, refcount blocks, L1 table (all empty)
+ *   then                   refcount table, refcount blocks, L1 table
+ *   then                   L2 tables, and the clusters of data in the order of the disk
  *
  * Everything else about qcow2 is left to QEMU.  It is valid once it is written as a whole;
  * the header comes first, so that what a crash leaves behind is an empty file or one with
@@ -22,12 +24,17 @@ typedef struct {
     const char *backing;         /* for the header as it is; or NULL */
     const char *backing_format;  /* or NULL */
     guint64 mark;                /* 0 = none */
+    const guint64 *clusters;     /* of the disk, in order, that have a place in the file */
+    guint64 n_clusters;          /* 0 = an empty image; not with extended L2 entries */
 } VmpQcow2;
 
 /* Lays the format down on @fd: an empty regular file, or a block device that is large enough.
  * VMP_ERROR_INVALID for what the format cannot hold, VMP_ERROR_IO; nothing is synced. */
 gboolean
 vmp_qcow2_write(int fd, const VmpQcow2 *image, GError **error);
+/* Where the first of the clusters is, in bytes of the file; the others follow without gaps. */
+gboolean
+vmp_qcow2_get_data_offset(const VmpQcow2 *image, guint64 *offset, GError **error);
 
 /* The mark it was written with; 0 if it has none or is no qcow2 image. */
 guint64

@@ -4,10 +4,12 @@
 
 #include "storage/direct.h"
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/process.h"
 #include "storage/content.h"
 #include "storage/image.h"
@@ -89,16 +91,71 @@ what_the_file_has_is_read_from_it(Images *images, gconstpointer unused)
 }
 
 static void
-what_is_elsewhere_is_listed_and_not_held(Images *images, gconstpointer unused)
+what_a_backing_image_has_is_read_from_that(Images *images, gconstpointer unused)
 {
+    g_autoptr(GError) error = NULL;
     g_autoptr(VmpDirect) direct = open_direct(images->top);
     g_autoptr(GArray) data = vmp_direct_list_data(direct);
+    guint8 bytes[2] = "xx";
 
-    g_assert_false(vmp_direct_holds(direct, 2 * MIB - 1, 2));
+    g_assert_true(vmp_direct_holds(direct, 2 * MIB - 1, 2));
+    g_assert_true(vmp_direct_read(direct, bytes, 2 * MIB - 1, 2, &error));
+    g_assert_cmpint(bytes[0], ==, 0);
+    g_assert_cmpint(bytes[1], ==, 'b');
     g_assert_false(vmp_direct_holds(direct, 4 * MIB - 1, 2));
     g_assert_cmpuint(data->len, ==, 2);
     g_assert_cmpuint(g_array_index(data, VmpExtent, 0).offset, ==, MIB);
     g_assert_cmpuint(g_array_index(data, VmpExtent, 1).offset, ==, 2 * MIB);
+}
+
+/* Also over zeroes, which are written as such. */
+static void
+a_copy_has_the_same_bytes(Images *images, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmpDirect) direct = open_direct(images->top);
+    g_autofree char *path = g_build_filename(images->dir, "copy", NULL);
+    g_autofree char *old = g_strnfill(4 * MIB, 'o');
+    g_autofree char *copy = NULL;
+    g_auto(VmpFd) fd = -1;
+
+    g_assert_true(g_file_set_contents(path, old, 4 * MIB, NULL));
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    g_assert_true(vmp_direct_copy(direct, MIB - 10, MIB + 20, fd, 5, &error));
+    g_assert_true(g_file_get_contents(path, &copy, NULL, NULL));
+    for (gsize i = 0; i < 4 * MIB; i++) {
+        guint64 disk = i + MIB - 15;
+        char wanted = i < 5 || i >= MIB + 25                   ? 'o'
+                      : disk >= MIB && disk < MIB + 65536      ? 't'
+                      : disk >= 2 * MIB && disk < 2 * MIB + 10 ? 'b'
+                                                               : 0;
+        g_assert_cmpint(copy[i], ==, wanted);
+    }
+    g_unlink(path);
+}
+
+static void
+a_place_is_told_from_others(Images *images, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmpDirect) top = open_direct(images->top);
+    g_autoptr(VmpDirect) base = open_direct(images->base);
+    g_autoptr(GArray) map = vmp_image_map(images->base, "qcow2", NULL, &error);
+    guint64 host = 0;
+
+    g_assert_no_error(error);
+    for (guint i = 0; i < map->len; i++)
+        if (g_array_index(map, VmpMapping, i).place == VMP_MAPPING_FILE)
+            host = g_array_index(map, VmpMapping, i).host;
+    g_assert_cmpuint(host, >, 0);
+    g_assert_true(vmp_direct_is_at(base, 2 * MIB, 65536, host));
+    g_assert_true(vmp_direct_is_at(base, 2 * MIB + 512, 512, host + 512));
+    g_assert_false(vmp_direct_is_at(base, 2 * MIB, 65536, host + 512));
+    /* There are no zeroes, and behind the disk is nothing. */
+    g_assert_false(vmp_direct_is_at(base, 0, 65536, host));
+    g_assert_false(vmp_direct_is_at(base, 4 * MIB, 512, host));
+    /* It is in the other file there. */
+    g_assert_false(vmp_direct_is_at(top, 2 * MIB, 65536, host));
 }
 
 /* Its bytes are in the file, but not as the guest sees them. */
@@ -140,8 +197,12 @@ main(int argc, char **argv)
     }
     g_test_add("/storage/direct/file", Images, NULL, images_set_up,
                what_the_file_has_is_read_from_it, images_tear_down);
-    g_test_add("/storage/direct/elsewhere", Images, NULL, images_set_up,
-               what_is_elsewhere_is_listed_and_not_held, images_tear_down);
+    g_test_add("/storage/direct/backing", Images, NULL, images_set_up,
+               what_a_backing_image_has_is_read_from_that, images_tear_down);
+    g_test_add("/storage/direct/copy", Images, NULL, images_set_up, a_copy_has_the_same_bytes,
+               images_tear_down);
+    g_test_add("/storage/direct/place", Images, NULL, images_set_up,
+               a_place_is_told_from_others, images_tear_down);
     g_test_add("/storage/direct/compressed", Images, NULL, images_set_up,
                what_is_compressed_is_not_held, images_tear_down);
     g_test_add("/storage/direct/refused", Images, NULL, images_set_up,

@@ -6,7 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/file.h"
+#include "base/process.h"
 #include "test-storage-fixture.h"
 
 #define KIB ((guint64)1 << 10)
@@ -126,6 +128,48 @@ test_overlay(void)
     g_autoptr(VmpJson) json = vmp_json_parse(info, -1, NULL);
     g_assert_cmpstr(vmp_json_get_string(json, "backing-filename"), ==, base);
     g_assert_cmpstr(vmp_json_get_string(json, "backing-filename-format"), ==, "raw");
+}
+
+/* Data laid where the tables say is where QEMU sees it, and nothing else is. */
+static void
+test_with_data(void)
+{
+    if (!have_qemu_img())
+        return;
+    /* The ends of the disk, and both sides of where one L2 table ends and another begins. */
+    static const guint64 clusters[] = { 0, 1, 8190, 8191, 8192, 16384, 40959 };
+    const VmpQcow2 image = { .size = 40960 * 64 * KIB - 512,
+                             .clusters = clusters,
+                             .n_clusters = G_N_ELEMENTS(clusters) };
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autofree char *path = in_folder(folder, "image");
+    g_autoptr(GError) error = NULL;
+    guint64 offset = 0;
+
+    write_image(path, &image);
+    g_assert_true(vmp_qcow2_get_data_offset(&image, &offset, &error));
+    {
+        g_auto(VmpFd) fd = open(path, O_RDWR | O_CLOEXEC);
+        for (gsize i = 0; i < G_N_ELEMENTS(clusters); i++) {
+            g_autofree char *data = g_strnfill(64 * KIB, (char)('a' + i));
+            g_assert_true(vmp_file_write_at(fd, data, 64 * KIB, offset + i * 64 * KIB, &error));
+        }
+    }
+    QEMU_IMG("check -q -f qcow2 %s", path);
+    g_autofree char *text = qemu_img("map --output=json -f qcow2 %s", path);
+    g_autoptr(VmpJson) map = vmp_json_parse(text, -1, NULL);
+    guint64 data = 0;
+    for (guint i = 0; i < vmp_json_length(map); i++)
+        if (vmp_json_get_bool(vmp_json_at(map, i), "data", FALSE))
+            data += (guint64)vmp_json_get_int(vmp_json_at(map, i), "length", 0);
+    g_assert_cmpuint(data, ==, G_N_ELEMENTS(clusters) * 64 * KIB - 512);
+    for (gsize i = 0; i < G_N_ELEMENTS(clusters); i++) {
+        g_autofree char *command =
+            g_strdup_printf("read -q -P %d %" G_GUINT64_FORMAT " %d", 'a' + (int)i,
+                            clusters[i] * 64 * KIB, i + 1 < G_N_ELEMENTS(clusters) ? 65536 : 65024);
+        const char *const argv[] = { "qemu-io", "-r", "-c", command, path, NULL };
+        g_assert_true(vmp_tool_check(argv, VMP_ERROR_IO, NULL, NULL, &error));
+    }
 }
 
 /* All of an image written full: what it allocates must not meet its tables. */
@@ -302,6 +346,7 @@ main(int argc, char **argv)
 #define ADD(name, func) g_test_add_func("/storage/qcow2/" name, func)
     ADD("images-are-as-qemu-img-makes-them", test_as_qemu_img);
     ADD("the-base-shows-through-an-overlay", test_overlay);
+    ADD("data-is-where-the-tables-say", test_with_data);
     ADD("an-image-written-full-is-sound", test_filled);
     ADD("what-the-format-cannot-hold-is-refused", test_impossible);
     ADD("the-longest-name-fits", test_longest_name);
