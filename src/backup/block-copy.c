@@ -1,31 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backup/block-copy.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #include "base/error.h"
 
 typedef struct {
     GMutex lock; /* of @content, which one thread may use at a time */
     VmpContent *content;
-    int fd;
 } Target;
-
-static gboolean
-write_file(int fd, const guint8 *data, gsize length, guint64 offset, GError **error)
-{
-    while (length > 0) {
-        gssize written = TEMP_FAILURE_RETRY(pwrite(fd, data, length, (off_t)offset));
-        if (written < 0)
-            return vmp_fail_errno(error, errno, "cannot write at byte %" G_GUINT64_FORMAT,
-                                  offset);
-        data += written;
-        offset += (guint64)written;
-        length -= (gsize)written;
-    }
-    return TRUE;
-}
 
 static gboolean
 check_and_write(VmpBlock *blocks, guint count, const guint8 *data, gsize length,
@@ -38,9 +19,6 @@ check_and_write(VmpBlock *blocks, guint count, const guint8 *data, gsize length,
         return vmp_fail(error, VMP_ERROR_DAMAGED,
                         "what is read is not what the guest saw, at byte %" G_GUINT64_FORMAT,
                         wrong);
-    if (!target->content)
-        return write_file(target->fd, data, length, offset, error);
-
     g_mutex_lock(&target->lock);
     gboolean written = vmp_content_write(target->content, data, offset, length, error);
     g_mutex_unlock(&target->lock);
@@ -62,12 +40,12 @@ write_zeroes(const Target *target, guint64 size, const GArray *blocks, GError **
 }
 
 gboolean
-vmp_block_copy(const char *path, guint64 size, GArray *blocks, VmpContent *content, int fd,
+vmp_block_copy(const char *path, guint64 size, GArray *blocks, VmpContent *content,
                const char *what, VmpOperation *operation, GError **error)
 {
-    Target target = { .content = content, .fd = fd };
+    Target target = { .content = content };
 
-    if (content && !write_zeroes(&target, size, blocks, error))
+    if (!write_zeroes(&target, size, blocks, error))
         return FALSE;
     g_mutex_init(&target.lock);
     gboolean copied =

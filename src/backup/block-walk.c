@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backup/block-walk.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "storage/content.h"
 #include "storage/direct.h"
 
@@ -21,6 +24,8 @@ typedef struct {
     const char *path, *format;
     VmpDirect *direct;
     GArray *blocks;
+    const VmpBlockTarget
+        *target; /* they go there, and are read there; NULL: they are read alone */
     VmpBlockFunc func;
     gpointer user_data;
 
@@ -64,6 +69,53 @@ read_bytes(const Walk *walk, VmpContent **content, guint8 *buffer, guint64 offse
     return *content && vmp_content_read(*content, buffer, offset, length, error);
 }
 
+guint64
+vmp_block_target_place(const VmpBlockTarget *target, const GArray *blocks, guint index)
+{
+    return target->packed ? target->start + (guint64)index * VMP_BLOCK_SIZE
+                          : g_array_index(blocks, VmpBlock, index).first * VMP_BLOCK_SIZE;
+}
+
+static gboolean
+read_again(int fd, guint8 *buffer, guint64 at, gsize length, GError **error)
+{
+    while (length > 0) {
+        gssize got = TEMP_FAILURE_RETRY(pread(fd, buffer, length, (off_t)at));
+        if (got <= 0)
+            return vmp_fail_errno(error, got < 0 ? errno : EIO,
+                                  "cannot read what was written, at byte %" G_GUINT64_FORMAT,
+                                  at);
+        buffer += got;
+        at += (guint64)got;
+        length -= (gsize)got;
+    }
+    return TRUE;
+}
+
+/* To the target and from there. */
+static gboolean
+pass_on(const Walk *walk, VmpContent **content, guint8 *buffer, guint64 offset, gsize length,
+        guint64 place, GError **error)
+{
+    int fd = walk->target->fd;
+    gboolean written = vmp_direct_holds(walk->direct, offset, length)
+                           ? vmp_direct_copy(walk->direct, offset, length, fd, place, error)
+                           : read_bytes(walk, content, buffer, offset, length, error) &&
+                                 vmp_file_write_at(fd, buffer, length, place, error);
+
+    return written && read_again(fd, buffer, place, length, error);
+}
+
+static gboolean
+fetch(const Walk *walk, VmpContent **content, guint start, guint8 *buffer, guint64 offset,
+      gsize length, GError **error)
+{
+    if (!walk->target)
+        return read_bytes(walk, content, buffer, offset, length, error);
+    guint64 place = vmp_block_target_place(walk->target, walk->blocks, start);
+    return pass_on(walk, content, buffer, offset, length, place, error);
+}
+
 static gboolean
 read_chunk(const Walk *walk, VmpContent **content, guint start, guint count, guint8 *buffer,
            gsize *length, GError **error)
@@ -72,7 +124,7 @@ read_chunk(const Walk *walk, VmpContent **content, guint start, guint count, gui
     guint64 offset = blocks[0].first * VMP_BLOCK_SIZE;
 
     *length = MIN((gsize)count * VMP_BLOCK_SIZE, vmp_direct_get_size(walk->direct) - offset);
-    if (!read_bytes(walk, content, buffer, offset, *length, error)) {
+    if (!fetch(walk, content, start, buffer, offset, *length, error)) {
         g_prefix_error(error, "bytes %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT ": ", offset,
                        offset + *length);
         return FALSE;
@@ -178,9 +230,10 @@ walk_all(Walk *walk, const char *what, VmpOperation *operation, GError **error)
     return FALSE;
 }
 
-gboolean
-vmp_block_walk(const char *path, guint64 size, GArray *blocks, VmpBlockFunc func,
-               gpointer user_data, const char *what, VmpOperation *operation, GError **error)
+static gboolean
+walk_image(const char *path, guint64 size, GArray *blocks, const VmpBlockTarget *target,
+           VmpBlockFunc func, gpointer user_data, const char *what, VmpOperation *operation,
+           GError **error)
 {
     g_autoptr(VmpDirect) direct =
         vmp_direct_open(path, "qcow2", vmp_operation_get_cancellable(operation), error);
@@ -189,6 +242,7 @@ vmp_block_walk(const char *path, guint64 size, GArray *blocks, VmpBlockFunc func
         .format = "qcow2",
         .direct = direct,
         .blocks = blocks,
+        .target = target,
         .func = func,
         .user_data = user_data,
     };
@@ -200,6 +254,13 @@ vmp_block_walk(const char *path, guint64 size, GArray *blocks, VmpBlockFunc func
                         "'%s' has %" G_GUINT64_FORMAT " bytes, not %" G_GUINT64_FORMAT, path,
                         vmp_direct_get_size(direct), size);
     return walk_all(&walk, what, operation, error);
+}
+
+gboolean
+vmp_block_walk(const char *path, guint64 size, GArray *blocks, VmpBlockFunc func,
+               gpointer user_data, const char *what, VmpOperation *operation, GError **error)
+{
+    return walk_image(path, size, blocks, NULL, func, user_data, what, operation, error);
 }
 
 /* ---- making a list ---- */
@@ -312,34 +373,6 @@ vmp_block_scan(const char *path, const char *what, VmpOperation *operation, guin
     return join_zeroes(blocks);
 }
 
-GArray *
-vmp_block_scan_all(const char *path, const char *format, const char *what,
-                   VmpOperation *operation, guint64 *size, GError **error)
-{
-    g_autoptr(VmpDirect) direct =
-        vmp_direct_open(path, format, vmp_operation_get_cancellable(operation), error);
-    g_autoptr(GArray) extents = direct ? vmp_direct_list_data(direct) : NULL;
-    g_autoptr(GArray) blocks = vmp_blocks_new();
-    Walk walk = {
-        .path = path,
-        .format = format,
-        .direct = direct,
-        .blocks = blocks,
-        .func = digest_blocks,
-    };
-
-    if (!direct)
-        return NULL;
-    *size = vmp_direct_get_size(direct);
-    for (guint i = 0; i < extents->len; i++) {
-        const VmpExtent *extent = &g_array_index(extents, VmpExtent, i);
-        add_data(blocks, extent->offset, extent->offset + extent->length);
-    }
-    if (!walk_all(&walk, what, operation, error))
-        return NULL;
-    return vmp_blocks_compose(&blocks, 1, FALSE);
-}
-
 /* ---- checking against a list ---- */
 
 gboolean
@@ -356,4 +389,85 @@ vmp_block_check(const VmpBlock *blocks, guint count, const guint8 *data, gsize l
         return FALSE;
     }
     return TRUE;
+}
+
+/* ---- laying them elsewhere ---- */
+
+static gboolean
+check_written(VmpBlock *blocks, guint count, const guint8 *data, gsize length,
+              gpointer user_data, GError **error)
+{
+    guint64 wrong = 0;
+
+    return vmp_block_check(blocks, count, data, length, &wrong) ||
+           vmp_fail(error, VMP_ERROR_DAMAGED,
+                    "what is read is not what the guest saw, at byte %" G_GUINT64_FORMAT,
+                    wrong);
+}
+
+gboolean
+vmp_block_lay(const char *path, guint64 size, GArray *blocks, const VmpBlockTarget *target,
+              const char *what, VmpOperation *operation, GError **error)
+{
+    return walk_image(path, size, blocks, target, check_written, NULL, what, operation, error);
+}
+
+static gboolean
+fail_at(guint64 offset, GError **error)
+{
+    return vmp_fail(error, VMP_ERROR_DAMAGED,
+                    "what was written is not what the guest saw, at byte %" G_GUINT64_FORMAT,
+                    offset);
+}
+
+/* Has each block its place? */
+static gboolean
+check_places(const VmpDirect *direct, const GArray *blocks, const VmpBlockTarget *target,
+             GError **error)
+{
+    for (guint i = 0; i < blocks->len; i++) {
+        guint64 offset = g_array_index(blocks, VmpBlock, i).first * VMP_BLOCK_SIZE;
+        gsize length = MIN(VMP_BLOCK_SIZE, vmp_direct_get_size(direct) - offset);
+        if (!vmp_direct_is_at(direct, offset, length,
+                              vmp_block_target_place(target, blocks, i)))
+            return fail_at(offset, error);
+    }
+    return TRUE;
+}
+
+/* Is all that may be data one of the blocks? */
+static gboolean
+check_gaps(const VmpDirect *direct, const GArray *blocks, GError **error)
+{
+    g_autoptr(GArray) extents = vmp_direct_list_data(direct);
+    guint at = 0;
+
+    for (guint i = 0; i < extents->len; i++) {
+        const VmpExtent *extent = &g_array_index(extents, VmpExtent, i);
+        guint64 end = extent->offset + extent->length;
+        for (guint64 block = extent->offset / VMP_BLOCK_SIZE; block * VMP_BLOCK_SIZE < end;
+             block++) {
+            while (at < blocks->len && g_array_index(blocks, VmpBlock, at).first < block)
+                at++;
+            if (at == blocks->len || g_array_index(blocks, VmpBlock, at).first != block)
+                return fail_at(block * VMP_BLOCK_SIZE, error);
+        }
+    }
+    return TRUE;
+}
+
+gboolean
+vmp_block_check_laid(const char *path, const char *format, guint64 size, const GArray *blocks,
+                     const VmpBlockTarget *target, GCancellable *cancellable, GError **error)
+{
+    g_autoptr(VmpDirect) direct = vmp_direct_open(path, format, cancellable, error);
+
+    if (!direct)
+        return FALSE;
+    if (vmp_direct_get_size(direct) != size)
+        return vmp_fail(error, VMP_ERROR_DAMAGED,
+                        "what was written has %" G_GUINT64_FORMAT
+                        " bytes, not %" G_GUINT64_FORMAT,
+                        vmp_direct_get_size(direct), size);
+    return check_places(direct, blocks, target, error) && check_gaps(direct, blocks, error);
 }

@@ -208,7 +208,7 @@ fill_image(const Prune *prune, const VmpManifest *manifest, const VmpManifestDis
         return FALSE;
     g_autoptr(VmpContent) content = vmp_content_open(path, "qcow2", VMP_CONTENT_WRITE, error);
     return content &&
-           vmp_block_copy(source, disk->size, blocks, content, -1, "merge", prune->operation,
+           vmp_block_copy(source, disk->size, blocks, content, "merge", prune->operation,
                           error) &&
            vmp_content_close(g_steal_pointer(&content), error);
 }

@@ -3,10 +3,12 @@
 /* Writing a point's disks: every block is proved by its digest.
  *
  * The list of a disk follows from the lists of the chain, and proves itself by the disk's
- * digest, which the manifest has; then what any block must be is known before it is read.
- * On a device nothing else is written: each block is compared between being read and being
- * written.  A file is written aside by qemu-img, read again and compared as a whole, synced,
- * and gets its name when all disks are complete: what is proved is the result itself.
+ * digest, which the manifest has; then what any block must be is known before it is read, and
+ * how many there are before an image is made.  So the image's tables come first; then each
+ * block is copied by the kernel from file to file, read again where it was written, and
+ * compared; at last QEMU is asked what the image shows, which must be these blocks at these
+ * places and nothing else.  A file is written aside and gets its name when all disks are
+ * complete and synced.
  */
 
 #include <errno.h>
@@ -15,16 +17,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "backup/block-copy.h"
 #include "backup/restore-point.h"
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/file.h"
-#include "storage/image.h"
+#include "storage/content.h"
 #include "storage/overlay.h"
+#include "storage/qcow2.h"
 #include "storage/writeback.h"
-
-#define REPORT_INTERVAL (G_USEC_PER_SEC / 5)
 
 /* One disk's way. */
 typedef struct {
@@ -96,20 +96,25 @@ way_new(const VmpRestoreSpec *spec, const VmpManifestDisk *disk, GError **error)
 }
 
 static gboolean
-open_device(Way *way, GError **error)
+is_raw(const Way *way)
 {
-    way->fd = open(way->aside, O_RDWR | O_EXCL | O_CLOEXEC);
-    if (way->fd < 0)
-        return vmp_fail_errno(error, errno, "cannot open '%s'", way->aside);
+    return g_str_equal(way->format, "raw");
+}
+
+/* An image needs less than the disk, or more: whoever writes it finds out. */
+static gboolean
+check_room(const Way *way, GError **error)
+{
     off_t size = lseek(way->fd, 0, SEEK_END);
-    return size >= (off_t)way->disk->size ||
+
+    return !is_raw(way) || size >= (off_t)way->disk->size ||
            vmp_fail(error, VMP_ERROR_IO,
                     "device '%s' has %" G_GINT64_FORMAT " bytes, %" G_GUINT64_FORMAT
                     " are needed",
                     way->target, (gint64)size, way->disk->size);
 }
 
-/* ---- a device ---- */
+/* ---- writing ---- */
 
 /* A device may hold anything where the disk has nothing. */
 static gboolean
@@ -132,140 +137,86 @@ zero_gaps(const Way *way, const GArray *blocks, GError **error)
     return vmp_content_close(g_steal_pointer(&device), error);
 }
 
+/* An image with a place for each block. */
 static gboolean
-complete(Way *way, GError **error)
+write_tables(const Way *way, const GArray *blocks, guint64 *start, GError **error)
 {
-    return fsync(way->fd) == 0 ||
-           vmp_fail_errno(error, errno, "cannot write out '%s'", way->aside);
-}
+    g_autofree guint64 *clusters = g_new(guint64, blocks->len);
+    const VmpQcow2 image = { .size = way->disk->size,
+                             .cluster_size = VMP_BLOCK_SIZE,
+                             .clusters = clusters,
+                             .n_clusters = blocks->len };
 
-static gboolean
-fill_device(Way *way, const char *image, GArray *blocks, VmpOperation *operation,
-            GError **error)
-{
-    return zero_gaps(way, blocks, error) && open_device(way, error) &&
-           vmp_block_copy(image, way->disk->size, blocks, NULL, way->fd, "restore", operation,
-                          error) &&
-           complete(way, error);
-}
-
-/* ---- a file, or an image on a device ---- */
-
-typedef struct {
-    const Way *way;
-    const char *image;
-    GCancellable *cancellable;
-    GMutex lock; /* of what follows */
-    GCond ended;
-    gboolean has_ended;
-    GError *failure;
-} Copy;
-
-static gpointer
-copy_in_thread(gpointer data)
-{
-    Copy *copy = data;
-    const VmpImageSpec spec = { .path = copy->way->aside, .format = copy->way->format };
-    GError *failure = NULL;
-
-    vmp_image_convert(copy->image, "qcow2", &spec, copy->cancellable, &failure);
-    g_mutex_lock(&copy->lock);
-    copy->failure = failure;
-    copy->has_ended = TRUE;
-    g_cond_signal(&copy->ended);
-    g_mutex_unlock(&copy->lock);
-    return NULL;
-}
-
-static void
-watch_copy(Copy *copy, guint64 total, VmpOperation *operation)
-{
-    g_mutex_lock(&copy->lock);
-    while (!copy->has_ended) {
-        struct stat info = { 0 };
-        g_cond_wait_until(&copy->ended, &copy->lock, g_get_monotonic_time() + REPORT_INTERVAL);
-        g_mutex_unlock(&copy->lock);
-        if (fstat(copy->way->fd, &info) == 0)
-            vmp_operation_report_progress(operation, "restore",
-                                          MIN((guint64)info.st_blocks * 512, total), total);
-        g_mutex_lock(&copy->lock);
-    }
-    g_mutex_unlock(&copy->lock);
-}
-
-/* What is copied is on its way to stable storage at once. */
-static gboolean
-copy_file(const Way *way, const char *image, guint64 total, VmpOperation *operation,
-          GError **error)
-{
-    Copy copy = { .way = way,
-                  .image = image,
-                  .cancellable = vmp_operation_get_cancellable(operation) };
-    g_autoptr(GPtrArray) images = g_ptr_array_new();
-    VmpNewImage written = { .path = way->aside };
-
-    g_ptr_array_add(images, &written);
-    g_mutex_init(&copy.lock);
-    g_cond_init(&copy.ended);
-    VmpWriteback *writeback = vmp_writeback_begin(images);
-    GThread *thread = g_thread_new("vmpoint-copy", copy_in_thread, &copy);
-    watch_copy(&copy, total, operation);
-    g_thread_join(thread);
-    vmp_writeback_end(writeback);
-    g_mutex_clear(&copy.lock);
-    g_cond_clear(&copy.ended);
-    if (copy.failure)
-        g_propagate_error(error, copy.failure);
-    return copy.failure == NULL;
-}
-
-/* The first block of two lists that is not the same in both; G_MAXUINT64 if they are equal. */
-static guint64
-first_difference(const GArray *one, const GArray *other)
-{
-    for (guint i = 0; i < one->len || i < other->len; i++) {
-        const VmpBlock *a = i < one->len ? &g_array_index(one, VmpBlock, i) : NULL;
-        const VmpBlock *b = i < other->len ? &g_array_index(other, VmpBlock, i) : NULL;
-        if (!a || !b)
-            return a ? a->first : b->first;
-        if (a->first != b->first || !vmp_digest_equal(&a->digest, &b->digest))
-            return MIN(a->first, b->first);
-    }
-    return G_MAXUINT64;
+    for (guint i = 0; i < blocks->len; i++)
+        clusters[i] = g_array_index(blocks, VmpBlock, i).first;
+    return vmp_qcow2_get_data_offset(&image, start, error) &&
+           vmp_qcow2_write(way->fd, &image, error);
 }
 
 static gboolean
-prove_file(const Way *way, const GArray *blocks, VmpOperation *operation, GError **error)
-{
-    guint64 size = 0;
-    g_autoptr(GArray) written =
-        vmp_block_scan_all(way->aside, way->format, "check", operation, &size, error);
-    guint64 wrong = written ? first_difference(blocks, written) : 0;
-
-    if (!written)
-        return FALSE;
-    if (size != way->disk->size)
-        return vmp_fail(error, VMP_ERROR_DAMAGED,
-                        "what was read has %" G_GUINT64_FORMAT
-                        " bytes, not %" G_GUINT64_FORMAT,
-                        size, way->disk->size);
-    return wrong == G_MAXUINT64 ||
-           vmp_fail(error, VMP_ERROR_DAMAGED,
-                    "what is read is not what the guest saw, at byte %" G_GUINT64_FORMAT,
-                    wrong * VMP_BLOCK_SIZE);
-}
-
-static gboolean
-fill_file(Way *way, const char *image, const GArray *blocks, VmpOperation *operation,
-          GError **error)
+open_aside(Way *way, GError **error)
 {
     way->fd =
         open(way->aside, O_RDWR | O_EXCL | O_CLOEXEC | (way->is_device ? 0 : O_CREAT), 0600);
     if (way->fd < 0)
         return vmp_fail_errno(error, errno, "cannot open '%s'", way->aside);
     way->made = !way->is_device;
-    return copy_file(way, image, (guint64)blocks->len * VMP_BLOCK_SIZE, operation, error) &&
-           prove_file(way, blocks, operation, error) && complete(way, error);
+    return TRUE;
+}
+
+/* All that is written before the blocks. */
+static gboolean
+prepare(Way *way, const GArray *blocks, VmpBlockTarget *target, GError **error)
+{
+    if (is_raw(way) && way->is_device && !zero_gaps(way, blocks, error))
+        return FALSE;
+    if (!open_aside(way, error) || (way->is_device && !check_room(way, error)))
+        return FALSE;
+    target->fd = way->fd;
+    target->packed = !is_raw(way);
+    if (!is_raw(way))
+        return write_tables(way, blocks, &target->start, error);
+    return way->is_device || ftruncate(way->fd, (off_t)way->disk->size) == 0 ||
+           vmp_fail_errno(error, errno, "cannot extend '%s'", way->aside);
+}
+
+/* What is written is on its way to stable storage at once. */
+static gboolean
+lay_blocks(const Way *way, const char *image, GArray *blocks, const VmpBlockTarget *target,
+           VmpOperation *operation, GError **error)
+{
+    g_autoptr(GPtrArray) images = g_ptr_array_new();
+    VmpNewImage written = { .path = way->aside, .block_device = way->is_device };
+
+    g_ptr_array_add(images, &written);
+    VmpWriteback *writeback = vmp_writeback_begin(images);
+    gboolean laid =
+        vmp_block_lay(image, way->disk->size, blocks, target, "restore", operation, error);
+    vmp_writeback_end(writeback);
+    return laid;
+}
+
+/* Behind the disk a raw device is as it was, and its gaps were written. */
+static gboolean
+prove(const Way *way, const GArray *blocks, const VmpBlockTarget *target,
+      GCancellable *cancellable, GError **error)
+{
+    return (is_raw(way) && way->is_device) ||
+           vmp_block_check_laid(way->aside, way->format, way->disk->size, blocks, target,
+                                cancellable, error);
+}
+
+static gboolean
+fill(Way *way, const char *image, GArray *blocks, VmpOperation *operation, GError **error)
+{
+    VmpBlockTarget target = { 0 };
+
+    if (!prepare(way, blocks, &target, error) ||
+        !lay_blocks(way, image, blocks, &target, operation, error) ||
+        !prove(way, blocks, &target, vmp_operation_get_cancellable(operation), error))
+        return FALSE;
+    return fsync(way->fd) == 0 ||
+           vmp_fail_errno(error, errno, "cannot write out '%s'", way->aside);
 }
 
 /* ---- one disk ---- */
@@ -304,9 +255,7 @@ restore_disk(const VmpRepository *repository, const VmpManifest *manifest, Way *
 
     if (!blocks || vmp_operation_get_dry_run(operation))
         return blocks != NULL;
-    return way->is_device && g_str_equal(way->format, "raw")
-               ? fill_device(way, image, blocks, operation, error)
-               : fill_file(way, image, blocks, operation, error);
+    return fill(way, image, blocks, operation, error);
 }
 
 static gboolean
