@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "machine/launch.h"
 #include "plan/executor.h"
+#include "plan/others.h"
 #include "point/definition.h"
 #include "point/internal-disks.h"
 #include "point/internal.h"
@@ -238,6 +239,24 @@ add_process_risks(VmpPlan *plan, Revert *revert, const VmpDomain *present)
                       "the running process would be replaced: connections to it break");
 }
 
+/* A linked clone would read what its original was once. */
+static gboolean
+add_clone_risks(VmpPlan *plan, const Revert *revert, GError **error)
+{
+    g_autoptr(VmpOthers) others = vmp_others_look(revert->machine, error);
+
+    for (guint i = 0; others && i < revert->disks->len; i++) {
+        const VmpInternalDisk *disk = g_ptr_array_index(revert->disks, i);
+        const char *other = disk->path ? vmp_others_find(others, disk->path) : NULL;
+        if (other && vmp_internal_snapshots_find(disk->snapshots, revert->snapshot->name))
+            vmp_plan_add_risk(plan, "other-domain", TRUE,
+                              "disk '%s': domain '%s' stands on image '%s', whose content would "
+                              "change under it",
+                              disk->disk, other, disk->path);
+    }
+    return others != NULL;
+}
+
 static void
 add_risks(VmpPlan *plan, Revert *revert, const VmpDomain *present)
 {
@@ -401,7 +420,7 @@ vmp_point_revert_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("snapshot-revert", vmp_machine_get_name(machine), snapshot->name);
     add_risks(plan, &revert, vmp_machine_get_definition(machine, NULL));
-    if (!check_startable(&revert, error)
+    if (!add_clone_risks(plan, &revert, error) || !check_startable(&revert, error)
         || (!dry_run
             && !vmp_plan_check_risks(plan, (flags & VMP_SNAPSHOT_REVERT_FORCE) != 0, error)))
         return FALSE;

@@ -10,7 +10,7 @@ from test_delete import SIZE, Tree
 from test_revert_trouble import MOST, stopped_at
 from vmtest import images, world
 from vmtest.images import MIB
-from vmtest.world import names, source
+from vmtest.world import names, refused, source
 
 
 class Clone:
@@ -71,6 +71,19 @@ def test_a_layer_that_is_left_stays_while_another_domain_stands_on_it(off, make_
     clone.vm.cli.run("undefine", "clone")
     tree.delete("s1", left=[])
     assert len(tree.layers("vda")) == 1, tree.layers("vda")
+
+
+def test_an_internal_revert_under_a_clone_is_a_risk(off, make_vm, work):
+    tree = off
+    tree.snapshot("e").write()
+    tree.vm.cli.run("snapshot-create-as", tree.vm.name, "s")
+    revert = ["snapshot-revert", tree.vm.name, "s"]
+    assert tree.vm.cli.run(*revert, "--dry-run").data["risks"] == []
+    clone = Clone(make_vm, work / "vm-vda.e")
+    refused(tree.vm.cli, *revert, status=11, says=["domain 'clone' stands on", work / "vm-vda.e"])
+    clone.check()
+    assert [risk["code"] for risk in tree.vm.cli.run(*revert, "--dry-run").data["risks"]] == ["other-domain"]
+    tree.vm.cli.run(*revert, "--force")
 
 
 @pytest.mark.parametrize("above", [[], ["s2"]], ids=["active", "middle"])
