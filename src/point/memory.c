@@ -61,7 +61,8 @@ vmp_memory_plan_save(VmpPlan *plan, VmpMachine *machine, const char *path, gbool
                                 "B:live", background, "I:bandwidth",
                                 background ? read_bandwidth(machine) : (gint64)0, NULL));
     if (background)
-        vmp_plan_add(plan, &vmp_step_set_background, NULL);
+        vmp_plan_add(plan, &vmp_step_set_background,
+                     vmp_json_build("s:path", path, "i:mark", (gint64)mark, NULL));
     vmp_plan_add(plan, &vmp_step_stop_for_memory,
                  vmp_json_build("b:was-running", running, NULL));
     if (!background)

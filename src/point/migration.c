@@ -148,13 +148,11 @@ vmp_migration_finish(VmpQmpClient *client, VmpOperation *operation, GCancellable
 }
 
 gboolean
-vmp_migration_is_under_way(VmpQmpClient *client, gboolean *under_way, GError **error)
+vmp_migration_is_under_way(VmpJson *reply)
 {
-    g_autoptr(VmpJson) reply = vmp_migration_ask(client, vmp_qmp_query_migrate(), error);
     const char *status = vmp_json_get_string(reply, "status");
 
-    *under_way = status && !g_str_equal(status, "none") && !is_end(status);
-    return reply != NULL;
+    return status && !g_str_equal(status, "none") && !is_end(status);
 }
 
 gboolean

@@ -20,7 +20,8 @@ VmpJson *vmp_migration_ask(VmpQmpClient *client, VmpQmpCommand *command, GError 
 gboolean vmp_migration_send(VmpQmpClient *client, VmpQmpCommand *command, GError **error);
 gboolean vmp_migration_give(VmpQmpClient *client, int fd, GError **error);
 
-gboolean vmp_migration_is_under_way(VmpQmpClient *client, gboolean *under_way, GError **error);
+/* From the reply to query-migrate. */
+gboolean vmp_migration_is_under_way(VmpJson *reply);
 /* Waits until it is past its setup, whatever comes of it. */
 gboolean vmp_migration_wait_begun(VmpQmpClient *client, GError **error);
 /* Waits for its end; REFUSED, with QEMU's words, unless it is completed. */

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* set-background { }
+/* set-background { "path", "mark" }
  * save-live      { "path", "mark", "was-running", "bandwidth": of before }
  *
  * A live save stops the guest only for the switch of the disks and for QEMU to protect the RAM
- * against writing; then the guest runs on, each page being saved before it changes.  QEMU 7.2
- * has no way back from there: a save that fails or is cancelled leaves a guest that hangs for
- * ever.  So there is space for all of it beforehand, the file is QEMU's own to write, and
- * nothing cancels it; whoever comes after a killed vmpoint waits for its end.
+ * against writing; then the guest runs on, each page being saved before it changes.  Whatever
+ * can be done before the guest stops is done by set-background: QEMU has the file, and its RAM
+ * is in huge pages, of which there are few to protect.
+ *
+ * QEMU 7.2 has no way back from there: a save that fails or is cancelled leaves a guest that
+ * hangs for ever.  So there is space for all of it beforehand, the file is QEMU's own to
+ * write, and nothing cancels it; whoever comes after a killed vmpoint waits for its end.
  */
 
 #include "base/error.h"
 #include "base/fault.h"
+#include "machine/huge-pages.h"
 #include "point/memory-lost.h"
 #include "point/migration.h"
 #include "point/steps.h"
@@ -32,15 +36,34 @@ path_of(const VmpStep *step)
 /* ---- set-background ---- */
 
 static gboolean
-background_apply(const VmpStep *step G_GNUC_UNUSED, VmpChange *change, GError **error)
+give_file(const VmpStep *step, VmpQmpClient *client, GError **error)
+{
+    g_auto(VmpFd) fd = vmp_ram_file_reopen(
+        path_of(step), (guint64)vmp_json_get_int(step->args, "mark", 0), error);
+
+    return fd >= 0 && vmp_migration_give(client, fd, error);
+}
+
+static gboolean
+get_ready(const VmpStep *step, VmpChange *change, VmpQmpClient *client, GError **error)
+{
+    GPid pid = vmp_machine_get_pid(change->machine);
+
+    if (pid > 0)
+        vmp_huge_pages_gather(pid);
+    return vmp_migration_send(
+               client, vmp_qmp_migrate_set_max_bandwidth(VMP_MIGRATION_NO_LIMIT), error) &&
+           vmp_migration_send(client, vmp_qmp_migrate_set_capability("events", TRUE), error) &&
+           give_file(step, client, error);
+}
+
+static gboolean
+background_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
     g_autoptr(GError) failure = NULL;
     VmpQmpClient *client = vmp_change_get_client(change, error);
 
-    if (!client ||
-        !vmp_migration_send(client, vmp_qmp_migrate_set_max_bandwidth(VMP_MIGRATION_NO_LIMIT),
-                            error) ||
-        !vmp_migration_send(client, vmp_qmp_migrate_set_capability("events", TRUE), error))
+    if (!client || !get_ready(step, change, client, error))
         return FALSE;
     if (vmp_migration_send(
             client, vmp_qmp_migrate_set_capability(VMP_MIGRATION_BACKGROUND, TRUE), &failure))
@@ -63,9 +86,11 @@ background_undo(const VmpStep *step G_GNUC_UNUSED, VmpChange *change, GError **e
 
     if (!client)
         return !vmp_machine_is_on(change->machine);
-    /* Refused where it is not known, and so not on. */
+    /* Refused where it is not known, and so not on; and where there is no file any more, whose
+     * space QEMU would keep from others. */
     vmp_migration_send(client, vmp_qmp_migrate_set_capability(VMP_MIGRATION_BACKGROUND, FALSE),
                        NULL);
+    vmp_migration_send(client, vmp_qmp_closefd(VMP_MIGRATION_FD), NULL);
     return TRUE;
 }
 
@@ -78,6 +103,9 @@ background_describe(const VmpStep *step G_GNUC_UNUSED)
 static void
 background_commands(const VmpStep *step G_GNUC_UNUSED, GPtrArray *commands)
 {
+    g_ptr_array_add(commands, vmp_qmp_migrate_set_max_bandwidth(VMP_MIGRATION_NO_LIMIT));
+    g_ptr_array_add(commands, vmp_qmp_migrate_set_capability("events", TRUE));
+    g_ptr_array_add(commands, vmp_qmp_getfd(VMP_MIGRATION_FD));
     g_ptr_array_add(commands, vmp_qmp_migrate_set_capability(VMP_MIGRATION_BACKGROUND, TRUE));
 }
 
@@ -91,24 +119,20 @@ const VmpStepKind vmp_step_set_background = {
 
 /* ---- save-live ---- */
 
-/* The guest has stood still since the disks switched. */
 static gboolean
 start_live(const VmpStep *step, VmpQmpClient *client, GError **error)
 {
-    gboolean running = FALSE;
-    g_autoptr(VmpJson) reply = vmp_migration_ask(client, vmp_qmp_query_status(), error);
-    if (!reply)
-        return FALSE;
-    vmp_qmp_read_status(reply, &running);
-    if (running)
-        return vmp_fail(
-            error, VMP_ERROR_INCONSISTENT,
-            "the guest was let run before its RAM was saved: the snapshot is without it");
+    g_autoptr(GError) failure = NULL;
 
-    g_auto(VmpFd) fd = vmp_ram_file_reopen(
-        path_of(step), (guint64)vmp_json_get_int(step->args, "mark", 0), error);
-    return fd >= 0 && vmp_migration_give(client, fd, error) &&
-           vmp_migration_send(client, vmp_qmp_migrate(VMP_MIGRATION_URI), error);
+    if (vmp_migration_send(client, vmp_qmp_migrate(VMP_MIGRATION_URI), &failure))
+        return TRUE;
+    /* An older vmpoint has begun this, and did not give the file yet. */
+    if (vmp_error_is(failure, VMP_ERROR_REFUSED) && give_file(step, client, NULL) &&
+        vmp_migration_send(client, vmp_qmp_migrate(VMP_MIGRATION_URI), NULL))
+        return TRUE;
+    vmp_migration_send(client, vmp_qmp_closefd(VMP_MIGRATION_FD), NULL);
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
 }
 
 /* Newer QEMUs leave a guest stopped that we have stopped. */
@@ -120,16 +144,46 @@ let_run(const VmpStep *step, VmpQmpClient *client, GError **error)
                               error);
 }
 
+/* In one round trip: the guest waits. */
+static gboolean
+look(VmpQmpClient *client, gboolean *under_way, gboolean *running, GError **error)
+{
+    g_autoptr(GPtrArray) commands =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_qmp_command_unref);
+    g_autoptr(GPtrArray) replies = NULL;
+
+    g_ptr_array_add(commands, vmp_qmp_query_migrate());
+    g_ptr_array_add(commands, vmp_qmp_query_status());
+    if (!vmp_qmp_client_execute_all(client, commands, &replies, NULL, error))
+        return FALSE;
+    *under_way = vmp_migration_is_under_way(g_ptr_array_index(replies, 0));
+    vmp_qmp_read_status(g_ptr_array_index(replies, 1), running);
+    return TRUE;
+}
+
+/* The guest has stood still since the disks switched. */
+static gboolean
+start_if_due(const VmpStep *step, VmpQmpClient *client, GError **error)
+{
+    gboolean under_way = FALSE, running = FALSE;
+
+    if (!look(client, &under_way, &running, error))
+        return FALSE;
+    if (under_way || vmp_ram_file_is_begun(path_of(step)))
+        return TRUE;
+    if (running)
+        return vmp_fail(
+            error, VMP_ERROR_INCONSISTENT,
+            "the guest was let run before its RAM was saved: the snapshot is without it");
+    return start_live(step, client, error);
+}
+
 static gboolean
 save_live(const VmpStep *step, VmpChange *change, VmpQmpClient *client, GError **error)
 {
-    gboolean under_way = FALSE;
-    if (!vmp_migration_is_under_way(client, &under_way, error) ||
-        (!under_way && !vmp_ram_file_is_begun(path_of(step)) &&
-         !start_live(step, client, error)))
-        return FALSE;
     /* Whoever is killed from here on leaves a QEMU that goes on by itself. */
-    return vmp_fault("memory-under-way", error) && let_run(step, client, error) &&
+    return start_if_due(step, client, error) && vmp_fault("memory-under-way", error) &&
+           let_run(step, client, error) &&
            vmp_migration_finish(client, change->operation, NULL, error) &&
            vmp_migration_settle(client, error) &&
            vmp_ram_file_note_length(path_of(step), error);
@@ -231,9 +285,6 @@ live_describe(const VmpStep *step)
 static void
 live_commands(const VmpStep *step G_GNUC_UNUSED, GPtrArray *commands)
 {
-    g_ptr_array_add(commands, vmp_qmp_migrate_set_max_bandwidth(VMP_MIGRATION_NO_LIMIT));
-    g_ptr_array_add(commands, vmp_qmp_migrate_set_capability("events", TRUE));
-    g_ptr_array_add(commands, vmp_qmp_getfd(VMP_MIGRATION_FD));
     g_ptr_array_add(commands, vmp_qmp_migrate(VMP_MIGRATION_URI));
 }
 

@@ -284,6 +284,46 @@ writer_stop()
     read -r _ </ram/writer/ended
 }
 
+# --- All of RAM --------------------------------------------------------------
+
+# dirty_start KEEP: from now on all of RAM but KEEP MiB is written to again and again, and is never
+# zeroes.
+dirty_start()
+{
+    mount -o remount,size=100% /ram
+    yes "$(cat /proc/sys/kernel/random/uuid)" | head -c 8388608 >/ram/block
+    blocks=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB$/\1/p' /proc/meminfo) / 8192 - $1 / 8))
+    pieces=
+    while [ "$blocks" -gt 0 ]; do
+        pieces="$pieces /ram/block"
+        blocks=$((blocks - 1))
+    done
+    dirty_pass
+    dirty_loop &
+}
+
+dirty_pass()
+{
+    # shellcheck disable=SC2086 # there are several
+    cat $pieces 1<>/ram/dirty
+}
+
+dirty_loop()
+{
+    passes=0
+    while :; do
+        dirty_pass
+        passes=$((passes + 1))
+        printf '%012d\n' "$passes" 1<>/ram/passes
+    done
+}
+
+# dirty_passed COUNT: whether all of it was written that often since.
+dirty_passed()
+{
+    [ -e /ram/passes ] && [ "$(number </ram/passes)" -ge "$1" ]
+}
+
 # --- Power, agent ------------------------------------------------------------
 
 # The power button switches the machine off, unless it is told to be ignored.
