@@ -135,8 +135,12 @@ vmp_instance_read(const VmpHost *host, const char *uuid, VmpInstanceRole role, G
 {
     g_autofree char *path = vmp_host_runtime_path(host, uuid, record_names[role]);
     g_autoptr(GError) failure = NULL;
-    g_autofree char *text = vmp_file_read(path, RECORD_MAX, NULL, &failure);
 
+    /* Most have none, and a list asks for many: without the work of an error that nobody reads. */
+    if (access(path, F_OK) < 0 && errno == ENOENT)
+        return NULL;
+
+    g_autofree char *text = vmp_file_read(path, RECORD_MAX, NULL, &failure);
     if (!text) {
         if (!vmp_error_is(failure, VMP_ERROR_NOT_FOUND))
             g_propagate_error(error, g_steal_pointer(&failure));
