@@ -25,4 +25,31 @@ VMP_PUBLIC gboolean vmp_block_resize(VmpHost *host, const char *domain, const ch
                                      guint64 size, VmpBlockResizeFlags flags,
                                      VmpOperation *operation, GError **error);
 
+/* Which layers, and how. */
+typedef struct {
+    const char *base;  /* path of the lower end; or NULL */
+    const char *top;   /* path of the upper end; NULL = the active layer */
+    guint64 bandwidth; /* bytes per second; 0 = no limit */
+} VmpBlockRange;
+
+typedef enum {
+    VMP_BLOCK_COMMIT_SHALLOW = 1 << 0, /* base is what top stands on */
+    VMP_BLOCK_COMMIT_DELETE = 1 << 1,  /* layers that vmpoint made go when they are merged */
+    VMP_BLOCK_COMMIT_ACTIVE = 1 << 2, /* top is the active layer: the disk goes on with base */
+} VmpBlockCommitFlags;
+
+/* Merges the layers of @disk from ->top down into ->base (NULL: the lowest one), with their
+ * bitmaps, and returns when that is done.  What stands on top stands on base then.
+ * VMP_ERROR_BUSY, nothing changed: a snapshot froze one of them, or another image or domain
+ * stands on one. */
+VMP_PUBLIC gboolean vmp_block_commit(VmpHost *host, const char *domain, const char *disk,
+                                     const VmpBlockRange *range, VmpBlockCommitFlags flags,
+                                     VmpOperation *operation, GError **error);
+/* Copies into the active layer of @disk what it has from those between it and ->base (NULL:
+ * all of them), and returns when it stands on base alone.  The layers stay: snapshots have
+ * them.  ->top is not looked at. */
+VMP_PUBLIC gboolean vmp_block_pull(VmpHost *host, const char *domain, const char *disk,
+                                   const VmpBlockRange *range, VmpOperation *operation,
+                                   GError **error);
+
 G_END_DECLS

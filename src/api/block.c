@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "api/open.h"
+#include "backup/backup.h"
+#include "point/merge-disk.h"
 #include "point/resize.h"
 
 gboolean
@@ -9,4 +11,25 @@ vmp_block_resize(VmpHost *host, const char *domain, const char *disk, guint64 si
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && vmp_point_resize_disk(machine, disk, size, flags, error);
+}
+
+gboolean
+vmp_block_commit(VmpHost *host, const char *domain, const char *disk,
+                 const VmpBlockRange *range, VmpBlockCommitFlags flags,
+                 VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
+
+    return machine && vmp_backup_check_no_pull(machine, error) &&
+           vmp_point_commit_disk(machine, disk, range, flags, error);
+}
+
+gboolean
+vmp_block_pull(VmpHost *host, const char *domain, const char *disk, const VmpBlockRange *range,
+               VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
+
+    return machine && vmp_backup_check_no_pull(machine, error) &&
+           vmp_point_pull_disk(machine, disk, range, error);
 }

@@ -3,6 +3,7 @@
 /* block*: one disk of a domain. */
 
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/session.h"
 #include "cli/units.h"
 
@@ -30,10 +31,172 @@ run_resize(VmpSession *session, const VmpArguments *arguments, GError **error)
     return TRUE;
 }
 
+/* ---- layers ---- */
+
+static void
+refuse(GError **error, const char *sentence)
+{
+    g_set_error_literal(error, VMP_ERROR, VMP_ERROR_UNSUPPORTED, sentence);
+}
+
+/* MiB a second as virsh takes them, or bytes. */
+static gboolean
+read_bandwidth(const VmpArguments *arguments, guint64 *bandwidth, GError **error)
+{
+    const char *text = vmp_arguments_get(arguments, "bandwidth");
+    guint64 unit = vmp_arguments_has(arguments, "bytes") ? 1 : 1024 * 1024;
+
+    if (!text || vmp_parse_bytes(text, unit, bandwidth))
+        return TRUE;
+    g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID, "--bandwidth is no number: '%s'", text);
+    return FALSE;
+}
+
+static gboolean
+read_patience(const VmpArguments *arguments, GError **error)
+{
+    const char *text = vmp_arguments_get(arguments, "timeout");
+    guint64 seconds = 0;
+
+    if (!text)
+        return TRUE;
+    if (!g_ascii_string_to_unsigned(text, 10, 1, G_MAXINT, &seconds, NULL)) {
+        g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID,
+                    "--timeout is no number of seconds: '%s'", text);
+        return FALSE;
+    }
+    vmp_interrupt_after((guint)seconds);
+    return TRUE;
+}
+
+static gboolean
+read_range(const VmpArguments *arguments, VmpBlockRange *range, GError **error)
+{
+    if (vmp_arguments_has(arguments, "keep-relative")) {
+        refuse(error,
+               "--keep-relative is not supported: images name what they stand on by absolute "
+               "paths");
+        return FALSE;
+    }
+    range->base = vmp_arguments_get(arguments, "base");
+    return read_bandwidth(arguments, &range->bandwidth, error) &&
+           read_patience(arguments, error);
+}
+
+/* One that was cut short by --timeout has run out of time. */
+static gboolean
+fail(const VmpArguments *arguments, GError **error)
+{
+    if (vmp_interrupt_has_come() &&
+        g_error_matches(*error, VMP_ERROR, VMP_ERROR_INTERRUPTED)) {
+        g_clear_error(error);
+        g_set_error(error, VMP_ERROR, VMP_ERROR_TIMED_OUT,
+                    "not done within %s seconds; the layers are as before",
+                    vmp_arguments_get(arguments, "timeout"));
+    }
+    return FALSE;
+}
+
+static gboolean
+check_commit(const VmpArguments *arguments, GError **error)
+{
+    gboolean pivot = vmp_arguments_has(arguments, "pivot");
+
+    if (vmp_arguments_has(arguments, "keep-overlay"))
+        refuse(error,
+               "--keep-overlay is not supported: the overlay would go on over a base that has "
+               "its content already");
+    else if (vmp_arguments_has(arguments, "active") && !pivot)
+        refuse(error, "an active commit has to be brought to its end by the same command: say "
+                      "--pivot");
+    else
+        return TRUE;
+    return FALSE;
+}
+
+static gboolean
+run_commit(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    const char *domain = vmp_arguments_get(arguments, "domain");
+    const char *path = vmp_arguments_get(arguments, "path");
+    gboolean pivot = vmp_arguments_has(arguments, "pivot");
+    VmpBlockRange range = { .top = vmp_arguments_get(arguments, "top") };
+    VmpHost *host = check_commit(arguments, error) && read_range(arguments, &range, error)
+                        ? vmp_session_open(session, error)
+                        : NULL;
+
+    if (!host ||
+        !vmp_block_commit(host, domain, path, &range, vmp_arguments_get_bits(arguments),
+                          vmp_session_get_operation(session), error))
+        return fail(arguments, error);
+    vmp_session_finish(session, vmp_result_new(domain, NULL), "\n%s",
+                       pivot ? "Successfully pivoted" : "Commit complete");
+    return TRUE;
+}
+
+static gboolean
+run_pull(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    const char *domain = vmp_arguments_get(arguments, "domain");
+    const char *path = vmp_arguments_get(arguments, "path");
+    VmpBlockRange range = { 0 };
+    VmpHost *host =
+        read_range(arguments, &range, error) ? vmp_session_open(session, error) : NULL;
+
+    if (!host ||
+        !vmp_block_pull(host, domain, path, &range, vmp_session_get_operation(session), error))
+        return fail(arguments, error);
+    vmp_session_finish(session, vmp_result_new(domain, NULL), "\n%s", "Pull complete");
+    return TRUE;
+}
+
+#define DISK_OPTION                                                      \
+    VMP_POSITION("path", VMP_OPTION_REQUIRED, "disk", VMP_COMPLETE_DISK, \
+                 "target of the disk, or path of its image")
+#define RATE_OPTIONS                                                                   \
+    VMP_VALUE("bandwidth", "MiB/s", VMP_COMPLETE_NOTHING, "copy no faster than that"), \
+        VMP_FLAG("bytes", "--bandwidth is in bytes a second")
+#define WAIT_OPTIONS                                                                        \
+    VMP_FLAG("wait", "accepted: the command returns when it is done"),                      \
+        VMP_FLAG("verbose", "accepted: progress is shown on a terminal, or by --progress"), \
+        VMP_FLAG("async", "accepted: an end that was asked for is waited for"),             \
+        VMP_VALUE("timeout", "seconds", VMP_COMPLETE_NOTHING,                               \
+                  "take it back if it is not done by then"),                                \
+        VMP_FLAG("keep-relative", "refused: paths are absolute")
+
+static const VmpOption commit_options[] = {
+    VMP_DOMAIN_OPTION,
+    DISK_OPTION,
+    RATE_OPTIONS,
+    VMP_VALUE("base", "path", VMP_COMPLETE_FILE,
+              "image that takes the others in; the lowest one if it is not said"),
+    VMP_FLAG_BIT("shallow", VMP_BLOCK_COMMIT_SHALLOW, "into what --top stands on"),
+    VMP_VALUE("top", "path", VMP_COMPLETE_FILE,
+              "uppermost image that goes; the active layer if it is not said"),
+    VMP_FLAG_BIT("active", VMP_BLOCK_COMMIT_ACTIVE, "the active layer goes"),
+    VMP_FLAG_BIT("delete", VMP_BLOCK_COMMIT_DELETE, "remove the files that vmpoint made"),
+    WAIT_OPTIONS,
+    VMP_FLAG_BIT("pivot", VMP_BLOCK_COMMIT_ACTIVE,
+                 "the same as --active: the disk goes on with the base"),
+    VMP_FLAG("keep-overlay", "refused: the active layer goes or stays as it is"),
+    VMP_OPTION_END,
+};
+
+static const VmpOption pull_options[] = {
+    VMP_DOMAIN_OPTION,
+    DISK_OPTION,
+    RATE_OPTIONS,
+    VMP_VALUE("base", "path", VMP_COMPLETE_FILE,
+              "image to stand on then; nothing if it is not said"),
+    WAIT_OPTIONS,
+    VMP_OPTION_END,
+};
+
+/* ---- size ---- */
+
 static const VmpOption resize_options[] = {
     VMP_DOMAIN_OPTION,
-    VMP_POSITION("path", VMP_OPTION_REQUIRED, "disk", VMP_COMPLETE_DISK,
-                 "target of the disk, or path of its image"),
+    DISK_OPTION,
     VMP_POSITION("size", 0, "size", VMP_COMPLETE_NOTHING,
                  "what it is to have: 3G or 512MiB, for instance; KiB without a unit"),
     VMP_FLAG_BIT("capacity", VMP_BLOCK_RESIZE_CAPACITY,
@@ -50,6 +213,26 @@ static const VmpRule resize_rules[] = {
 };
 
 const VmpCommand vmp_block_commands[] = {
+    { .name = "blockcommit",
+      .help = "merge layers of a disk down into one of them",
+      .description =
+          "Merges the layers of a disk from --top down into --base, and returns when that is "
+          "done.  Bitmaps are carried along.  Layers that a snapshot, another image or "
+          "another "
+          "domain needs are left alone: the command is refused.",
+      .options = commit_options,
+      .changes = TRUE,
+      .run = run_commit },
+    { .name = "blockpull",
+      .help = "make the active layer of a disk stand on less, or on nothing",
+      .description =
+          "Copies into the active layer of a disk what it has from the layers below, down to "
+          "--base, and returns when that is done.  The layers stay, for the snapshots that "
+          "have "
+          "them.",
+      .options = pull_options,
+      .changes = TRUE,
+      .run = run_pull },
     { .name = "blockresize",
       .help = "give a disk another size",
       .description =

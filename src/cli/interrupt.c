@@ -8,13 +8,16 @@
 
 static int pipe_ends[2] = { -1, -1 };
 
+static volatile sig_atomic_t time_is_up;
+
 static void
 tell(int signal_number)
 {
     int saved = errno;
     gssize ignored = write(pipe_ends[1], "", 1);
 
-    (void)signal_number;
+    if (signal_number == SIGALRM)
+        time_is_up = 1;
     (void)ignored;
     errno = saved;
 }
@@ -64,4 +67,18 @@ vmp_interrupt_watch(void)
     catch (SIGTERM);
     catch (SIGHUP);
     return cancellable;
+}
+
+void
+vmp_interrupt_after(guint seconds)
+{
+    vmp_interrupt_watch();
+    catch (SIGALRM);
+    alarm(seconds);
+}
+
+gboolean
+vmp_interrupt_has_come(void)
+{
+    return time_is_up;
 }

@@ -13,3 +13,6 @@
  * only other thread, so a thread waits for news from the handler.  Signals are not
  * blocked meanwhile: programs that the library starts would inherit that. */
 GCancellable *vmp_interrupt_watch(void);
+/* The same in @seconds from now, as if somebody had lost patience then. */
+void vmp_interrupt_after(guint seconds);
+gboolean vmp_interrupt_has_come(void);

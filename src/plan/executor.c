@@ -224,8 +224,12 @@ run_plan(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, GError **err
 static gboolean
 touches_frozen(const VmpPlan *plan)
 {
-    static const char *const operations[] = { "snapshot-delete", "checkpoint-delete",
-                                              "checkpoint-clear", "fsck", NULL };
+    static const char *const operations[] = { "snapshot-delete",
+                                              "checkpoint-delete",
+                                              "checkpoint-clear",
+                                              "block-commit",
+                                              "fsck",
+                                              NULL };
 
     return g_strv_contains(operations, plan->operation);
 }

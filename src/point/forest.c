@@ -277,6 +277,22 @@ vmp_forest_decide(VmpForest *forest)
         mark_merged(g_ptr_array_index(forest->merges, i));
 }
 
+void
+vmp_forest_ask_merge(VmpForest *forest, VmpForestImage *bottom, VmpForestImage *top,
+                     VmpMergeWay way, guint64 bandwidth)
+{
+    VmpMerge *merge = g_new0(VmpMerge, 1);
+
+    merge->layers = g_ptr_array_new();
+    merge->way = way;
+    merge->bandwidth = bandwidth;
+    for (VmpForestImage *image = top; image; image = image == bottom ? NULL : image->below)
+        g_ptr_array_insert(merge->layers, 0, image);
+    g_ptr_array_add(forest->merges, merge);
+    if (way == VMP_MERGE_COMMIT)
+        mark_merged(merge);
+}
+
 VmpForestImage *
 vmp_forest_successor(const VmpForest *forest, const VmpForestImage *image)
 {

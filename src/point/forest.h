@@ -59,6 +59,7 @@ typedef enum {
 typedef struct {
     GPtrArray *layers; /* of VmpForestImage, borrowed; the lowest first, at least two */
     VmpMergeWay way;
+    guint64 bandwidth; /* bytes per second; 0 = no limit */
 } VmpMerge;
 
 /* The one that is left, and the one on top.  Borrowed. */
@@ -83,6 +84,11 @@ VmpForestImage *vmp_forest_add(VmpForest *forest, const char *path);
 
 /* Fills in merges, unneeded, deferred and each image's `gone`; once. */
 void vmp_forest_decide(VmpForest *forest);
+
+/* Instead of deciding: the images from @bottom up to @top, which stands on it, are to become
+ * one. What a stream leaves behind is not gone. */
+void vmp_forest_ask_merge(VmpForest *forest, VmpForestImage *bottom, VmpForestImage *top,
+                          VmpMergeWay way, guint64 bandwidth);
 
 /* The image that has taken @image in; NULL if it is still there, or went as a whole. */
 VmpForestImage *vmp_forest_successor(const VmpForest *forest, const VmpForestImage *image);

@@ -250,6 +250,20 @@ compare_backing(const VmpFsckView *view, GPtrArray *findings)
 
 /* ---- the tree ---- */
 
+/* Somebody has made it, or one that it rests on, stand on less. */
+static gboolean
+is_pulled(const VmpFsckView *view, const char *path)
+{
+    GHashTableIter iter;
+    gpointer pulled;
+
+    g_hash_table_iter_init(&iter, view->pulled);
+    while (g_hash_table_iter_next(&iter, &pulled, NULL))
+        if (vmp_fsck_rests_on(view, path, pulled))
+            return TRUE;
+    return FALSE;
+}
+
 /* @upper, which @who needs, must rest on what @below froze. */
 static void
 compare_link(const VmpFsckView *view, const VmpFsckSnapshot *below, const VmpDomain *upper,
@@ -262,7 +276,8 @@ compare_link(const VmpFsckView *view, const VmpFsckSnapshot *below, const VmpDom
 
         if (!has_image(disk) || entry->location == VMP_LOCATION_NO ||
             !vmp_fsck_image(view, disk->source) || !vmp_fsck_image(view, frozen->source) ||
-            vmp_fsck_rests_on(view, disk->source, frozen->source))
+            vmp_fsck_rests_on(view, disk->source, frozen->source) ||
+            is_pulled(view, disk->source))
             continue;
         g_ptr_array_add(
             findings,

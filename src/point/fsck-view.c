@@ -8,6 +8,7 @@
 #include "plan/others.h"
 #include "point/fsck.h"
 #include "point/layer.h"
+#include "point/pulled.h"
 #include "point/record.h"
 #include "storage/ram-file.h"
 #include "store/intent.h"
@@ -58,6 +59,7 @@ vmp_fsck_view_new(const char *name)
         .images =
             g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)image_free),
         .foreign = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+        .pulled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
         .bitmaps = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
                                          (GDestroyNotify)g_ptr_array_unref),
         .intents = g_ptr_array_new_with_free_func(g_free),
@@ -81,6 +83,7 @@ vmp_fsck_view_free(VmpFsckView *view)
     g_ptr_array_unref(view->files);
     g_hash_table_unref(view->images);
     g_hash_table_unref(view->foreign);
+    g_hash_table_unref(view->pulled);
     g_clear_pointer(&view->active, g_hash_table_unref);
     g_hash_table_unref(view->bitmaps);
     g_ptr_array_unref(view->intents);
@@ -258,6 +261,18 @@ look_at_others(VmpFsckView *view, VmpMachine *machine, GError **error)
     for (guint i = 0; paths && i < paths->len; i++)
         g_hash_table_add(view->foreign, g_strdup(g_ptr_array_index(paths, i)));
     return paths != NULL;
+}
+
+static gboolean
+look_at_pulled(VmpFsckView *view, VmpMachine *machine, GError **error)
+{
+    GHashTable *pulled = vmp_pulled_list(machine, error);
+
+    if (!pulled)
+        return FALSE;
+    g_hash_table_unref(view->pulled);
+    view->pulled = pulled;
+    return TRUE;
 }
 
 /* ---- QEMU ---- */
@@ -447,7 +462,7 @@ vmp_fsck_look(VmpMachine *machine, gboolean data, GError **error)
     view->on = vmp_machine_is_on(machine);
     if (!look_at_ledger(view, machine, error) || !look_at_snapshots(view, machine, error) ||
         !look_at_checkpoints(view, machine, error) || !look_at_intents(view, machine, error) ||
-        !look_at_others(view, machine, error) ||
+        !look_at_others(view, machine, error) || !look_at_pulled(view, machine, error) ||
         (view->on && !look_at_qemu(view, machine, error)))
         return NULL;
 

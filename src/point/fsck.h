@@ -50,6 +50,7 @@ typedef struct {
     GPtrArray *files;         /* of VmpStoreFile: those that vmpoint made for the domain */
     GHashTable *images;     /* path -> VmpFsckImage: all that are named, and all below them */
     GHashTable *foreign;    /* set of paths that other domains rest on */
+    GHashTable *pulled;     /* set of paths of images that rest on less by request */
     GHashTable *active;     /* target -> VmpFsckActive; NULL when off */
     GHashTable *bitmaps;    /* target -> array of VmpBitmap of the active image, QEMU's word */
     GPtrArray *intents;     /* of char *: "snapshot-create of s1": what is not settled */

@@ -222,7 +222,8 @@ plan_merge(Planning *planning, const VmpForest *forest, const VmpMerge *merge, G
     g_autoptr(VmpJson) json = vmp_json_build(
         "s:way", merge->way == VMP_MERGE_COMMIT ? "commit" : "stream", "o:paths",
         strings_of(merge, FALSE), "o:formats", strings_of(merge, TRUE), "S:below",
-        below ? below->path : NULL, "S:below-format", below ? below->format : NULL, NULL);
+        below ? below->path : NULL, "S:below-format", below ? below->format : NULL, "I:speed",
+        (gint64)merge->bandwidth, NULL);
 
     if (!vmp_merge_top(merge)->disk)
         plan_branch(planning, merge, json);

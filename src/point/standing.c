@@ -21,6 +21,7 @@ static void
 point_free(VmpStandingPoint *point)
 {
     g_ptr_array_unref(point->images);
+    g_ptr_array_unref(point->frozen);
     g_free(point->memory_file);
     g_free(point);
 }
@@ -195,6 +196,8 @@ note_need(Look *look, const VmpStandingPoint *point, VmpLocation location,
 {
     if (!image)
         return;
+    if (location == VMP_LOCATION_EXTERNAL)
+        g_ptr_array_add(point->frozen, image);
     if (location == VMP_LOCATION_INTERNAL && point->leaving)
         g_ptr_array_add(look->left, image);
     if (location == VMP_LOCATION_INTERNAL && !point->leaving)
@@ -254,6 +257,7 @@ look_at_point(Look *look, const VmpStorePoint *row, gboolean leaving, GError **e
     point->row = row;
     point->leaving = leaving;
     point->images = g_ptr_array_new();
+    point->frozen = g_ptr_array_new();
     g_ptr_array_add(look->standing->points, point);
     if (!snapshot)
         return FALSE;

@@ -15,6 +15,7 @@ typedef struct {
     const VmpStorePoint *row; /* borrowed from the standing's rows */
     gboolean leaving;
     GPtrArray *images; /* of VmpForestImage, borrowed: those that it names */
+    GPtrArray *frozen; /* the same: those that it needs as they are */
     gboolean has_revert_disks;
     char *memory_file; /* or NULL */
 } VmpStandingPoint;

@@ -13,7 +13,8 @@
  *          "active": bool: the top is the root itself,
  *          "nodes": [ node ], "paths": [ path ], "formats": [ ... ]   lowest layer first
  *          "stamped": bool: the lowest one was as it had been frozen (see plan/stamp.h),
- *          "below": path of what the lowest one stands on, "below-format" }
+ *          "below": path of what the lowest one stands on, "below-format",
+ *          "speed": bytes per second at most; or absent }
  *
  * A commit writes into the lowest layer while all above it still reads the same.  But whoever
  * froze the lowest one loses it with the first byte.  Undoing therefore takes the jobs
@@ -76,13 +77,15 @@ start_command(VmpJson *merge)
     const char *job = vmp_json_get_string(merge, "job");
     const char *base = vmp_json_get_string(merge, "base");
     const char *top = vmp_json_get_string(merge, "top");
+    guint64 speed = (guint64)vmp_json_get_int(merge, "speed", 0);
 
     if (!is_commit(merge))
-        return vmp_qmp_block_stream(job, top, base, vmp_json_get_string(merge, "below"));
+        return vmp_qmp_block_stream(job, top, base, vmp_json_get_string(merge, "below"),
+                                    speed);
     /* No top: the active layer, which takes no backing-file either. */
     return vmp_qmp_block_commit(job, vmp_json_get_string(merge, "root"),
-                                is_pivot(merge) ? NULL : top, base,
-                                text_at(merge, "paths", 0));
+                                is_pivot(merge) ? NULL : top, base, text_at(merge, "paths", 0),
+                                speed);
 }
 
 static const VmpJob *
@@ -324,13 +327,15 @@ const VmpStepKind vmp_step_start_merges = {
  * lacks; a stream does not: what was never recorded above has a gap in it anyway. */
 static guint
 carry_bitmaps(VmpQmpTransaction *transaction, const VmpBlockNode *from, const VmpBlockNode *to,
-              GHashTable *made)
+              GHashTable *made, GHashTable *broken)
 {
     guint carried = 0;
 
     for (guint i = 0; i < from->bitmaps->len; i++) {
         const VmpBitmap *bitmap = g_ptr_array_index(from->bitmaps, i);
         const VmpBitmap *there = vmp_block_node_bitmap(to, bitmap->name);
+        if (g_hash_table_contains(broken, bitmap->name))
+            continue;
         if (!bitmap->persistent || bitmap->inconsistent || (there && there->inconsistent) ||
             (!there && !made))
             continue;
@@ -344,6 +349,25 @@ carry_bitmaps(VmpQmpTransaction *transaction, const VmpBlockNode *from, const Vm
     return carried;
 }
 
+/* QEMU does not put bitmaps of different lengths together: of a disk that was resized between
+ * the layers, what began below does not tell everything any more. */
+static guint
+break_bitmaps(VmpQmpTransaction *transaction, const VmpBlockNode *from, const VmpBlockNode *to,
+              GHashTable *broken)
+{
+    guint removed = 0;
+
+    for (guint i = 0; from->size != to->size && i < from->bitmaps->len; i++) {
+        const VmpBitmap *bitmap = g_ptr_array_index(from->bitmaps, i);
+        if (!g_hash_table_add(broken, g_strdup(bitmap->name)) ||
+            !vmp_block_node_bitmap(to, bitmap->name))
+            continue;
+        vmp_qmp_transaction_bitmap_remove(transaction, to->name, bitmap->name);
+        removed++;
+    }
+    return removed;
+}
+
 static guint
 carry_merge(VmpQmpTransaction *transaction, const VmpBlockGraph *graph, VmpJson *merge)
 {
@@ -351,14 +375,22 @@ carry_merge(VmpQmpTransaction *transaction, const VmpBlockGraph *graph, VmpJson 
     const VmpBlockNode *to =
         vmp_block_graph_node(graph, text_at(merge, "nodes", is_commit(merge) ? 0 : last));
     g_autoptr(GHashTable) made = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) broken =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     guint carried = 0;
 
     if (!to || !to->can_persist_bitmaps)
         return 0;
     for (guint i = 0; i <= last; i++) {
         const VmpBlockNode *from = vmp_block_graph_node(graph, text_at(merge, "nodes", i));
+        if (from)
+            carried += break_bitmaps(transaction, from, to, broken);
+    }
+    for (guint i = 0; i <= last; i++) {
+        const VmpBlockNode *from = vmp_block_graph_node(graph, text_at(merge, "nodes", i));
         if (from && from != to)
-            carried += carry_bitmaps(transaction, from, to, is_commit(merge) ? made : NULL);
+            carried +=
+                carry_bitmaps(transaction, from, to, is_commit(merge) ? made : NULL, broken);
     }
     return carried;
 }

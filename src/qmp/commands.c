@@ -284,22 +284,23 @@ vmp_qmp_block_job_set_speed(const char *id, guint64 bytes_per_second)
 
 VmpQmpCommand *
 vmp_qmp_block_commit(const char *job_id, const char *root_node, const char *top,
-                     const char *base, const char *backing_file)
+                     const char *base, const char *backing_file, guint64 speed)
 {
     /* Nothing is above the active layer, so QEMU refuses a string for its header. */
     return COMMAND("block-commit", "s:job-id", job_id, "s:device", root_node, "S:top-node",
                    top, "S:base-node", base, "S:backing-file", top ? backing_file : NULL,
-                   "b:auto-finalize", FALSE, "b:auto-dismiss", FALSE);
+                   "I:speed", (gint64)speed, "b:auto-finalize", FALSE, "b:auto-dismiss",
+                   FALSE);
 }
 
 VmpQmpCommand *
 vmp_qmp_block_stream(const char *job_id, const char *node, const char *base,
-                     const char *backing_file)
+                     const char *backing_file, guint64 speed)
 {
     /* Without a base the whole chain is swallowed: QEMU refuses a backing file then. */
     return COMMAND("block-stream", "s:job-id", job_id, "s:device", node, "S:base-node", base,
-                   "S:backing-file", base ? backing_file : NULL, "b:auto-finalize", FALSE,
-                   "b:auto-dismiss", FALSE);
+                   "S:backing-file", base ? backing_file : NULL, "I:speed", (gint64)speed,
+                   "b:auto-finalize", FALSE, "b:auto-dismiss", FALSE);
 }
 
 /* x-perf, or NULL if all of it is left to QEMU: older ones do not know it. */

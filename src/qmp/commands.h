@@ -90,11 +90,12 @@ VmpQmpCommand *vmp_qmp_job_resume(const char *id);
 VmpQmpCommand *vmp_qmp_block_job_set_speed(const char *id, guint64 bytes_per_second);
 
 /* auto-finalize and auto-dismiss are off: nothing ends unseen. @top NULL = active layer.
- * @backing_file: string for the header of the layer above @top; always pass it. */
+ * @backing_file: string for the header of the layer above @top; always pass it.
+ * @speed: bytes per second; 0 = no limit. */
 VmpQmpCommand *vmp_qmp_block_commit(const char *job_id, const char *root_node, const char *top,
-                                    const char *base, const char *backing_file);
+                                    const char *base, const char *backing_file, guint64 speed);
 VmpQmpCommand *vmp_qmp_block_stream(const char *job_id, const char *node, const char *base,
-                                    const char *backing_file);
+                                    const char *backing_file, guint64 speed);
 
 typedef struct _VmpQmpBackup {
     const char *job_id, *node, *target;

@@ -328,6 +328,30 @@ test_model(void)
         run_model();
 }
 
+/* What is asked for is done, whoever needs what: that is looked at before. */
+static void
+test_asked(void)
+{
+    static const char *const words[] = { "a n", "b<a n", "c<b n", "d<c np", NULL };
+    g_autoptr(VmpForest) down = plant(words);
+    g_autoptr(VmpForest) up = plant(words);
+
+    vmp_forest_ask_merge(down, vmp_forest_find(down, "b"), vmp_forest_find(down, "c"),
+                         VMP_MERGE_COMMIT, 7);
+    g_autofree char *committed = tell(down);
+    g_assert_cmpstr(committed, ==, "commit b c");
+    g_assert_cmpuint(((VmpMerge *)g_ptr_array_index(down->merges, 0))->bandwidth, ==, 7);
+    g_assert_true(vmp_forest_find(down, "c")->gone);
+    g_assert_true(vmp_forest_successor(down, vmp_forest_find(down, "c")) ==
+                  vmp_forest_find(down, "b"));
+
+    vmp_forest_ask_merge(up, vmp_forest_find(up, "a"), vmp_forest_find(up, "d"),
+                         VMP_MERGE_STREAM, 0);
+    g_autofree char *pulled = tell(up);
+    g_assert_cmpstr(pulled, ==, "stream a b c d");
+    g_assert_false(vmp_forest_find(up, "a")->gone);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -337,6 +361,7 @@ main(int argc, char **argv)
         g_test_add_data_func(path, &cases[i], test_case);
     }
     g_test_add_func("/point/forest/what-is-merged-has-a-successor", test_successor);
+    g_test_add_func("/point/forest/what-is-asked-for-is-merged", test_asked);
     g_test_add_func("/point/forest/whatever-is-needed-reads-the-same", test_model);
     return g_test_run();
 }

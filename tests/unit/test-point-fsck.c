@@ -153,6 +153,10 @@ test_a_tree_whose_images_stand_elsewhere_differs(void)
     add_image(view, "/i/other.qcow2", NULL);
     add_image(view, "/i/a.s1", "/i/other.qcow2");
     assert_codes(view, "tree-differs:vda");
+    /* Unless somebody has asked for that. */
+    g_hash_table_add(view->pulled, g_strdup("/i/a.s1"));
+    assert_codes(view, "");
+    g_hash_table_remove_all(view->pulled);
 }
 
 static void

@@ -159,11 +159,11 @@ test_jobs(void)
 static void
 test_commit(void)
 {
-    check(BOTH, vmp_qmp_block_commit("j", "top", "mid", "base", "/base"), "block-commit",
+    check(BOTH, vmp_qmp_block_commit("j", "top", "mid", "base", "/base", 0), "block-commit",
           "{'job-id': 'j', 'device': 'top', 'top-node': 'mid', 'base-node': 'base', "
           "'backing-file': '/base', 'auto-finalize': false, 'auto-dismiss': false}");
     /* QEMU refuses a backing file where there is no layer above to write it to. */
-    check(BOTH, vmp_qmp_block_commit("j", "top", NULL, "base", "/base"), "block-commit",
+    check(BOTH, vmp_qmp_block_commit("j", "top", NULL, "base", "/base", 0), "block-commit",
           "{'job-id': 'j', 'device': 'top', 'base-node': 'base', 'auto-finalize': false, "
           "'auto-dismiss': false}");
 }
@@ -171,10 +171,13 @@ test_commit(void)
 static void
 test_stream(void)
 {
-    check(BOTH, vmp_qmp_block_stream("j", "n", "base", "/base"), "block-stream",
+    check(BOTH, vmp_qmp_block_stream("j", "n", "base", "/base", 0), "block-stream",
           "{'job-id': 'j', 'device': 'n', 'base-node': 'base', 'backing-file': '/base', "
           "'auto-finalize': false, 'auto-dismiss': false}");
-    check(BOTH, vmp_qmp_block_stream("j", "n", NULL, "/base"), "block-stream",
+    check(BOTH, vmp_qmp_block_stream("j", "n", NULL, NULL, 4096), "block-stream",
+          "{'job-id': 'j', 'device': 'n', 'speed': 4096, 'auto-finalize': false, "
+          "'auto-dismiss': false}");
+    check(BOTH, vmp_qmp_block_stream("j", "n", NULL, "/base", 0), "block-stream",
           "{'job-id': 'j', 'device': 'n', 'auto-finalize': false, 'auto-dismiss': false}");
 }
 

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""blockcommit and blockpull: bytes, bitmaps, and what must stay as it is."""
+
+import itertools
+import os
+import subprocess
+
+import pytest
+from vmtest import images, world
+from vmtest.images import MIB
+from vmtest.pull import Pull, same
+from vmtest.world import refused, source
+
+SIZE = 32 * MIB
+
+
+@pytest.fixture
+def off(make_vm):
+    return make_vm(size=SIZE).define()
+
+
+class Off:
+    """Writes to the disks of a domain that is off, as world.StandIn does to those of one that runs."""
+
+    def __init__(self, vm):
+        self.vm = vm
+
+    def start(self):
+        return self
+
+    def write(self, target, offset, length, byte):
+        images.tool("qemu-io", "-f", "qcow2", "-c", f"write -P {byte} {offset} {length}",
+                    source(self.vm, target))
+
+
+@pytest.fixture(params=["on", "off"])
+def guest(request, off):
+    return (world.StandIn if request.param == "on" else Off)(off).start()
+
+
+def snapshot(vm, name, *options):
+    vm.cli.run("snapshot-create-as", vm.name, name, "--disk-only", *options)
+
+
+def layers(vm, *names, target="vda"):
+    """Three layers: vm-vda.qcow2, and one for each name that no snapshot holds any more."""
+    for name in names:
+        snapshot(vm, name)
+    return [vm.domain.console.parent / f"vm-{target}.{end}" for end in ("qcow2", *names)]
+
+
+def content(vm, target="vda"):
+    return images.read(source(vm, target), 0, SIZE, live=True)
+
+
+def stack(vm, guest):
+    """Layers a, b, c over the base, with something of each, and checkpoints in between."""
+    guest.write("vda", 0, MIB, 1)
+    vm.cli.run("checkpoint-create-as", vm.name, "c1")
+    guest.write("vda", 2 * MIB, MIB, 2)
+    for n, name in enumerate("abc"):
+        snapshot(vm, name)
+        guest.write("vda", (4 + 2 * n) * MIB, MIB, 3 + n)
+        guest.write("vda", n * MIB // 2, MIB // 2, 9 + n)
+        if name == "b":
+            vm.cli.run("checkpoint-create-as", vm.name, "c2")
+            guest.write("vda", 12 * MIB, MIB, 8)
+    return [vm.domain.console.parent / f"vm-vda.{end}" for end in ("qcow2", *"abc")]
+
+
+def forget(vm, *names):
+    for name in names:
+        vm.cli.run("snapshot-delete", vm.name, name, "--metadata")
+
+
+def dirty(vm, work, since):
+    pull = Pull(vm, work)
+    pull.begin(since=since, disks=("vda",))
+    found = pull.dirty("vda")
+    pull.end()
+    return found
+
+
+C1 = [(0, MIB + MIB // 2), (2 * MIB, MIB), (4 * MIB, MIB), (6 * MIB, MIB), (8 * MIB, MIB), (12 * MIB, MIB)]
+C2 = [(MIB, MIB // 2), (8 * MIB, MIB), (12 * MIB, MIB)]
+
+
+def test_a_middle_layer_goes_down_and_the_bitmaps_with_it(off, guest, work):
+    vm = off
+    base, a, b, c = stack(vm, guest)
+    before = content(vm)
+    assert dirty(vm, work, "c1") == C1 and dirty(vm, work, "c2") == C2
+    # What a snapshot froze is not written to, and does not go.
+    look = world.look(vm, work)
+    for words in (("--top", a), ("--top", b, "--shallow"), ("--top", b, "--base", a),
+                  ("--active", "--pivot"), ("--pivot", "--base", b)):
+        refused(vm.cli, "blockcommit", vm.name, "vda", *words, status=5, says=("snapshot '", "vda"))
+    assert world.look(vm, work) == look
+    forget(vm, "a", "b")
+    refused(vm.cli, "blockcommit", vm.name, "vda", "--top", b, status=5, says=("snapshot 'c'", b))
+    forget(vm, "c")
+    said = vm.cli.run("blockcommit", vm.name, "vda", "--top", b, "--base", a, "--wait", "--verbose",
+                      "--delete", json=False)
+    assert said.stdout == "\nCommit complete\n", said
+    assert images.chain(source(vm), live=True) == [c, a, base] and not b.exists()
+    assert content(vm) == before
+    assert dirty(vm, work, "c1") == C1 and dirty(vm, work, "c2") == C2
+    # The rest of it, the active layer too.
+    said = vm.cli.run("blockcommit", vm.name, "vda", "--active", "--pivot", json=False)
+    assert said.stdout == "\nSuccessfully pivoted\n", said
+    assert source(vm) == str(base) and images.chain(base, live=True) == [base]
+    assert a.exists() and c.exists(), "nobody said --delete"
+    assert content(vm) == before
+    assert dirty(vm, work, "c1") == C1 and dirty(vm, work, "c2") == C2
+    guest.write("vda", 20 * MIB, MIB, 7)
+    assert dirty(vm, work, "c2") == [*C2, (20 * MIB, MIB)]
+    assert vm.cli.run("dumpxml", vm.name, "--inactive").data["xml"].count(str(base)) == 1
+
+
+def test_a_pull_leaves_what_snapshots_have(off, guest, work):
+    vm = off
+    base, a, b, c = stack(vm, guest)
+    before = content(vm)
+    frozen = {path: images.digest(path, live=True) for path in (base, a, b)}
+    said = vm.cli.run("blockpull", vm.name, "vda", "--base", a, json=False)
+    assert said.stdout == "\nPull complete\n", said
+    assert images.chain(c, live=True) == [c, a, base]
+    assert content(vm) == before
+    assert dirty(vm, work, "c1") == C1 and dirty(vm, work, "c2") == C2
+    vm.cli.run("blockpull", vm.name, c)
+    assert images.chain(c, live=True) == [c] and content(vm) == before
+    assert dirty(vm, work, "c1") == C1 and dirty(vm, work, "c2") == C2
+    assert {path: images.digest(path, live=True) for path in frozen} == frozen
+    refused(vm.cli, "blockpull", vm.name, "vda", status=2, says=("nothing to pull",))
+    assert vm.cli.run("fsck", vm.name, check=False).status == 0
+    # Each snapshot is one that can be gone back to, and deleted.
+    if isinstance(guest, Off):
+        for name in "cab":
+            vm.cli.run("snapshot-revert", vm.name, name)
+            below = images.chain(source(vm))[1]
+            assert images.digest(below) == frozen[below]
+    for name in "cba":
+        vm.cli.run("snapshot-delete", vm.name, name)
+    images.check(source(vm)) if isinstance(guest, Off) else None
+
+
+def test_who_stands_on_a_layer_keeps_it(off, vmpoint, make_vm, work):
+    vm = off
+    guest = Off(vm)
+    base, a, b, c = stack(vm, guest)
+    forget(vm, "a", "b", "c")
+    other = make_vm(name="other", size=SIZE)
+    other.disks[0].path.unlink()
+    images.create(other.disks[0].path, SIZE, backing=a)
+    other.define()
+    before = world.look(vm, work)
+    refused(vm.cli, "blockcommit", vm.name, "vda", "--top", b, status=5, says=("'other'", a))
+    refused(vm.cli, "blockcommit", vm.name, "vda", "--top", b, "--base", a, status=5, says=("'other'",))
+    # A branch of its own that nobody knows but a snapshot.
+    vm.cli.run("undefine", "other")
+    snapshot(vm, "d")
+    vm.cli.run("snapshot-revert", vm.name, "d")
+    now = source(vm)
+    refused(vm.cli, "blockcommit", vm.name, "vda", "--pivot", status=5, says=("snapshot 'd'",))
+    vm.cli.run("blockcommit", vm.name, "vda", "--top", b, "--base", a)
+    assert images.chain(now) == [work / now, c, a, base]
+    assert before["points"] != world.look(vm, work)["points"]
+    images.check(c)
+
+
+def test_what_is_no_range_is_said(off, work):
+    vm = off
+    base, a, b, c = stack(vm, Off(vm))
+    forget(vm, "a", "b", "c")
+    before = world.look(vm, work)
+    for words, status in (
+            ((), 2), (("--top", base), 2), (("--top", a, "--base", b), 2), (("--top", b, "--base", b), 2),
+            (("--top", b, "--base", base, "--shallow"), 2), (("--top", work / "vm-vdb.qcow2"), 3),
+            (("--active",), 6), (("--keep-overlay",), 6), (("--top", b, "--keep-relative"), 6),
+            (("--top", b, "--bandwidth", "x"), 2), (("--top", b, "--timeout", "x"), 2)):
+        refused(vm.cli, "blockcommit", vm.name, "vda", *words, status=status)
+    for words, status in ((("--base", c), 2), (("--base", b), 2), (("--base", work / "x"), 3)):
+        refused(vm.cli, "blockpull", vm.name, "vda", *words, status=status)
+    refused(vm.cli, "blockpull", vm.name, "vdz", status=3)
+    plan = vm.cli.run("blockcommit", vm.name, "vda", "--pivot", "--dry-run").data
+    assert plan["operation"] == "block-commit" and len(plan["steps"]) >= 2, plan
+    assert world.look(vm, work) == before
+
+
+def test_patience_ends_and_the_layers_are_as_before(off, work):
+    vm = off
+    guest = world.StandIn(vm).start()
+    layers(vm, "a")
+    guest.write("vda", 0, 24 * MIB, 1)
+    layers(vm, "b")
+    guest.write("vda", 24 * MIB, MIB, 2)
+    forget(vm, "a", "b")
+    before = world.look(vm, work)
+    refused(vm.cli, "blockpull", vm.name, "vda", "--bandwidth", "1", "--bytes", "--timeout", "1",
+            status=9, says=("1 seconds",))
+    refused(vm.cli, "blockcommit", vm.name, "vda", "--pivot", "--bandwidth", "1", "--bytes", "--timeout",
+            "1", status=9, says=("1 seconds",))
+    assert world.look(vm, work) == before
+    assert not vm.spy.execute("query-jobs")
+    vm.cli.run("blockcommit", vm.name, "vda", "--pivot", "--bandwidth", "100")
+
+
+def test_sizes_that_differ_break_bitmaps_and_nothing_else(off, guest, work):
+    vm = off
+    guest.write("vda", 0, MIB, 1)
+    vm.cli.run("checkpoint-create-as", vm.name, "c1")
+    base, a = layers(vm, "a")
+    vm.cli.run("blockresize", vm.name, "vda", "48M")
+    vm.cli.run("checkpoint-create-as", vm.name, "c2")
+    guest.write("vda", 40 * MIB, MIB, 2)
+    before = images.read(source(vm), 0, 48 * MIB, live=True)
+    vm.cli.run("blockpull", vm.name, "vda")
+    assert images.read(a, 0, 48 * MIB, live=True) == before
+    assert dirty(vm, work, "c2") == [(40 * MIB, MIB)]
+    result = vm.cli.run(*Pull(vm, work).words(since="c1"), check=False, json=False)
+    assert result.status == 14 and "c1" in result.stderr, result
+    vm.cli.run("domjobabort", vm.name)
+
+
+# More points than any operation has; the loop ends when one is not reached.
+MOST = 60
+
+
+@pytest.mark.parametrize("fault", ["kill", "fail"])
+@pytest.mark.parametrize("words", [("blockcommit", "--pivot", "--delete"), ("blockpull",)])
+def test_cut_anywhere_it_is_before_or_after(off, guest, work, words, fault):
+    vm = off
+    command, *options = words
+    for n in itertools.count(1):
+        assert n < MOST, "the operation never gets through"
+        base = source(vm)
+        guest.write("vda", 0, MIB, n)
+        vm.cli.run("checkpoint-create-as", vm.name, f"c{n}")
+        snapshot(vm, f"s{n}")
+        forget(vm, f"s{n}")
+        top = source(vm)
+        guest.write("vda", MIB, MIB, n)
+        before = content(vm)
+        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
+        try:
+            result = vm.cli.run(command, vm.name, "vda", *options, check=False)
+        finally:
+            del os.environ["VMPOINT_FAULT"]
+        vm.cli.run("recover", vm.name)
+        assert vm.cli.run("recover", vm.name).data == {"settled": []}
+        assert content(vm) == before, f"cut at {n}"
+        now = images.chain(source(vm), live=True)
+        assert [str(path) for path in now][:1] in ([base], [top])
+        assert result.status != 0 or len(now) == 1
+        found = dirty(vm, work, f"c{n}")
+        assert found == [(MIB, MIB)], f"cut at {n}: {found}"
+        vm.cli.run("checkpoint-delete", vm.name, f"c{n}")
+        if result.status == 0:
+            break
+        if len(now) > 1:
+            vm.cli.run(command, vm.name, "vda", *options)
+    assert n > 3
