@@ -111,7 +111,8 @@ look_above(const VmpForest *forest, const VmpForestImage *image, VmpForestImage 
 static gboolean
 is_spare(const VmpForestImage *image)
 {
-    return image->idle && !image->needed && !image->outsider && !image->gone;
+    return image->idle && !image->needed && !image->carries && !image->outsider &&
+           !image->gone;
 }
 
 /* When one goes, the one that it stood on may be next. */
@@ -239,11 +240,13 @@ collect_merges(VmpForest *forest, gboolean present)
     }
 }
 
+/* The survivor is what the top was to others. */
 static void
 mark_merged(const VmpMerge *merge)
 {
-    const VmpForestImage *survivor = vmp_merge_survivor(merge);
+    VmpForestImage *survivor = vmp_merge_survivor(merge);
 
+    survivor->needed |= vmp_merge_top(merge)->needed;
     for (guint i = 0; i < merge->layers->len; i++)
         layer(merge, i)->gone = layer(merge, i) != survivor;
 }
@@ -267,7 +270,7 @@ vmp_forest_decide(VmpForest *forest)
     for (guint i = 0; i < forest->images->len; i++) {
         VmpForestImage *image = g_ptr_array_index(forest->images, i);
         if (image->holds && image->below)
-            image->below->needed = TRUE;
+            image->below->carries = TRUE;
     }
     spread_outsiders(forest);
     drop_unneeded(forest);

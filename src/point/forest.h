@@ -48,7 +48,8 @@ struct _VmpForestImage {
     gboolean keeps_bitmaps; /* its format can */
     gboolean has_bitmaps;
     VmpForestImage *below; /* the image that it stands on; NULL = none */
-    gboolean gone;         /* decided: nothing is left of it */
+    gboolean carries; /* decided: one that holds stands on it, so that it stays, idle or not */
+    gboolean gone;    /* decided: nothing is left of it */
 };
 
 typedef enum {

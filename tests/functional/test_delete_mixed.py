@@ -93,6 +93,16 @@ def test_in_a_branch_that_was_left(tree):
     assert sorted(tree.layers()) == sorted(tree.chain())
 
 
+def test_a_layer_that_carries_one_goes_after_it(tree):
+    """Nobody needs it since e2 is gone, and it stays for what stands on it."""
+    tree.snapshot("e1", "e2").internal("i1")
+    tree.delete("e2", left=["e1", "i1"])
+    tree.revert("e1")
+    assert tree.tags("e2") == ["i1"]
+    tree.delete("i1", left=["e1"])
+    assert sorted(tree.layers()) == sorted(tree.chain())
+
+
 def test_a_subtree_of_both_kinds_on_two_branches(tree):
     tree.snapshot("e1", "e2").internal("i1").snapshot("e3").internal("i2")
     tree.revert("e1").snapshot("e4").internal("i3")

@@ -3,7 +3,8 @@
 
 After each step every snapshot that is listed must give exactly its bytes, read by qemu-nbd from
 the images that its own document names, the tree must be the model's, and so must be the present
-disks. A step that is refused must have changed nothing.
+disks. A step that is refused must have changed nothing. Now and then the program is killed at a
+random moment of a step: the next command settles it, and the world is as before or as after.
 
 The seed is printed. VMPOINT_MODEL_SEED repeats a run, VMPOINT_MODEL_STEPS makes it longer,
 VMPOINT_MODEL_RUNS makes more of them.
@@ -13,6 +14,7 @@ import collections
 import hashlib
 import os
 import random
+import signal
 import xml.etree.ElementTree as xml
 
 import pytest
@@ -27,6 +29,10 @@ TARGETS = ("vda", "vdb")
 STEPS = int(os.environ.get("VMPOINT_MODEL_STEPS", "45"))
 RUNS = int(os.environ.get("VMPOINT_MODEL_RUNS", "2"))
 SEED = os.environ.get("VMPOINT_MODEL_SEED")
+
+# How often a step is cut, and the latest moment (see fault.h) at which it is.
+CUT = 0.12
+LAST = 14
 
 # What the program may refuse: unsupported here, refused by QEMU, risky.
 REFUSALS = (6, 7, 11)
@@ -86,20 +92,44 @@ class Life:
         self.count = 0
         self.done = collections.Counter()
         self.refused = collections.Counter()
+        self.cut = collections.Counter()
+        self.killed = False
 
     def name(self, kind):
         self.count += 1
         return f"{kind}{self.count}"
 
-    def run(self, kind, *words):
-        """Whether it was done; what is not must have been refused for a reason that we know."""
-        result = self.vm.cli.run(*words, check=False)
+    def run(self, kind, *words, is_done=None):
+        """Whether it was done; what is not must have been refused for a reason that we know.
+
+        is_done tells it when the program was killed; without that it is not.
+        """
+        if is_done and self.chance.random() < CUT:
+            os.environ["VMPOINT_FAULT"] = f"kill@{self.chance.randint(1, LAST)}"
+        try:
+            result = self.vm.cli.run(*words, check=False)
+        finally:
+            os.environ.pop("VMPOINT_FAULT", None)
+        self.killed = result.status == -signal.SIGKILL
+        if self.killed:
+            self.vm.cli.run("recover", self.vm.name)
+            self.cut[kind] += 1
+            return is_done()
         if result.status in (0, 14):
             self.done[kind] += 1
             return True
         assert result.status in REFUSALS, f"{result.command}: {result.status}: {result.stderr}"
         self.refused[kind] += 1
         return False
+
+    def names(self, what="snapshot"):
+        return {row["name"] for row in self.vm.cli.run(f"{what}-list", self.vm.name).data}
+
+    def is_reverted(self, name):
+        row = next(row for row in self.vm.cli.run("snapshot-list", self.vm.name).data if row["name"] == name)
+        return row["current"] and all(
+            images.digest(source(self.vm, target), live=True) == self.model.points[name][target]
+            for target in TARGETS)
 
     # ---- steps ----
 
@@ -118,24 +148,30 @@ class Life:
         self.model.disks[target][offset:offset + length] = bytes([byte]) * length
         self.done["write"] += 1
 
-    def external(self):
-        name = self.name("e")
-        if self.run("external", "snapshot-create-as", self.vm.name, name, "--disk-only"):
+    def snapshot(self, kind, name, *words):
+        if self.run(kind, "snapshot-create-as", self.vm.name, name, *words,
+                    is_done=lambda: name in self.names()):
             self.model.snapshot(name)
 
+    def external(self):
+        self.snapshot("external", self.name("e"), "--disk-only")
+
     def internal(self):
-        name = self.name("i")
-        if self.run("internal", "snapshot-create-as", self.vm.name, name):
-            self.model.snapshot(name)
+        self.snapshot("internal", self.name("i"))
+
+    def memory(self):
+        if self.model.on:
+            name = self.name("m")
+            self.snapshot("memory", name, "--memspec", f"file={self.vm.disks[0].path.parent}/vm.{name}.ram")
 
     def revert(self):
         if not self.model.points:
             return
         name = self.chance.choice(list(self.model.points))
         words = self.chance.choice(([], ["--paused"]))
-        if not self.run("revert", "snapshot-revert", self.vm.name, name, "--force", *words):
-            return
-        self.model.revert(name)
+        if self.run("revert", "snapshot-revert", self.vm.name, name, "--force", *words,
+                    is_done=lambda: self.is_reverted(name)):
+            self.model.revert(name)
         self.vm.close()
         self.model.on = self.vm.cli.run("dominfo", self.vm.name).data["pid"] not in (0, None)
 
@@ -144,22 +180,28 @@ class Life:
             return
         name = self.chance.choice(list(self.model.points))
         how = self.chance.choices(("", "--children", "--children-only"), (6, 1, 1))[0]
-        if not self.run(f"delete{how}", "snapshot-delete", self.vm.name, name, *([how] if how else [])):
-            return
-        for child in reversed(self.model.descendants(name) if how else []):
-            self.model.delete(child)
+        wanted = list(reversed(self.model.descendants(name))) if how else []
         if how != "--children-only":
-            self.model.delete(name)
+            wanted.append(name)
+        # One that is cut may have come to some of them.
+        if self.run(f"delete{how}", "snapshot-delete", self.vm.name, name, *([how] if how else []),
+                    is_done=lambda: True):
+            left = self.names() if self.killed else set()
+            for gone in wanted:
+                if gone not in left:
+                    self.model.delete(gone)
 
     def checkpoint(self):
         name = self.name("c")
-        if self.run("checkpoint", "checkpoint-create-as", self.vm.name, name):
+        if self.run("checkpoint", "checkpoint-create-as", self.vm.name, name,
+                    is_done=lambda: name in self.names("checkpoint")):
             self.model.checkpoints.append(name)
 
     def drop_checkpoint(self):
         if self.model.checkpoints:
             name = self.chance.choice(self.model.checkpoints)
-            if self.run("checkpoint-delete", "checkpoint-delete", self.vm.name, name):
+            if self.run("checkpoint-delete", "checkpoint-delete", self.vm.name, name,
+                        is_done=lambda: name not in self.names("checkpoint")):
                 self.model.checkpoints.remove(name)
 
     def start(self):
@@ -175,7 +217,7 @@ class Life:
             self.model.on = False
             self.done["stop"] += 1
 
-    STEPS = ((write, 8), (external, 5), (internal, 2), (revert, 4), (delete, 4), (checkpoint, 1),
+    STEPS = ((write, 8), (external, 5), (internal, 2), (memory, 1), (revert, 4), (delete, 4), (checkpoint, 1),
              (drop_checkpoint, 1), (start, 2), (stop, 2))
 
     def step(self):
@@ -214,9 +256,10 @@ def orphans(vm, work):
     for row in vm.cli.run("snapshot-list", vm.name).data:
         document = vm.cli.run("snapshot-dumpxml", vm.name, row["name"]).data["xml"]
         tops += [node.get("file") for node in xml.fromstring(document).findall("domain/devices/disk/source")]
+        needed |= {node.get("file") for node in xml.fromstring(document).findall("memory")}
     for top in tops:
         needed |= {str(path) for path in images.chain(top, live=True)}
-    return {str(path) for path in work.glob("vm-vd*")} - needed
+    return {str(path) for pattern in ("vm-vd*", "*.ram*") for path in work.glob(pattern)} - needed
 
 
 @pytest.mark.parametrize("run", range(RUNS))
@@ -236,8 +279,8 @@ def test_random_lives(make_vm, work, run):
     assert orphans(vm, work) == set(), f"seed {seed}: {told}"
     findings = vm.cli.run("fsck", vm.name, "--data", check=False).data
     assert [finding for finding in findings if not finding["code"].startswith("bitmap-")] == [], f"seed {seed}"
-    print(f"done {dict(life.done)}, refused {dict(life.refused)}")
+    print(f"done {dict(life.done)}, refused {dict(life.refused)}, cut {dict(life.cut)}")
     # Not all was refused: each kind of step was really taken, given enough of them.
     assert life.done["write"] and life.done["external"]
     if STEPS >= 200:
-        assert all(life.done[kind] for kind in ("internal", "revert", "delete", "checkpoint", "start", "stop"))
+        assert all(life.done[kind] for kind in ("internal", "memory", "revert", "delete", "checkpoint", "start", "stop"))
