@@ -52,4 +52,31 @@ VMP_PUBLIC gboolean vmp_block_pull(VmpHost *host, const char *domain, const char
                                    const VmpBlockRange *range, VmpOperation *operation,
                                    GError **error);
 
+/* The block job that runs on a disk: a merge or a copy of a backup that some other command has
+ * begun, or that goes on by itself. */
+typedef struct {
+    char *type;             /* "pull", "commit", "copy", "backup"; NULL: there is none */
+    guint64 bandwidth;      /* bytes per second; 0 = no limit */
+    guint64 current, total; /* of QEMU's own measure, mostly bytes */
+    gboolean ready;         /* all is copied, and goes on being so */
+} VmpBlockJobInfo;
+
+VMP_PUBLIC void vmp_block_job_info_free(VmpBlockJobInfo *info);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpBlockJobInfo, vmp_block_job_info_free)
+
+typedef enum {
+    VMP_BLOCK_JOB_ABORT_ASYNC = 1 << 0, /* do not wait for its end */
+} VmpBlockJobAbortFlags;
+
+/* None of these waits for the command that began the job. */
+VMP_PUBLIC VmpBlockJobInfo *vmp_block_job_get_info(VmpHost *host, const char *domain,
+                                                   const char *disk, GError **error);
+/* NOT_FOUND if the disk has no job. */
+VMP_PUBLIC gboolean vmp_block_job_set_bandwidth(VmpHost *host, const char *domain,
+                                                const char *disk, guint64 bandwidth,
+                                                GError **error);
+/* The layers are as before; the command that began it fails. */
+VMP_PUBLIC gboolean vmp_block_job_abort(VmpHost *host, const char *domain, const char *disk,
+                                        VmpBlockJobAbortFlags flags, GError **error);
+
 G_END_DECLS

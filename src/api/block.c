@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "api/open.h"
 #include "backup/backup.h"
+#include "point/block-job.h"
 #include "point/merge-disk.h"
 #include "point/resize.h"
 
@@ -32,4 +33,32 @@ vmp_block_pull(VmpHost *host, const char *domain, const char *disk, const VmpBlo
 
     return machine && vmp_backup_check_no_pull(machine, error) &&
            vmp_point_pull_disk(machine, disk, range, error);
+}
+
+/* ---- jobs: beside whoever has the lock ---- */
+
+VmpBlockJobInfo *
+vmp_block_job_get_info(VmpHost *host, const char *domain, const char *disk, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
+
+    return machine ? vmp_point_block_job(machine, disk, error) : NULL;
+}
+
+gboolean
+vmp_block_job_set_bandwidth(VmpHost *host, const char *domain, const char *disk,
+                            guint64 bandwidth, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
+
+    return machine && vmp_point_set_block_job_bandwidth(machine, disk, bandwidth, error);
+}
+
+gboolean
+vmp_block_job_abort(VmpHost *host, const char *domain, const char *disk,
+                    VmpBlockJobAbortFlags flags, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
+
+    return machine && vmp_point_abort_block_job(machine, disk, flags, error);
 }

@@ -150,6 +150,96 @@ run_pull(VmpSession *session, const VmpArguments *arguments, GError **error)
     return TRUE;
 }
 
+/* ---- jobs ---- */
+
+static const char *
+title_of(const VmpBlockJobInfo *info)
+{
+    if (g_str_equal(info->type, "pull"))
+        return "Block Pull";
+    if (g_str_equal(info->type, "copy"))
+        return "Block Copy";
+    if (g_str_equal(info->type, "commit"))
+        return info->ready ? "Active Block Commit" : "Block Commit";
+    return "Backup";
+}
+
+static json_object *
+job_to_json(const VmpBlockJobInfo *info)
+{
+    json_object *object = json_object_new_object();
+
+    json_object_object_add(object, "type", vmp_json_string(info->type));
+    json_object_object_add(object, "bandwidth", json_object_new_uint64(info->bandwidth));
+    json_object_object_add(object, "current", json_object_new_uint64(info->current));
+    json_object_object_add(object, "total", json_object_new_uint64(info->total));
+    json_object_object_add(object, "ready", json_object_new_boolean(info->ready));
+    return object;
+}
+
+static void
+print_job(VmpOutput *output, const VmpBlockJobInfo *info)
+{
+    guint64 total = MAX(info->total, 1);
+
+    vmp_output_print(output, "%s: [%3d %%]", title_of(info),
+                     (int)((double)MIN(info->current, total) * 100 / (double)total));
+    if (info->bandwidth) {
+        g_autofree char *pretty = vmp_format_bytes(info->bandwidth);
+        vmp_output_print(output, "    Bandwidth limit: %" G_GUINT64_FORMAT " bytes/s (%s/s)",
+                         info->bandwidth, pretty);
+    }
+    vmp_output_print(output, "\n");
+}
+
+static gboolean
+print_info(VmpSession *session, const VmpArguments *arguments, VmpHost *host, GError **error)
+{
+    VmpOutput *output = vmp_session_get_output(session);
+    const char *path = vmp_arguments_get(arguments, "path");
+    g_autoptr(VmpBlockJobInfo) info =
+        vmp_block_job_get_info(host, vmp_arguments_get(arguments, "domain"), path, error);
+
+    if (!info)
+        return FALSE;
+    if (vmp_session_wants_json(session))
+        vmp_output_take_json(output, job_to_json(info));
+    else if (!info->type)
+        vmp_output_say(output, "No current block job for %s\n", path);
+    else if (vmp_arguments_has(arguments, "raw"))
+        vmp_output_print(output,
+                         " type=%s\n bandwidth=%" G_GUINT64_FORMAT "\n cur=%" G_GUINT64_FORMAT
+                         "\n end=%" G_GUINT64_FORMAT "\n",
+                         title_of(info), info->bandwidth, info->current, info->total);
+    else
+        print_job(output, info);
+    return TRUE;
+}
+
+static gboolean
+run_job(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    const char *domain = vmp_arguments_get(arguments, "domain");
+    const char *path = vmp_arguments_get(arguments, "path");
+    guint64 bandwidth = 0;
+
+    if (vmp_arguments_has(arguments, "pivot")) {
+        refuse(error,
+               "a commit is pivoted by the command that begins it: blockcommit --pivot");
+        return FALSE;
+    }
+    VmpHost *host =
+        read_bandwidth(arguments, &bandwidth, error) ? vmp_session_open(session, error) : NULL;
+    if (!host)
+        return FALSE;
+    if (vmp_arguments_has(arguments, "abort") || vmp_arguments_has(arguments, "async"))
+        return vmp_block_job_abort(host, domain, path, vmp_arguments_get_bits(arguments),
+                                   error);
+    if (vmp_arguments_has(arguments, "bandwidth"))
+        return vmp_block_job_set_bandwidth(host, domain, path, bandwidth, error);
+    return print_info(session, arguments, host, error);
+}
+
 #define DISK_OPTION                                                      \
     VMP_POSITION("path", VMP_OPTION_REQUIRED, "disk", VMP_COMPLETE_DISK, \
                  "target of the disk, or path of its image")
@@ -192,6 +282,26 @@ static const VmpOption pull_options[] = {
     VMP_OPTION_END,
 };
 
+static const VmpOption job_options[] = {
+    VMP_DOMAIN_OPTION,
+    DISK_OPTION,
+    VMP_FLAG("abort", "end the job; the layers are as before"),
+    VMP_FLAG_BIT("async", VMP_BLOCK_JOB_ABORT_ASYNC, "the same, without waiting for its end"),
+    VMP_FLAG("pivot", "refused: see blockcommit"),
+    VMP_FLAG("info", "how far it is; that is what is done if nothing is said"),
+    VMP_FLAG("raw", "the same, number by number"),
+    RATE_OPTIONS,
+    VMP_OPTION_END,
+};
+
+static const VmpRule job_rules[] = {
+    { VMP_RULE_AT_MOST_ONE, "info abort bandwidth" },
+    { VMP_RULE_AT_MOST_ONE, "info async bandwidth" },
+    { VMP_RULE_AT_MOST_ONE, "raw abort bandwidth" },
+    { VMP_RULE_AT_MOST_ONE, "raw async bandwidth" },
+    { VMP_RULE_NONE, NULL },
+};
+
 /* ---- size ---- */
 
 static const VmpOption resize_options[] = {
@@ -223,6 +333,14 @@ const VmpCommand vmp_block_commands[] = {
       .options = commit_options,
       .changes = TRUE,
       .run = run_commit },
+    { .name = "blockjob",
+      .help = "look at the block job of a disk, slow it down or end it",
+      .description =
+          "Prints how far the job is that some other command has begun on a disk, gives it "
+          "another bandwidth, or ends it.  It does not wait for that command.",
+      .options = job_options,
+      .rules = job_rules,
+      .run = run_job },
     { .name = "blockpull",
       .help = "make the active layer of a disk stand on less, or on nothing",
       .description =

@@ -205,6 +205,36 @@ def test_patience_ends_and_the_layers_are_as_before(off, work):
     vm.cli.run("blockcommit", vm.name, "vda", "--pivot", "--bandwidth", "100")
 
 
+def test_a_job_is_looked_at_slowed_down_and_ended_from_beside(off, work):
+    vm = off
+    guest = world.StandIn(vm).start()
+    layers(vm, "a")
+    guest.write("vda", 0, 24 * MIB, 1)
+    layers(vm, "b")
+    job = ("blockjob", vm.name, "vda")
+    assert vm.cli.run(*job, json=False).stdout == "No current block job for vda\n\n"
+    refused(vm.cli, *job, "--abort", status=3)
+    refused(vm.cli, *job, "--pivot", status=6)
+    before = world.look(vm, work)
+    vm.spy.drain_events()
+    pull = vm.cli.start("blockpull", vm.name, "vda", "--bandwidth", "1", "--bytes",
+                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    vm.spy.wait_event("JOB_STATUS_CHANGE", status="running")
+    about = vm.cli.run(*job).data
+    assert (about["type"], about["bandwidth"], about["ready"]) == ("pull", 1, False), about
+    said = vm.cli.run(*job, "--info", json=False).stdout
+    assert said.startswith("Block Pull: [ ") and "Bandwidth limit: 1 bytes/s (1.000 B/s)" in said
+    assert " type=Block Pull\n bandwidth=1\n cur=" in vm.cli.run(*job, "--raw", json=False).stdout
+    vm.cli.run(*job, "--bandwidth", "2", "--bytes")
+    assert vm.cli.run(*job).data["bandwidth"] == 2
+    vm.cli.run(*job, "--abort")
+    assert pull.wait(120) == 7
+    assert b"vda" in pull.stderr.read()
+    assert vm.cli.run(*job).data["type"] is None
+    assert world.look(vm, work) == before and not vm.spy.execute("query-jobs")
+    vm.cli.run("blockpull", vm.name, "vda")
+
+
 def test_sizes_that_differ_break_bitmaps_and_nothing_else(off, guest, work):
     vm = off
     guest.write("vda", 0, MIB, 1)
