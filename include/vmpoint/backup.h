@@ -23,6 +23,25 @@ VMP_PUBLIC gboolean
 vmp_backup_begin(VmpHost *host, const char *domain, const char *backup_xml,
                  const char *checkpoint_xml, VmpBackupBeginFlags flags,
                  VmpOperation *operation, GError **error);
+
+/* How the jobs are to work; zeroes are QEMU's own ways. */
+typedef struct {
+    guint64 bandwidth; /* bytes per second and disk; 0 = no limit */
+    gboolean compress; /* what is written to qcow2 targets */
+    gboolean quiesce;  /* the guest's file systems are frozen at the instant, by its agent */
+    /* What the guest overwrites meanwhile is kept in scratch images, which go with the job:
+     * its writes never wait for a target and never fail with one.  Of push backups; a pull
+     * backup always works so. */
+    gboolean fleece;
+    const char *fleece_folder; /* where those are, absolute; NULL = beside each disk's image */
+} VmpBackupTuning;
+
+/* vmp_backup_begin() with @tuning. */
+VMP_PUBLIC gboolean vmp_backup_begin_tuned(VmpHost *host, const char *domain,
+                                           const char *backup_xml, const char *checkpoint_xml,
+                                           VmpBackupBeginFlags flags,
+                                           const VmpBackupTuning *tuning,
+                                           VmpOperation *operation, GError **error);
 /* Waits for the running job of @domain and settles it; its failure is the error. */
 VMP_PUBLIC gboolean
 vmp_backup_wait(VmpHost *host, const char *domain, VmpOperation *operation, GError **error);

@@ -8,9 +8,21 @@ vmp_backup_begin(VmpHost *host, const char *domain, const char *backup_xml,
                  const char *checkpoint_xml, VmpBackupBeginFlags flags,
                  VmpOperation *operation, GError **error)
 {
+    const VmpBackupTuning none = { 0 };
+
+    return vmp_backup_begin_tuned(host, domain, backup_xml, checkpoint_xml, flags, &none,
+                                  operation, error);
+}
+
+gboolean
+vmp_backup_begin_tuned(VmpHost *host, const char *domain, const char *backup_xml,
+                       const char *checkpoint_xml, VmpBackupBeginFlags flags,
+                       const VmpBackupTuning *tuning, VmpOperation *operation, GError **error)
+{
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
-    return machine && vmp_backup_begin_on(machine, backup_xml, checkpoint_xml, flags, error);
+    return machine &&
+           vmp_backup_begin_on(machine, backup_xml, checkpoint_xml, flags, tuning, error);
 }
 
 gboolean

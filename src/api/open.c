@@ -31,6 +31,7 @@ static const VmpStepKind *const step_kinds[] = {
     &vmp_step_open_layers,
     &vmp_step_shut_layers,
     &vmp_step_start_backup,
+    &vmp_step_start_copies,
     &vmp_step_start_server,
     &vmp_step_open_filters,
     &vmp_step_insert_filters,

@@ -23,19 +23,7 @@
 
 gboolean vmp_backup_begin_on(VmpMachine *machine, const char *backup_xml,
                              const char *checkpoint_xml, VmpBackupBeginFlags flags,
-                             GError **error);
-
-/* How the jobs are to work; zeroes are QEMU's own ways. */
-typedef struct {
-    guint64 bandwidth; /* bytes per second and disk; 0 = no limit */
-    gboolean compress;
-    gboolean quiesce; /* the guest's file systems are frozen at the instant */
-} VmpBackupTuning;
-
-/* The same, tuned. */
-gboolean
-vmp_backup_begin_tuned(VmpMachine *machine, const char *backup_xml, const char *checkpoint_xml,
-                       VmpBackupBeginFlags flags, const VmpBackupTuning *tuning, GError **error);
+                             const VmpBackupTuning *tuning, GError **error);
 
 typedef enum {
     VMP_SETTLE_LOOK,   /* settle what has ended; leave alone what runs */
@@ -59,5 +47,6 @@ void vmp_step_backup_bitmap(VmpQmpTransaction *transaction, VmpJson *disk);
 
 /* Step kinds of this layer, for the journal. */
 extern const VmpStepKind vmp_step_start_backup; /* commit of a push backup */
+extern const VmpStepKind vmp_step_start_copies; /* commit of one that fleeces */
 extern const VmpStepKind vmp_step_start_server;
 extern const VmpStepKind vmp_step_add_exports; /* commit of a pull backup */

@@ -6,6 +6,7 @@
 #include "backup/running.h"
 #include "backup/serve.h"
 #include "base/error.h"
+#include "machine/freeze.h"
 #include "plan/executor.h"
 #include "point/align.h"
 #include "point/checkpoint.h"
@@ -26,6 +27,9 @@ typedef struct {
     GHashTable *insisted;      /* targets for which the document itself says incremental */
     VmpJson *server;           /* of a pull backup; else NULL */
     gboolean running;          /* the guest runs */
+    gboolean quiesces;         /* its file systems are frozen at the instant */
+    gboolean fleeces;          /* a push whose targets the guest never waits for */
+    char *suffix;              /* of names that are made up */
 } Begin;
 
 static void
@@ -36,6 +40,7 @@ begin_clear(Begin *begin)
     g_clear_pointer(&begin->graph, vmp_block_graph_free);
     g_clear_pointer(&begin->insisted, g_hash_table_unref);
     g_clear_pointer(&begin->server, json_object_put);
+    g_clear_pointer(&begin->suffix, g_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Begin, begin_clear)
 
@@ -62,6 +67,30 @@ find_insisted(const VmpBackup *backup)
 }
 
 static gboolean
+check_tuning(const Begin *begin, GError **error)
+{
+    const VmpBackupTuning *tuning = begin->tuning;
+    const char *folder = tuning->fleece_folder;
+
+    if (is_pull(begin) && (begin->flags & VMP_BACKUP_BEGIN_WAIT))
+        return vmp_fail(
+            error, VMP_ERROR_INVALID,
+            "a pull backup ends when it is asked to, by domjobabort: there is nothing "
+            "to wait for");
+    if (is_pull(begin) && (tuning->bandwidth || tuning->compress || tuning->fleece))
+        return vmp_fail(
+            error, VMP_ERROR_INVALID,
+            "a pull backup copies nothing by itself that could be limited, compressed "
+            "or kept from the guest; its document says where <scratch> is");
+    if (is_pull(begin) && tuning->quiesce)
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "freezing the guest's file systems for a pull backup is not supported yet");
+    return !folder || g_path_is_absolute(folder) ||
+           vmp_fail(error, VMP_ERROR_INVALID, "'%s' is not an absolute path", folder);
+}
+
+static gboolean
 read_request(Begin *begin, const char *backup_xml, const char *checkpoint_xml, GError **error)
 {
     const VmpDomain *definition = vmp_machine_get_definition(begin->machine, error);
@@ -70,19 +99,18 @@ read_request(Begin *begin, const char *backup_xml, const char *checkpoint_xml, G
     if (!definition || !begin->backup)
         return FALSE;
     begin->insisted = find_insisted(begin->backup);
-    if (is_pull(begin) && (begin->flags & VMP_BACKUP_BEGIN_WAIT))
-        return vmp_fail(error, VMP_ERROR_INVALID,
-                        "a pull backup ends when it is asked to, by domjobabort: there is nothing "
-                        "to wait for");
+    if (!check_tuning(begin, error))
+        return FALSE;
     if (checkpoint_xml) {
         begin->checkpoint = vmp_point_prepare_checkpoint(begin->machine, checkpoint_xml, error);
         if (!begin->checkpoint)
             return FALSE;
     }
 
-    g_autofree char *epoch = g_strdup_printf("%" G_GINT64_FORMAT, (gint64)time(NULL));
-    return vmp_align_backup(begin->backup, definition,
-                            begin->checkpoint ? begin->checkpoint->name : epoch, error);
+    begin->suffix = begin->checkpoint
+                        ? g_strdup(begin->checkpoint->name)
+                        : g_strdup_printf("%" G_GINT64_FORMAT, (gint64)time(NULL));
+    return vmp_align_backup(begin->backup, definition, begin->suffix, error);
 }
 
 static gboolean
@@ -111,13 +139,24 @@ is_served(const Begin *begin)
 static gboolean
 look_for_pull(Begin *begin, GError **error)
 {
+    begin->server = vmp_pull_server(begin->machine, begin->backup, error);
+    return begin->server != NULL;
+}
+
+/* Nobody writes to the disks of a domain that is off. */
+static gboolean
+look_at_guest(Begin *begin, GError **error)
+{
     VmpState state = VMP_STATE_NOSTATE;
 
-    begin->server = vmp_pull_server(begin->machine, begin->backup, error);
-    if (!begin->server || !vmp_machine_query_state(begin->machine, &state, NULL, error))
+    if (!vmp_machine_is_on(begin->machine))
+        return TRUE;
+    if (!vmp_machine_query_state(begin->machine, &state, NULL, error))
         return FALSE;
     begin->running = state == VMP_STATE_RUNNING;
-    return TRUE;
+    begin->fleeces = !is_pull(begin) && begin->tuning->fleece;
+    begin->quiesces = begin->tuning->quiesce;
+    return !begin->quiesces || vmp_machine_check_can_freeze(begin->machine, error);
 }
 
 static gboolean
@@ -126,7 +165,8 @@ look(Begin *begin, VmpChange *change, GError **error)
     begin->session = vmp_change_get_session(change, error);
     begin->graph =
         begin->session ? vmp_block_session_read_graph(begin->session, error) : NULL;
-    if (!begin->graph || (is_pull(begin) && !look_for_pull(begin, error)))
+    if (!begin->graph || (is_pull(begin) && !look_for_pull(begin, error)) ||
+        !look_at_guest(begin, error))
         return FALSE;
     return !vmp_machine_is_on(begin->machine) ||
            vmp_machine_has(begin->machine, "blockdev-backup", "x-perf/use-copy-range",
@@ -150,22 +190,33 @@ previous_target(const Begin *begin, const VmpBackupDisk *disk)
 }
 
 static VmpNewImage *
+plan_image(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *source,
+           const char *what, GHashTable *taken)
+{
+    VmpNewImage *image = g_new0(VmpNewImage, 1);
+    g_autofree char *stem = g_strdup_printf("%s-%s", disk->name, what);
+
+    image->size = source->size;
+    image->node = vmp_block_graph_new_name(begin->graph, stem, taken);
+    /* QEMU would sync the target again and again while it writes; settling does it once,
+     * before the backup is called complete.  Scratch images are worth nothing after a power
+     * cut. */
+    image->no_flush = TRUE;
+    return image;
+}
+
+/* Where the document says: the target of a push disk, the scratch image of a pull disk. */
+static VmpNewImage *
 plan_target(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *source,
             GHashTable *taken)
 {
-    VmpNewImage *image = g_new0(VmpNewImage, 1);
-    const char *what = is_pull(begin) ? "scratch" : "backup";
-    g_autofree char *format_stem = g_strdup_printf("%s-%s", disk->name, what);
+    VmpNewImage *image =
+        plan_image(begin, disk, source, is_pull(begin) ? "scratch" : "backup", taken);
 
     image->path = g_strdup(disk->target);
     image->format = g_strdup(disk->driver);
-    image->size = source->size;
-    image->node = vmp_block_graph_new_name(begin->graph, format_stem, taken);
     image->reuse = (begin->flags & VMP_BACKUP_BEGIN_REUSE_EXTERNAL) != 0;
     image->block_device = disk->type == VMP_STORAGE_BLOCK;
-    /* QEMU would sync the target again and again while it writes; settling does it once, before
-     * the backup is called complete.  Scratch images are worth nothing after a power cut. */
-    image->no_flush = TRUE;
     /* An increment names what it is laid over, so that it opens by itself; without that name
      * it would pass for a whole disk. */
     if (!is_pull(begin) && disk->mode == VMP_BACKUP_DISK_INCREMENTAL &&
@@ -173,6 +224,33 @@ plan_target(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *s
         image->backing_path = previous_target(begin, disk);
         image->backing_format = image->backing_path ? g_strdup("qcow2") : NULL;
     }
+    return image;
+}
+
+/* What keeps what the guest overwrites while a push copies from behind it. */
+static VmpNewImage *
+plan_scratch(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *source,
+             GHashTable *taken, GError **error)
+{
+    const VmpDomain *definition = vmp_machine_get_definition(begin->machine, error);
+    const VmpDomainDisk *described =
+        definition ? vmp_domain_find_disk(definition, disk->name) : NULL;
+    const char *folder = begin->tuning->fleece_folder;
+
+    if (!described)
+        return NULL;
+    if (!folder && described->type != VMP_STORAGE_FILE)
+        return vmp_fail_null(
+            error, VMP_ERROR_UNSUPPORTED,
+            "disk '%s' is no file that a scratch image could stand beside: name "
+            "a folder for it (--fleece)",
+            disk->name);
+
+    VmpNewImage *image = plan_image(begin, disk, source, "scratch", taken);
+    image->path = folder ? g_strdup_printf("%s/%s-%s.%s.scratch", folder,
+                                           vmp_machine_get_name(begin->machine), disk->name,
+                                           begin->suffix)
+                         : g_strdup_printf("%s.%s.scratch", described->source, begin->suffix);
     return image;
 }
 
@@ -259,22 +337,60 @@ steps_init(BeginSteps *steps)
     steps->exports = json_object_new_array();
 }
 
-static void
-plan_push(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *source,
-          const VmpBitmapChain *chain, BeginSteps *steps)
+/* The node of the disk as it will be at the instant; @image (taken) keeps what is overwritten.
+ */
+static const char *
+plan_fleece(const Begin *begin, const VmpBackupDisk *disk, VmpNewImage *image,
+            BeginSteps *steps, GError **error)
 {
+    g_autoptr(VmpNewImage) owned = image;
+    VmpJson *fleece = owned ? vmp_fleece_plan(begin->machine, begin->graph, steps->taken,
+                                              disk->name, owned->node, owned->path, error)
+                            : NULL;
+
+    if (!fleece)
+        return NULL;
+    json_object_array_add(steps->scratch, vmp_new_image_to_json(owned));
+    json_object_array_add(steps->fleece, fleece);
+    return vmp_json_get_string(fleece, "snapshot");
+}
+
+/* The kernel copies from file to file, but not from what is kept of them. */
+static gboolean
+can_copy_range(const Begin *begin, const VmpNewImage *image)
+{
+    return begin->copy_range && !image->block_device && !begin->tuning->compress &&
+           !begin->fleeces;
+}
+
+static gboolean
+plan_push(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *source,
+          const VmpBitmapChain *chain, BeginSteps *steps, GError **error)
+{
+    if (begin->tuning->compress && !g_str_equal(disk->driver, "qcow2"))
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "disk '%s': only a qcow2 target can be compressed, and this one is %s",
+                        disk->name, disk->driver);
+
     g_autoptr(VmpNewImage) image = plan_target(begin, disk, source, steps->taken);
     g_autofree char *job = g_strdup_printf("vmp-backup-%s", disk->name);
+    const char *node =
+        begin->fleeces
+            ? plan_fleece(begin, disk, plan_scratch(begin, disk, source, steps->taken, error),
+                          steps, error)
+            : source->name;
+    if (!node)
+        return FALSE;
+
     g_autoptr(VmpJson) entry = vmp_json_build(
-        "s:disk", disk->name, "s:node", source->name, "s:job", job, "s:target", image->node,
-        "B:copy-range",
-        begin->copy_range && !image->block_device && !begin->tuning->compress, "B:compress",
-        begin->tuning->compress, "I:speed", (gint64)begin->tuning->bandwidth, NULL);
+        "s:disk", disk->name, "s:node", node, "s:job", job, "s:target", image->node,
+        "B:copy-range", can_copy_range(begin, image), "B:compress", begin->tuning->compress,
+        "I:speed", (gint64)begin->tuning->bandwidth, NULL);
     if (chain)
         add_increment(entry, disk, chain);
-
     json_object_array_add(steps->images, vmp_new_image_to_json(image));
     json_object_array_add(steps->disks, g_steal_pointer(&entry));
+    return TRUE;
 }
 
 static void
@@ -308,20 +424,15 @@ static gboolean
 plan_pull(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *source,
           const VmpBitmapChain *chain, BeginSteps *steps, GError **error)
 {
-    g_autoptr(VmpNewImage) image = plan_target(begin, disk, source, steps->taken);
-    g_autoptr(VmpJson) fleece = vmp_fleece_plan(begin->machine, begin->graph, steps->taken,
-                                                disk->name, image->node, image->path, error);
-    if (!fleece)
+    const char *node =
+        plan_fleece(begin, disk, plan_target(begin, disk, source, steps->taken), steps, error);
+    if (!node)
         return FALSE;
 
-    g_autoptr(VmpJson) entry = vmp_json_build("s:disk", disk->name, "s:node",
-                                              vmp_json_get_string(fleece, "snapshot"), NULL);
+    g_autoptr(VmpJson) entry = vmp_json_build("s:disk", disk->name, "s:node", node, NULL);
     if (chain)
         add_increment(entry, disk, chain);
-
     plan_export(disk, entry, steps);
-    json_object_array_add(steps->scratch, vmp_new_image_to_json(image));
-    json_object_array_add(steps->fleece, g_steal_pointer(&fleece));
     json_object_array_add(steps->disks, g_steal_pointer(&entry));
     return TRUE;
 }
@@ -336,10 +447,8 @@ plan_disk(const Begin *begin, VmpBackupDisk *disk, BeginSteps *steps, GError **e
         return FALSE;
     if (is_served(begin))
         return plan_served(begin, disk, source, chain, steps, error);
-    if (is_pull(begin))
-        return plan_pull(begin, disk, source, chain, steps, error);
-    plan_push(begin, disk, source, chain, steps);
-    return TRUE;
+    return is_pull(begin) ? plan_pull(begin, disk, source, chain, steps, error)
+                          : plan_push(begin, disk, source, chain, steps, error);
 }
 
 /* Both lists, for one step that makes all. */
@@ -362,13 +471,11 @@ fleece_args(const BeginSteps *steps)
 }
 
 /* The guest is held while its disks get their filters and the checkpoint begins: that is the
- * instant.  Exports come last, when all that they serve is there; a crash before takes all of
- * it back. */
+ * instant.  What uses them comes last, when all of it is there; a crash before takes all of it
+ * back. */
 static void
-add_pull_steps(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, VmpJson *start)
+add_instant_steps(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, VmpJson *start)
 {
-    vmp_plan_add(plan, &vmp_step_start_server,
-                 vmp_json_build("o:server", json_object_get(begin->server), NULL));
     vmp_plan_add(plan, &vmp_step_open_filters, fleece_args(steps));
     if (begin->running)
         vmp_plan_add(plan, &vmp_step_pause, vmp_json_build("b:was-running", TRUE, NULL));
@@ -376,6 +483,14 @@ add_pull_steps(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, VmpJs
     vmp_plan_add(plan, &vmp_step_start_backup, start);
     if (begin->running)
         vmp_plan_add(plan, &vmp_step_resume, NULL);
+}
+
+static void
+add_pull_steps(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, VmpJson *start)
+{
+    vmp_plan_add(plan, &vmp_step_start_server,
+                 vmp_json_build("o:server", json_object_get(begin->server), NULL));
+    add_instant_steps(plan, begin, steps, start);
     vmp_plan_add_commit(plan, &vmp_step_add_exports,
                         vmp_json_build("o:exports", json_object_get(steps->exports), NULL));
 }
@@ -396,12 +511,19 @@ add_serve_steps(VmpPlan *plan, const Begin *begin, const BeginSteps *steps)
 }
 
 static void
-add_push_steps(VmpPlan *plan, const Begin *begin, VmpJson *start)
+add_push_steps(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, VmpJson *start)
 {
-    if (begin->tuning->quiesce)
+    if (begin->quiesces)
         vmp_plan_add(plan, &vmp_step_freeze_guest, NULL);
-    vmp_plan_add_commit(plan, &vmp_step_start_backup, start);
-    if (begin->tuning->quiesce)
+    if (begin->fleeces) {
+        vmp_json_add(start, "b:only-freeze", TRUE, NULL);
+        add_instant_steps(plan, begin, steps, start);
+        vmp_plan_add_commit(plan, &vmp_step_start_copies,
+                            vmp_json_build("o:disks", json_object_get(steps->disks), NULL));
+    } else {
+        vmp_plan_add_commit(plan, &vmp_step_start_backup, start);
+    }
+    if (begin->quiesces)
         vmp_plan_add_cleanup(plan, &vmp_step_thaw_guest, NULL);
 }
 
@@ -431,7 +553,7 @@ plan_steps(VmpPlan *plan, const Begin *begin, BeginSteps *steps, GError **error)
     if (is_pull(begin))
         add_pull_steps(plan, begin, steps, start);
     else
-        add_push_steps(plan, begin, start);
+        add_push_steps(plan, begin, steps, start);
     return vmp_point_plan_clearing(plan, begin->machine, begin->session, begin->graph, error);
 }
 
@@ -461,16 +583,7 @@ plan_edits(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, GError **
 
 gboolean
 vmp_backup_begin_on(VmpMachine *machine, const char *backup_xml, const char *checkpoint_xml,
-                    VmpBackupBeginFlags flags, GError **error)
-{
-    const VmpBackupTuning none = { 0 };
-
-    return vmp_backup_begin_tuned(machine, backup_xml, checkpoint_xml, flags, &none, error);
-}
-
-gboolean
-vmp_backup_begin_tuned(VmpMachine *machine, const char *backup_xml, const char *checkpoint_xml,
-                       VmpBackupBeginFlags flags, const VmpBackupTuning *tuning, GError **error)
+                    VmpBackupBeginFlags flags, const VmpBackupTuning *tuning, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
     VmpOperation *operation = vmp_machine_get_operation(machine);

@@ -420,8 +420,9 @@ copy_nvram(const Creation *creation, const VmpDomain *definition, GError **error
 static gboolean
 run_backup(const Creation *creation, const VmpDomain *definition, GError **error)
 {
-    const VmpBackupTuning tuning = { creation->spec->bandwidth, creation->spec->compress,
-                                     creation->manifest->quiesced };
+    const VmpBackupTuning tuning = { .bandwidth = creation->spec->bandwidth,
+                                     .compress = creation->spec->compress,
+                                     .quiesce = creation->manifest->quiesced };
     g_autofree char *backup = backup_document(creation, definition);
     g_autofree char *checkpoint = checkpoint_document(creation, definition);
     gboolean dry_run = vmp_operation_get_dry_run(creation->operation);
@@ -430,8 +431,8 @@ run_backup(const Creation *creation, const VmpDomain *definition, GError **error
                      !copy_nvram(creation, definition, error)))
         return FALSE;
     creation->manifest->checkpoint = checkpoint ? g_strdup(creation->manifest->name) : NULL;
-    return vmp_backup_begin_tuned(creation->machine, backup, checkpoint, VMP_BACKUP_BEGIN_WAIT,
-                                  &tuning, error);
+    return vmp_backup_begin_on(creation->machine, backup, checkpoint, VMP_BACKUP_BEGIN_WAIT,
+                               &tuning, error);
 }
 
 /* ---- the point's folder ---- */

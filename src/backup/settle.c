@@ -123,16 +123,53 @@ add_totals(VmpJson *detail, const GPtrArray *jobs)
     vmp_json_add(detail, "i:total", (gint64)total, "i:processed", (gint64)processed, NULL);
 }
 
+/* What a job says of a snapshot that is broken is not what broke it.  If QEMU cannot be asked
+ * for that now, the job's words are the best there is. */
+static char *
+explain_failure(const VmpRunning *running, VmpQmpClient *client, const GPtrArray *jobs)
+{
+    VmpJson *fleece = vmp_json_get_array(running->detail, "fleece");
+    char *failure = find_failure(running, jobs);
+    char *broken = failure && vmp_json_length(fleece) > 0
+                       ? vmp_fleece_find_break(client, fleece, NULL)
+                       : NULL;
+
+    if (!broken)
+        return failure;
+    g_free(failure);
+    return broken;
+}
+
+/* QEMU stops a guest whose write did not get through to a target that is full.  With the job
+ * gone the write is made again, and finds nothing in its way. */
+static gboolean
+release_guest(VmpMachine *machine, VmpQmpClient *client, GError **error)
+{
+    if (!vmp_machine_is_on(machine))
+        return TRUE;
+
+    g_autoptr(VmpQmpCommand) ask = vmp_qmp_query_status();
+    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, ask, NULL, error);
+    if (!reply)
+        return FALSE;
+    if (g_strcmp0(vmp_qmp_read_status(reply, NULL), "io-error") != 0)
+        return TRUE;
+    g_autoptr(VmpQmpCommand) go_on = vmp_qmp_cont();
+    g_autoptr(VmpJson) done = vmp_qmp_client_execute(client, go_on, NULL, error);
+    return done != NULL;
+}
+
 /* All jobs have ended. */
 static gboolean
 settle_ended(VmpRunning *running, VmpChange *change, VmpQmpClient *client,
              const GPtrArray *jobs, gboolean cancelled, VmpJobState *state, GError **error)
 {
-    g_autofree char *failure = cancelled ? NULL : find_failure(running, jobs);
+    g_autofree char *failure = cancelled ? NULL : explain_failure(running, client, jobs);
     g_autoptr(GError) unsynced = NULL;
 
     add_totals(running->detail, jobs);
-    if (!clean_up(running, change, client, error))
+    if (!clean_up(running, change, client, error) ||
+        ((cancelled || failure) && !release_guest(change->machine, client, error)))
         return FALSE;
     if (!cancelled && !failure && !vmp_new_images_sync(running->images, &unsynced))
         failure = g_strdup(unsynced->message);
@@ -154,6 +191,39 @@ settle_without_process(VmpRunning *running, VmpChange *change, VmpJobState *stat
 }
 
 static gboolean
+take_jobs(GPtrArray **jobs, GPtrArray *found)
+{
+    if (!found)
+        return FALSE;
+    g_ptr_array_unref(*jobs);
+    *jobs = found;
+    return TRUE;
+}
+
+/* Until all have ended, or one of them badly. */
+static gboolean
+wait_for_jobs(const VmpRunning *running, VmpChange *change, VmpQmpClient *client,
+              GPtrArray **jobs, GError **error)
+{
+    VmpWriteback *writeback = vmp_writeback_begin(running->images);
+    GPtrArray *ended = vmp_jobs_wait_for_failure(client, (const char *const *)running->ids,
+                                                 "backup", change->operation, error);
+
+    vmp_writeback_end(writeback);
+    return take_jobs(jobs, ended);
+}
+
+static gboolean
+end_jobs(const VmpRunning *running, VmpChange *change, VmpQmpClient *client, GPtrArray **jobs,
+         GError **error)
+{
+    return cancel_jobs(*jobs, client, error) &&
+           take_jobs(jobs,
+                     vmp_jobs_wait(client, (const char *const *)running->ids,
+                                   VMP_JOB_CONCLUDED, "backup", change->operation, error));
+}
+
+static gboolean
 settle_running(VmpRunning *running, VmpChange *change, VmpSettleMode mode, VmpJobState *state,
                GError **error)
 {
@@ -163,25 +233,17 @@ settle_running(VmpRunning *running, VmpChange *change, VmpSettleMode mode, VmpJo
         return FALSE;
 
     g_autofree char *failure = find_failure(running, jobs);
+    gboolean cancels = mode == VMP_SETTLE_CANCEL && !failure;
     *state = VMP_JOB_RUNNING;
     if (!all_ended(jobs) && mode == VMP_SETTLE_LOOK && !failure)
         return TRUE;
-    /* One failing disk ends all of them: half a backup is none. */
-    if ((failure || mode == VMP_SETTLE_CANCEL) && !cancel_jobs(jobs, client, error))
+    if (mode == VMP_SETTLE_WAIT && !failure &&
+        !wait_for_jobs(running, change, client, &jobs, error))
         return FALSE;
-    if (!all_ended(jobs)) {
-        VmpWriteback *writeback = vmp_writeback_begin(running->images);
-        g_autoptr(GPtrArray) ended =
-            vmp_jobs_wait(client, (const char *const *)running->ids, VMP_JOB_CONCLUDED,
-                          "backup", change->operation, error);
-        vmp_writeback_end(writeback);
-        if (!ended)
-            return FALSE;
-        g_clear_pointer(&jobs, g_ptr_array_unref);
-        jobs = g_steal_pointer(&ended);
-    }
-    return settle_ended(running, change, client, jobs, mode == VMP_SETTLE_CANCEL && !failure,
-                        state, error);
+    /* One failing disk ends all of them: half a backup is none. */
+    if (!all_ended(jobs) && !end_jobs(running, change, client, &jobs, error))
+        return FALSE;
+    return settle_ended(running, change, client, jobs, cancels, state, error);
 }
 
 gboolean

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* start-backup { "disks" (none for one that is off and served, serve.h): [ {
+/* start-backup { "only-freeze": bool, the jobs come later, by start-copies
+ *     "disks" (none for one that is off and served, serve.h): [ {
  *         "disk", "node", "job", "target": node, "copy-range": bool, "compress": bool,
  *         "speed": bytes per second,
  *                                       (no "job" for a pull backup: the disk is only frozen)
  *         "bitmap": temporary name, "granularity", "checkpoint": name, "layers": [ nodes ]
  *                                       (these four only for an incremental one) } ],
  *     "checkpoint": [ the new one's bitmaps, as of start-bitmaps ] }
+ * start-copies { "disks": the same }
  *
  * One transaction: the temporary bitmaps with what changed since the checkpoint, the new
  * checkpoint's bitmaps, and the jobs, of all disks: that is the point in time.
@@ -60,6 +62,14 @@ add_job_action(VmpQmpTransaction *transaction, VmpJson *disk)
     vmp_qmp_transaction_backup(transaction, &backup);
 }
 
+static void
+add_job_actions(VmpQmpTransaction *transaction, VmpJson *disks)
+{
+    for (guint i = 0; i < vmp_json_length(disks); i++)
+        if (vmp_json_get_string(vmp_json_at(disks, i), "job"))
+            add_job_action(transaction, vmp_json_at(disks, i));
+}
+
 static VmpQmpCommand *
 start_command(const VmpStep *step)
 {
@@ -71,21 +81,9 @@ start_command(const VmpStep *step)
         vmp_step_backup_bitmap(transaction, vmp_json_at(disks, i));
     for (guint i = 0; i < vmp_json_length(checkpoint); i++)
         vmp_step_start_bitmap(transaction, vmp_json_at(checkpoint, i));
-    for (guint i = 0; i < vmp_json_length(disks); i++)
-        if (vmp_json_get_string(vmp_json_at(disks, i), "job"))
-            add_job_action(transaction, vmp_json_at(disks, i));
+    if (!vmp_json_get_bool(step->args, "only-freeze", FALSE))
+        add_job_actions(transaction, disks);
     return vmp_qmp_transaction_to_command(transaction);
-}
-
-static gboolean
-start_apply(const VmpStep *step, VmpChange *change, GError **error)
-{
-    VmpQmpClient *client = vmp_change_get_client(change, error);
-    g_autoptr(VmpQmpCommand) command = start_command(step);
-    g_autoptr(VmpJson) reply =
-        client ? vmp_qmp_client_execute(client, command, NULL, error) : NULL;
-
-    return reply != NULL;
 }
 
 /* The transaction starts all jobs or none, and none is dismissed before it is settled. */
@@ -176,9 +174,40 @@ start_commands(const VmpStep *step, GPtrArray *commands)
 
 const VmpStepKind vmp_step_start_backup = {
     .name = "start-backup",
-    .apply = start_apply,
+    .apply = vmp_step_send_commands,
     .undo = start_undo,
     .probe = start_probe,
     .describe = start_describe,
     .commands = start_commands,
+};
+
+/* ---- start-copies ---- */
+
+static char *
+copies_describe(const VmpStep *step)
+{
+    VmpJson *disks = disks_of(step);
+    GString *text = g_string_new("copy what was kept of");
+
+    for (guint i = 0; i < vmp_json_length(disks); i++)
+        g_string_append_printf(text, "%s %s", i ? "," : "",
+                               vmp_json_get_string(vmp_json_at(disks, i), "disk"));
+    return g_string_free(text, FALSE);
+}
+
+static void
+copies_commands(const VmpStep *step, GPtrArray *commands)
+{
+    g_autoptr(VmpQmpTransaction) transaction = vmp_qmp_transaction_new();
+
+    add_job_actions(transaction, disks_of(step));
+    g_ptr_array_add(commands, vmp_qmp_transaction_to_command(transaction));
+}
+
+const VmpStepKind vmp_step_start_copies = {
+    .name = "start-copies",
+    .apply = vmp_step_send_commands,
+    .probe = start_probe,
+    .describe = copies_describe,
+    .commands = copies_commands,
 };

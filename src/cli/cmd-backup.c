@@ -14,6 +14,15 @@ run_begin(VmpSession *session, const VmpArguments *arguments, GError **error)
     const char *domain = vmp_arguments_get(arguments, "domain");
     const char *backup_file = vmp_arguments_get(arguments, "backupxml");
     const char *checkpoint_file = vmp_arguments_get(arguments, "checkpointxml");
+    const char *folder = vmp_arguments_get(arguments, "fleece");
+    g_autofree char *fleece_folder = folder ? g_canonicalize_filename(folder, NULL) : NULL;
+    VmpBackupTuning tuning = { .compress = vmp_arguments_has(arguments, "compress"),
+                               .quiesce = vmp_arguments_has(arguments, "quiesce"),
+                               .fleece = vmp_arguments_has(arguments, "fleece"),
+                               .fleece_folder = fleece_folder };
+    if (!vmp_read_bandwidth(vmp_arguments_get(arguments, "bandwidth"), &tuning.bandwidth,
+                            error))
+        return FALSE;
     g_autofree char *backup = backup_file ? vmp_input_read_text(backup_file, error) : NULL;
 
     if (backup_file && !backup)
@@ -24,9 +33,9 @@ run_begin(VmpSession *session, const VmpArguments *arguments, GError **error)
         return FALSE;
 
     VmpHost *host = vmp_session_open(session, error);
-    if (!host ||
-        !vmp_backup_begin(host, domain, backup, checkpoint, vmp_arguments_get_bits(arguments),
-                          vmp_session_get_operation(session), error))
+    if (!host || !vmp_backup_begin_tuned(host, domain, backup, checkpoint,
+                                         vmp_arguments_get_bits(arguments), &tuning,
+                                         vmp_session_get_operation(session), error))
         return FALSE;
     vmp_session_finish(session, vmp_result_new(domain, NULL), "Backup %s\n",
                        vmp_arguments_has(arguments, "wait") ? "completed" : "started");
@@ -198,6 +207,15 @@ static const VmpOption begin_options[] = {
     VMP_FLAG_BIT("reuse-external", VMP_BACKUP_BEGIN_REUSE_EXTERNAL,
                  "use target or scratch files that exist already"),
     VMP_FLAG_BIT("wait", VMP_BACKUP_BEGIN_WAIT, "return when the backup is complete"),
+    VMP_VALUE("bandwidth", "MiB/s", VMP_COMPLETE_NOTHING, "copy at most so much a disk"),
+    VMP_FLAG("compress", "compress what is written to qcow2 targets"),
+    VMP_FLAG("quiesce", "the guest's file systems are frozen at the instant"),
+    { .name = "fleece",
+      .type = VMP_OPTION_OPTIONAL,
+      .help = "the guest never waits for a target: what it overwrites meanwhile is kept in "
+              "scratch images, in this folder or beside the disks",
+      .value = "folder",
+      .completes = VMP_COMPLETE_FILE },
     VMP_OPTION_END,
 };
 

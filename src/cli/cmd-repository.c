@@ -40,18 +40,6 @@ read_quiesce(const char *word, VmpQuiesce *quiesce, GError **error)
            fail(error, VMP_ERROR_INVALID, "--quiesce '%s' is none of no, try, require", word);
 }
 
-/* MiB per second, as in virsh. */
-static gboolean
-read_bandwidth(const char *text, guint64 *bandwidth, GError **error)
-{
-    guint64 mebibytes = 0;
-
-    if (text && !g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64 >> 20, &mebibytes, NULL))
-        return fail(error, VMP_ERROR_INVALID, "--bandwidth '%s' is no number of MiB/s", text);
-    *bandwidth = mebibytes << 20;
-    return TRUE;
-}
-
 static gboolean
 run_create(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
@@ -61,7 +49,7 @@ run_create(VmpSession *session, const VmpArguments *arguments, GError **error)
     const char *const *disks = vmp_arguments_get_list(arguments, "disk");
 
     if (!read_quiesce(vmp_arguments_get(arguments, "quiesce"), &spec.quiesce, error) ||
-        !read_bandwidth(vmp_arguments_get(arguments, "bandwidth"), &spec.bandwidth, error))
+        !vmp_read_bandwidth(vmp_arguments_get(arguments, "bandwidth"), &spec.bandwidth, error))
         return FALSE;
     spec.disks = *disks ? disks : NULL;
     spec.choice = vmp_arguments_has(arguments, "full")          ? VMP_RESTORE_POINT_FULL

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <time.h>
+#include <vmpoint/error.h>
 
 char *
 vmp_format_bytes(guint64 bytes)
@@ -98,4 +99,18 @@ vmp_compare_names(const char *a, const char *b)
     int order = g_ascii_strcasecmp(a, b);
 
     return order != 0 ? order : strcmp(a, b);
+}
+
+gboolean
+vmp_read_bandwidth(const char *text, guint64 *bandwidth, GError **error)
+{
+    guint64 mebibytes = 0;
+
+    if (text && !g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64 >> 20, &mebibytes, NULL)) {
+        g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID,
+                    "--bandwidth '%s' is no number of MiB/s", text);
+        return FALSE;
+    }
+    *bandwidth = mebibytes << 20;
+    return TRUE;
 }

@@ -15,6 +15,9 @@ gboolean vmp_parse_bytes(const char *text, guint64 unit, guint64 *bytes);
 char *vmp_format_time(gint64 seconds);
 /* "shut off" where libvirt's XML says "shutoff"; static. */
 const char *vmp_state_text(VmpState state);
+/* "100", MiB per second as in virsh, to bytes per second; NULL is 0.  FALSE for what is no
+ * such number. */
+gboolean vmp_read_bandwidth(const char *text, guint64 *bandwidth, GError **error);
 /* "yes" or "no". */
 const char *vmp_format_boolean(gboolean value);
 /* As strcmp(), but upper and lower case sort together. */

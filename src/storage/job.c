@@ -194,9 +194,21 @@ wait_for_news(Watch *watch, GCancellable *cancellable, GError **error)
     return FALSE;
 }
 
-GPtrArray *
-vmp_jobs_wait(VmpQmpClient *client, const char *const *ids, VmpJobPhase phase,
-              const char *what, VmpOperation *operation, GError **error)
+static gboolean
+has_failed(const GPtrArray *jobs)
+{
+    for (guint i = 0; i < jobs->len; i++) {
+        const VmpJob *job = g_ptr_array_index(jobs, i);
+        if (job->phase == VMP_JOB_GONE || (job->phase == VMP_JOB_CONCLUDED && job->failure))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* @until_failure: a failure is found by the looks that come while nothing else does. */
+static GPtrArray *
+wait_for(VmpQmpClient *client, const char *const *ids, VmpJobPhase phase,
+         gboolean until_failure, const char *what, VmpOperation *operation, GError **error)
 {
     g_auto(Watch) watch = { .client = client, .ids = ids, .wanted = phase };
     GCancellable *cancellable = vmp_operation_get_cancellable(operation);
@@ -207,11 +219,25 @@ vmp_jobs_wait(VmpQmpClient *client, const char *const *ids, VmpJobPhase phase,
         if (!jobs)
             return NULL;
         report(jobs, what, operation);
-        if (all_reached(&watch))
+        if (all_reached(&watch) || (until_failure && has_failed(jobs)))
             return g_steal_pointer(&jobs);
         if (!wait_for_news(&watch, cancellable, error))
             return NULL;
     }
+}
+
+GPtrArray *
+vmp_jobs_wait(VmpQmpClient *client, const char *const *ids, VmpJobPhase phase,
+              const char *what, VmpOperation *operation, GError **error)
+{
+    return wait_for(client, ids, phase, FALSE, what, operation, error);
+}
+
+GPtrArray *
+vmp_jobs_wait_for_failure(VmpQmpClient *client, const char *const *ids, const char *what,
+                          VmpOperation *operation, GError **error)
+{
+    return wait_for(client, ids, VMP_JOB_CONCLUDED, TRUE, what, operation, error);
 }
 
 /* ---- finishing ---- */

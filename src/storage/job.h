@@ -41,6 +41,12 @@ GPtrArray *
 vmp_jobs_wait(VmpQmpClient *client, const char *const *ids, VmpJobPhase phase, const char *what,
               VmpOperation *operation, GError **error);
 
+/* Waits until all of @ids have concluded, or one of them has ended badly: then others may
+ * still run.  Otherwise as vmp_jobs_wait(). */
+GPtrArray *vmp_jobs_wait_for_failure(VmpQmpClient *client, const char *const *ids,
+                                     const char *what, VmpOperation *operation,
+                                     GError **error);
+
 /* Waits for @ids to conclude, dismisses all; the first failure is the error (REFUSED, with QEMU's words). */
 gboolean
 vmp_jobs_finish(VmpQmpClient *client, const char *const *ids, VmpOperation *operation,
