@@ -23,9 +23,11 @@ typedef struct {
     gboolean wanted;        /* backup="yes" */
     VmpBackupDiskMode mode; /* UNSET until aligned */
     char *incremental;      /* checkpoint; NULL until aligned unless written */
-    VmpStorageType type;    /* of target or scratch: FILE or BLOCK; NONE = not said */
-    char *target;           /* path of push target or pull scratch; NULL = generate */
-    char *driver;           /* format of the target; NULL = qcow2 */
+    VmpStorageType type;    /* of target or scratch: FILE, BLOCK, of a target also NETWORK;
+                             * NONE = not said */
+    char *target;           /* path of push target or pull scratch, or the NBD URI of a NETWORK
+                             * target; NULL = generate */
+    char *driver;           /* format of the target; NULL = qcow2, of a NETWORK one raw */
     char *export_name;      /* pull; NULL = target dev */
     char *export_bitmap;    /* pull; NULL = "backup-<dev>" */
     char *extra_xml;        /* seclabel, encryption of the target, verbatim; or NULL */

@@ -2,6 +2,7 @@
 #include <vmpoint/domain.h>
 
 #include "api/open.h"
+#include "backup/backup.h"
 #include "base/error.h"
 #include "machine/filesystems.h"
 #include "machine/freeze.h"
@@ -113,8 +114,13 @@ vmp_domain_destroy(VmpHost *host, const char *domain, VmpDestroyFlags flags,
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
-    return machine && (only_said(machine, "destroy", "end QEMU") ||
-                       vmp_machine_destroy(machine, flags, error));
+    if (!machine)
+        return FALSE;
+    if (only_said(machine, "destroy", "end QEMU"))
+        return TRUE;
+    /* A QEMU that cannot be asked for this is killed, which needs no server's leave. */
+    vmp_backup_cut_off(machine, NULL);
+    return vmp_machine_destroy(machine, flags, error);
 }
 
 gboolean

@@ -36,6 +36,10 @@ typedef enum {
 gboolean vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state,
                            GError **error);
 
+/* QEMU does not end while a job of it waits for a server that has fallen silent: before it is
+ * told to end, a backup over the network is cut off.  Nothing is settled. */
+gboolean vmp_backup_cut_off(VmpMachine *machine, GError **error);
+
 /* BUSY while a pull backup runs: layers that its snapshots stand on must stay. */
 gboolean vmp_backup_check_no_pull(VmpMachine *machine, GError **error);
 

@@ -12,6 +12,7 @@
 #include "point/checkpoint.h"
 #include "point/record.h"
 #include "point/steps.h"
+#include "storage/nbd-peer.h"
 #include "storage/overlay.h"
 #include "store/edit.h"
 
@@ -143,6 +144,19 @@ look_for_pull(Begin *begin, GError **error)
     return begin->server != NULL;
 }
 
+/* A server that stalls would hold the guest's writes for as long, and one that breaks would
+ * fail them: the guest never waits for one. */
+static gboolean
+has_network_target(const VmpBackup *backup)
+{
+    for (guint i = 0; i < backup->disks->len; i++) {
+        const VmpBackupDisk *disk = g_ptr_array_index(backup->disks, i);
+        if (disk->wanted && disk->type == VMP_STORAGE_NETWORK)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 /* Nobody writes to the disks of a domain that is off. */
 static gboolean
 look_at_guest(Begin *begin, GError **error)
@@ -154,7 +168,8 @@ look_at_guest(Begin *begin, GError **error)
     if (!vmp_machine_query_state(begin->machine, &state, NULL, error))
         return FALSE;
     begin->running = state == VMP_STATE_RUNNING;
-    begin->fleeces = !is_pull(begin) && begin->tuning->fleece;
+    begin->fleeces =
+        !is_pull(begin) && (begin->tuning->fleece || has_network_target(begin->backup));
     begin->quiesces = begin->tuning->quiesce;
     return !begin->quiesces || vmp_machine_check_can_freeze(begin->machine, error);
 }
@@ -217,9 +232,12 @@ plan_target(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *s
     image->format = g_strdup(disk->driver);
     image->reuse = (begin->flags & VMP_BACKUP_BEGIN_REUSE_EXTERNAL) != 0;
     image->block_device = disk->type == VMP_STORAGE_BLOCK;
+    image->network = disk->type == VMP_STORAGE_NETWORK;
+    image->reuse |= image->network;
+    image->no_flush = !image->network;
     /* An increment names what it is laid over, so that it opens by itself; without that name
      * it would pass for a whole disk. */
-    if (!is_pull(begin) && disk->mode == VMP_BACKUP_DISK_INCREMENTAL &&
+    if (!is_pull(begin) && !image->network && disk->mode == VMP_BACKUP_DISK_INCREMENTAL &&
         g_str_equal(disk->driver, "qcow2")) {
         image->backing_path = previous_target(begin, disk);
         image->backing_format = image->backing_path ? g_strdup("qcow2") : NULL;
@@ -359,8 +377,29 @@ plan_fleece(const Begin *begin, const VmpBackupDisk *disk, VmpNewImage *image,
 static gboolean
 can_copy_range(const Begin *begin, const VmpNewImage *image)
 {
-    return begin->copy_range && !image->block_device && !begin->tuning->compress &&
-           !begin->fleeces;
+    return begin->copy_range && !image->block_device && !image->network &&
+           !begin->tuning->compress && !begin->fleeces;
+}
+
+/* Before anything is done, and before QEMU connects. */
+static gboolean
+check_export(const VmpBackupDisk *disk, const VmpBlockNode *source, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "disk '%s'", disk->name);
+    VmpNbdExport found = { 0 };
+
+    if (g_str_has_prefix(disk->target, "nbds"))
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "TLS to the server of a target is not supported yet: '%s'",
+                        disk->target);
+    if (!vmp_nbd_peer_look(disk->target, &found, error))
+        return FALSE;
+    if (found.read_only)
+        return vmp_fail(error, VMP_ERROR_IO, "'%s' is read-only", disk->target);
+    return found.size >= source->size ||
+           vmp_fail(error, VMP_ERROR_IO,
+                    "'%s' has %" G_GUINT64_FORMAT " bytes, %" G_GUINT64_FORMAT " are needed",
+                    disk->target, found.size, source->size);
 }
 
 static gboolean
@@ -371,6 +410,9 @@ plan_push(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *sou
         return vmp_fail(error, VMP_ERROR_INVALID,
                         "disk '%s': only a qcow2 target can be compressed, and this one is %s",
                         disk->name, disk->driver);
+
+    if (disk->type == VMP_STORAGE_NETWORK && !check_export(disk, source, error))
+        return FALSE;
 
     g_autoptr(VmpNewImage) image = plan_target(begin, disk, source, steps->taken);
     g_autofree char *job = g_strdup_printf("vmp-backup-%s", disk->name);

@@ -9,6 +9,10 @@
 #include "storage/overlay.h"
 #include "storage/writeback.h"
 
+/* How long a job may take to end when it is told to: a server that is there answers what it
+ * was asked. */
+#define END_PATIENCE_MS 30000
+
 /* ---- what became of the jobs ---- */
 
 /* The first failure among @jobs as a sentence with the disk's name; NULL if all went well. */
@@ -64,24 +68,40 @@ look_at_jobs(const VmpRunning *running, VmpQmpClient *client, GError **error)
     return g_steal_pointer(&ours);
 }
 
-static gboolean
-cancel_jobs(const GPtrArray *jobs, VmpQmpClient *client, GError **error)
+/* What ends the job of @image.  One that is told to end waits for what its server has not
+ * answered yet, and QEMU waits for it when the guest is reset, say: where there is a server,
+ * the connection to it is cut instead, which fails the job. */
+static VmpQmpCommand *
+command_to_end(const VmpJob *job, const VmpNewImage *image, const VmpBlockGraph *graph)
 {
-    for (guint i = 0; i < jobs->len; i++) {
+    const VmpBlockNode *node =
+        image->network ? vmp_block_graph_node(graph, image->node) : NULL;
+
+    return node && node->file ? vmp_qmp_yank_node(node->file) : vmp_qmp_job_cancel(job->id);
+}
+
+static gboolean
+cancel_jobs(const VmpRunning *running, const GPtrArray *jobs, VmpQmpClient *client,
+            GError **error)
+{
+    g_autoptr(VmpBlockGraph) graph = vmp_block_graph_read(client, NULL, error);
+
+    for (guint i = 0; graph && i < jobs->len; i++) {
         const VmpJob *job = g_ptr_array_index(jobs, i);
         if (job->phase == VMP_JOB_CONCLUDED || job->phase == VMP_JOB_GONE)
             continue;
 
         g_autoptr(GError) failure = NULL;
-        g_autoptr(VmpQmpCommand) cancel = vmp_qmp_job_cancel(job->id);
-        g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, cancel, NULL, &failure);
+        g_autoptr(VmpQmpCommand) command =
+            command_to_end(job, g_ptr_array_index(running->images, i), graph);
+        g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, &failure);
         /* Refused: it has just ended by itself. */
         if (!reply && !vmp_error_is(failure, VMP_ERROR_REFUSED)) {
             g_propagate_error(error, g_steal_pointer(&failure));
             return FALSE;
         }
     }
-    return TRUE;
+    return graph != NULL;
 }
 
 /* ---- cleaning up after the jobs ---- */
@@ -213,14 +233,15 @@ wait_for_jobs(const VmpRunning *running, VmpChange *change, VmpQmpClient *client
     return take_jobs(jobs, ended);
 }
 
+/* A server that takes nothing more is the one thing that can keep a job. */
 static gboolean
 end_jobs(const VmpRunning *running, VmpChange *change, VmpQmpClient *client, GPtrArray **jobs,
          GError **error)
 {
-    return cancel_jobs(*jobs, client, error) &&
-           take_jobs(jobs,
-                     vmp_jobs_wait(client, (const char *const *)running->ids,
-                                   VMP_JOB_CONCLUDED, "backup", change->operation, error));
+    return cancel_jobs(running, *jobs, client, error) &&
+           take_jobs(jobs, vmp_jobs_wait_at_most(client, (const char *const *)running->ids,
+                                                 END_PATIENCE_MS, "backup", change->operation,
+                                                 error));
 }
 
 static gboolean
@@ -241,9 +262,38 @@ settle_running(VmpRunning *running, VmpChange *change, VmpSettleMode mode, VmpJo
         !wait_for_jobs(running, change, client, &jobs, error))
         return FALSE;
     /* One failing disk ends all of them: half a backup is none. */
-    if (!all_ended(jobs) && !end_jobs(running, change, client, &jobs, error))
+    g_autoptr(GError) kept = NULL;
+    if (!all_ended(jobs) && !end_jobs(running, change, client, &jobs, &kept)) {
+        /* It will end with its server; other commands need not wait for that. */
+        if (mode == VMP_SETTLE_LOOK && vmp_error_is(kept, VMP_ERROR_TIMED_OUT))
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&kept));
         return FALSE;
+    }
     return settle_ended(running, change, client, jobs, cancels, state, error);
+}
+
+static gboolean
+has_network_image(const VmpRunning *running)
+{
+    for (guint i = 0; i < running->images->len; i++)
+        if (((const VmpNewImage *)g_ptr_array_index(running->images, i))->network)
+            return TRUE;
+    return FALSE;
+}
+
+gboolean
+vmp_backup_cut_off(VmpMachine *machine, GError **error)
+{
+    g_auto(VmpRunning) running = { 0 };
+
+    if (!vmp_running_find(machine, &running, error))
+        return FALSE;
+    if (!running.row || !has_network_image(&running) || !vmp_machine_is_on(machine))
+        return TRUE;
+    VmpQmpClient *client = vmp_machine_get_monitor(machine, error);
+    g_autoptr(GPtrArray) jobs = client ? look_at_jobs(&running, client, error) : NULL;
+    return jobs && cancel_jobs(&running, jobs, client, error);
 }
 
 gboolean

@@ -53,7 +53,7 @@ align_target(VmpBackupDisk *entry, const VmpDomainDisk *disk, const char *suffix
              GError **error)
 {
     if (!entry->driver)
-        entry->driver = g_strdup("qcow2");
+        entry->driver = g_strdup(entry->type == VMP_STORAGE_NETWORK ? "raw" : "qcow2");
     if (entry->type == VMP_STORAGE_NONE)
         entry->type = VMP_STORAGE_FILE;
     if (entry->target)

@@ -216,6 +216,18 @@ vmp_qmp_options_file(const char *node, const char *path, gboolean host_device,
                           node, "s:filename", path, "B:read-only", read_only, NULL);
 }
 
+VmpJson *
+vmp_qmp_options_nbd(const VmpNbdUri *uri, guint timeout_s)
+{
+    VmpJson *server = uri->socket
+                          ? vmp_json_build("s:type", "unix", "s:path", uri->socket, NULL)
+                          : vmp_json_build("s:type", "inet", "s:host", uri->host, "s:port",
+                                           uri->port ? uri->port : VMP_NBD_PORT, NULL);
+
+    return vmp_json_build("s:driver", "nbd", "o:server", server, "s:export", uri->name,
+                          "i:open-timeout", (gint64)timeout_s, NULL);
+}
+
 static VmpJson *
 add_backing(VmpJson *options, const char *backing)
 {
@@ -268,6 +280,16 @@ VmpQmpCommand *
 vmp_qmp_job_cancel(const char *id)
 {
     return COMMAND("job-cancel", "s:id", id);
+}
+
+VmpQmpCommand *
+vmp_qmp_yank_node(const char *node)
+{
+    VmpJson *instances = json_object_new_array();
+
+    json_object_array_add(instances,
+                          vmp_json_build("s:type", "block-node", "s:node-name", node, NULL));
+    return COMMAND("yank", "o:instances", instances);
 }
 
 VmpQmpCommand *

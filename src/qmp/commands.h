@@ -10,6 +10,7 @@
 #include <glib.h>
 
 #include "base/json.h"
+#include "base/nbd-uri.h"
 #include "qmp/client.h"
 
 /* Queries */
@@ -69,6 +70,10 @@ VmpJson *vmp_qmp_options_unnamed(const char *format, const char *storage, const 
 VmpJson *vmp_qmp_options_vmstate(const char *node, const char *wrap, const char *stream,
                                  guint64 offset);
 
+/* protocol node over somebody's NBD export, without a name; QEMU holds its guest while it
+ * connects, @timeout_s at most */
+VmpJson *vmp_qmp_options_nbd(const VmpNbdUri *uri, guint timeout_s);
+
 /* A filter over @below: what is about to be overwritten is copied to @target first.  When that
  * fails, or takes longer than @timeout_s, the guest's write goes on and the copy is broken. */
 VmpJson *vmp_qmp_options_copy_before_write(const char *node, const char *below,
@@ -86,6 +91,8 @@ VmpQmpCommand *vmp_qmp_job_dismiss(const char *id);
 VmpQmpCommand *vmp_qmp_job_finalize(const char *id);
 VmpQmpCommand *vmp_qmp_job_complete(const char *id);
 VmpQmpCommand *vmp_qmp_job_cancel(const char *id);
+/* The connection of the node to its server is cut: what it waits for fails. */
+VmpQmpCommand *vmp_qmp_yank_node(const char *node);
 VmpQmpCommand *vmp_qmp_job_resume(const char *id);
 VmpQmpCommand *vmp_qmp_block_job_set_speed(const char *id, guint64 bytes_per_second);
 

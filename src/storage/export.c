@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/nbd-uri.h"
 #include "qmp/commands.h"
 
 #define TLS_ID "vmp-tls"
@@ -146,19 +147,15 @@ vmp_nbd_server_prepare(VmpJson *server, GError **error)
 char *
 vmp_nbd_server_uri(VmpJson *server, const char *name)
 {
-    const char *scheme = vmp_json_get_string(server, "tls-dir") ? "nbds" : "nbd";
-    g_autofree char *path = g_uri_escape_string(name, "/", TRUE);
+    const VmpNbdUri uri = {
+        .tls = vmp_json_get_string(server, "tls-dir") != NULL,
+        .host = (char *)vmp_json_get_string(server, "host"),
+        .port = (char *)vmp_json_get_string(server, "port"),
+        .socket = is_unix(server) ? (char *)vmp_json_get_string(server, "socket") : NULL,
+        .name = (char *)name,
+    };
 
-    if (is_unix(server)) {
-        g_autofree char *socket =
-            g_uri_escape_string(vmp_json_get_string(server, "socket"), "/", TRUE);
-        return g_strdup_printf("%s+unix:///%s?socket=%s", scheme, path, socket);
-    }
-
-    const char *host = vmp_json_get_string(server, "host");
-    gboolean is_v6 = strchr(host, ':') != NULL;
-    return g_strdup_printf("%s://%s%s%s:%s/%s", scheme, is_v6 ? "[" : "", host,
-                           is_v6 ? "]" : "", vmp_json_get_string(server, "port"), path);
+    return vmp_nbd_uri_format(&uri);
 }
 
 /* ---- the server ---- */

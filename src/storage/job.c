@@ -205,13 +205,19 @@ has_failed(const GPtrArray *jobs)
     return FALSE;
 }
 
-/* @until_failure: a failure is found by the looks that come while nothing else does. */
+typedef struct {
+    VmpJobPhase phase;
+    gboolean until_failure; /* found by the looks that come while nothing else does */
+    int patience_ms;        /* the same; 0 = for ever */
+} Wish;
+
 static GPtrArray *
-wait_for(VmpQmpClient *client, const char *const *ids, VmpJobPhase phase,
-         gboolean until_failure, const char *what, VmpOperation *operation, GError **error)
+wait_for(VmpQmpClient *client, const char *const *ids, const Wish *wish, const char *what,
+         VmpOperation *operation, GError **error)
 {
-    g_auto(Watch) watch = { .client = client, .ids = ids, .wanted = phase };
+    g_auto(Watch) watch = { .client = client, .ids = ids, .wanted = wish->phase };
     GCancellable *cancellable = vmp_operation_get_cancellable(operation);
+    gint64 end = g_get_monotonic_time() + wish->patience_ms * G_TIME_SPAN_MILLISECOND;
 
     watch_start(&watch);
     for (;;) {
@@ -219,8 +225,12 @@ wait_for(VmpQmpClient *client, const char *const *ids, VmpJobPhase phase,
         if (!jobs)
             return NULL;
         report(jobs, what, operation);
-        if (all_reached(&watch) || (until_failure && has_failed(jobs)))
+        if (all_reached(&watch) || (wish->until_failure && has_failed(jobs)))
             return g_steal_pointer(&jobs);
+        if (wish->patience_ms > 0 && g_get_monotonic_time() >= end)
+            return vmp_fail_null(error, VMP_ERROR_TIMED_OUT,
+                                 "the %s has not ended within %d seconds", what,
+                                 wish->patience_ms / 1000);
         if (!wait_for_news(&watch, cancellable, error))
             return NULL;
     }
@@ -230,14 +240,27 @@ GPtrArray *
 vmp_jobs_wait(VmpQmpClient *client, const char *const *ids, VmpJobPhase phase,
               const char *what, VmpOperation *operation, GError **error)
 {
-    return wait_for(client, ids, phase, FALSE, what, operation, error);
+    const Wish wish = { .phase = phase };
+
+    return wait_for(client, ids, &wish, what, operation, error);
 }
 
 GPtrArray *
 vmp_jobs_wait_for_failure(VmpQmpClient *client, const char *const *ids, const char *what,
                           VmpOperation *operation, GError **error)
 {
-    return wait_for(client, ids, VMP_JOB_CONCLUDED, TRUE, what, operation, error);
+    const Wish wish = { .phase = VMP_JOB_CONCLUDED, .until_failure = TRUE };
+
+    return wait_for(client, ids, &wish, what, operation, error);
+}
+
+GPtrArray *
+vmp_jobs_wait_at_most(VmpQmpClient *client, const char *const *ids, int patience_ms,
+                      const char *what, VmpOperation *operation, GError **error)
+{
+    const Wish wish = { .phase = VMP_JOB_CONCLUDED, .patience_ms = patience_ms };
+
+    return wait_for(client, ids, &wish, what, operation, error);
 }
 
 /* ---- finishing ---- */

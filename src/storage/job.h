@@ -47,6 +47,10 @@ GPtrArray *vmp_jobs_wait_for_failure(VmpQmpClient *client, const char *const *id
                                      const char *what, VmpOperation *operation,
                                      GError **error);
 
+/* Waits until all of @ids have concluded, @patience_ms at most: TIMED_OUT. */
+GPtrArray *vmp_jobs_wait_at_most(VmpQmpClient *client, const char *const *ids, int patience_ms,
+                                 const char *what, VmpOperation *operation, GError **error);
+
 /* Waits for @ids to conclude, dismisses all; the first failure is the error (REFUSED, with QEMU's words). */
 gboolean
 vmp_jobs_finish(VmpQmpClient *client, const char *const *ids, VmpOperation *operation,

@@ -35,3 +35,15 @@ FUNCTION(int, nbd_zero,
          (nbd, length, offset, flags))
 FUNCTION(int, nbd_flush, (struct nbd_handle * nbd, uint32_t flags), (nbd, flags))
 FUNCTION(int, nbd_shutdown, (struct nbd_handle * nbd, uint32_t flags), (nbd, flags))
+FUNCTION(int, nbd_aio_connect_uri, (struct nbd_handle * nbd, const char *uri), (nbd, uri))
+FUNCTION(int, nbd_aio_is_ready, (struct nbd_handle * nbd), (nbd))
+FUNCTION(int, nbd_aio_is_dead, (struct nbd_handle * nbd), (nbd))
+FUNCTION(int, nbd_aio_is_closed, (struct nbd_handle * nbd), (nbd))
+FUNCTION(int, nbd_poll, (struct nbd_handle * nbd, int timeout), (nbd, timeout))
+FUNCTION(int, nbd_is_read_only, (struct nbd_handle * nbd), (nbd))
+FUNCTION(int, nbd_can_flush, (struct nbd_handle * nbd), (nbd))
+FUNCTION(int64_t, nbd_aio_flush,
+         (struct nbd_handle * nbd, nbd_completion_callback callback, uint32_t flags),
+         (nbd, callback, flags))
+FUNCTION(int, nbd_aio_command_completed, (struct nbd_handle * nbd, uint64_t cookie),
+         (nbd, cookie))

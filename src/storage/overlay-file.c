@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/file.h"
+#include "storage/nbd-peer.h"
 #include "storage/overlay-private.h"
 #include "storage/overlay.h"
 #include "storage/qcow2.h"
@@ -270,7 +271,7 @@ vmp_new_images_create(GPtrArray *images, GCancellable *cancellable, GError **err
         return vmp_fail(error, VMP_ERROR_INTERRUPTED, "cancelled before images were made");
     for (guint i = 0; i < images->len; i++) {
         VmpNewImage *image = g_ptr_array_index(images, i);
-        if (image->reuse)
+        if (image->reuse || image->network)
             continue;
         vmp_new_image_give_mark(image);
         makings[count++].image = image;
@@ -320,7 +321,7 @@ is_ours(int fd, const VmpNewImage *image)
 static gboolean
 remove_image(const VmpNewImage *image, GError **error)
 {
-    if (image->reuse || image->block_device)
+    if (image->reuse || image->block_device || image->network)
         return TRUE;
 
     g_auto(VmpFd) fd = open(image->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -347,6 +348,9 @@ vmp_new_images_remove(GPtrArray *images, GError **error)
 static gboolean
 sync_image(const VmpNewImage *image, GError **error)
 {
+    if (image->network)
+        return vmp_nbd_peer_flush(image->path, error);
+
     g_auto(VmpFd) fd = open(image->path, O_RDONLY | O_CLOEXEC);
     g_autofree char *folder = g_path_get_dirname(image->path);
 

@@ -2,9 +2,13 @@
 #include "storage/overlay.h"
 
 #include "base/error.h"
+#include "base/nbd-uri.h"
 #include "qmp/commands.h"
 #include "storage/block-graph.h"
 #include "storage/overlay-private.h"
+
+/* Long enough for a server that was there just now, short enough for a guest. */
+#define CONNECT_TIMEOUT_S 3
 
 /* ---- the value ---- */
 
@@ -45,7 +49,7 @@ vmp_new_image_to_json(VmpNewImage *image)
         "S:node", image->node, "S:model", image->model, "B:reuse", image->reuse, "B:direct",
         image->direct, "B:no-flush", image->no_flush, "B:unmap", image->unmap, "S:aio",
         image->aio, "S:detect-zeroes", image->detect_zeroes, "B:block-device",
-        image->block_device, "s:mark", mark, NULL);
+        image->block_device, "B:network", image->network, "s:mark", mark, NULL);
 }
 
 static char *
@@ -80,6 +84,7 @@ vmp_new_image_from_json(VmpJson *json, GError **error)
         .aio = dup_member(json, "aio"),
         .detect_zeroes = dup_member(json, "detect-zeroes"),
         .block_device = vmp_json_get_bool(json, "block-device", FALSE),
+        .network = vmp_json_get_bool(json, "network", FALSE),
         .mark = g_ascii_strtoull(mark, NULL, 16),
     };
     return image;
@@ -109,8 +114,20 @@ cache_options(const VmpNewImage *image)
 }
 
 static VmpJson *
+network_options(const VmpNewImage *image)
+{
+    g_autoptr(VmpNbdUri) uri = vmp_nbd_uri_parse(image->path, NULL);
+
+    /* Whoever made the image has read it before. */
+    g_assert(uri);
+    return vmp_qmp_options_nbd(uri, CONNECT_TIMEOUT_S);
+}
+
+static VmpJson *
 storage_options(const VmpNewImage *image)
 {
+    if (image->network)
+        return network_options(image);
     VmpJson *options = vmp_qmp_options_file(NULL, image->path, image->block_device, FALSE);
 
     vmp_json_add(options, "O:cache", cache_options(image), "S:aio", image->aio, "S:discard",
@@ -125,6 +142,10 @@ add_node(const VmpNewImage *image)
     VmpJson *options = vmp_qmp_options_whole(image->node, vmp_new_image_get_format(image),
                                              storage_options(image),
                                              vmp_new_image_is_raw(image) ? NULL : "", FALSE);
+
+    /* An export may be larger than what is put there. */
+    if (image->network && vmp_new_image_is_raw(image))
+        vmp_json_add(options, "i:size", (gint64)image->size, NULL);
 
     /* The format node tells what it is (query-block), and hands it on to what it opens. */
     vmp_json_add(options, "O:cache", cache_options(image), "S:discard",
@@ -153,7 +174,8 @@ commands_to_close(const VmpBlockGraph *graph, GPtrArray *images)
         const VmpNewImage *image = g_ptr_array_index(images, i);
         const VmpBlockNode *node = vmp_block_graph_node(graph, image->node);
 
-        if (node && g_strcmp0(node->path, image->path) == 0)
+        /* What is no file has no path. */
+        if (node && g_strcmp0(node->path, image->network ? NULL : image->path) == 0)
             g_ptr_array_add(commands, vmp_qmp_blockdev_del(image->node));
     }
     return commands;

@@ -34,6 +34,8 @@ typedef struct {
     char *aio;             /* "threads", "native", "io_uring"; NULL = QEMU's default */
     char *detect_zeroes;   /* "on", "unmap"; NULL = off */
     gboolean block_device; /* @path is a block device */
+    gboolean network; /* @path is the URI of an NBD export (base/nbd-uri.h), which is there:
+                       * always reused, and flushed by its server */
     guint64 mark;          /* by which remove knows the file again; given when it is 0 and the
                             * image is journaled or made */
 } VmpNewImage;

@@ -46,7 +46,9 @@ vmp_writeback_begin(const GPtrArray *images)
     writeback->fds = g_array_new(FALSE, FALSE, sizeof(int));
     for (guint i = 0; i < images->len; i++) {
         const VmpNewImage *image = g_ptr_array_index(images, i);
-        int fd = image->block_device ? -1 : open(image->path, O_RDONLY | O_CLOEXEC);
+        int fd = image->block_device || image->network
+                     ? -1
+                     : open(image->path, O_RDONLY | O_CLOEXEC);
         if (fd >= 0)
             g_array_append_val(writeback->fds, fd);
     }

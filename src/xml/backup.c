@@ -9,7 +9,11 @@
  * libvirt validates these documents against a schema, always.  So does this parser, by
  * hand, with the schema's own rules: a push disk names its type, a pull backup its
  * server.  Newer than that schema is the server that gets its socket from the caller
- * (transport='fd').
+ * (transport='fd').  And ours is the push to somebody's NBD export, where <source> may
+ * also stand in <target>, as in <disk> of a domain:
+ *   <disk name='vda' type='network'>
+ *     <target protocol='nbd' name='EXPORT' tls='yes'>
+ *       <host name='HOST' port='PORT'/>   or   <host transport='unix' socket='PATH'/>
  */
 
 #include <vmpoint/backup-record.h>
@@ -18,6 +22,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/nbd-uri.h"
 #include "xml/markup.h"
 #include "xml/reader.h"
 #include "xml/strict.h"
@@ -247,7 +252,10 @@ read_type(VmpBackupDisk *disk, const xmlNode *node, const Context *context, GErr
 {
     g_autofree char *type = vmp_xml_attribute(node, "type");
 
-    if (!vmp_xml_attribute_in(node, "type", "file block", error) ||
+    const char *types =
+        context->mode == VMP_BACKUP_MODE_PUSH ? "file block network" : "file block";
+
+    if (!vmp_xml_attribute_in(node, "type", types, error) ||
         !check_type_is_said(node, context, error))
         return FALSE;
     if (type)
@@ -269,6 +277,58 @@ check_encryption(const xmlNode *place, GError **error)
            vmp_xml_attribute_in(encryption, "engine", "qemu", error);
 }
 
+static gboolean
+read_host(VmpNbdUri *uri, const xmlNode *host, GError **error)
+{
+    g_autofree char *transport = vmp_xml_attribute(host, "transport");
+    guint port = 0;
+
+    if (!vmp_xml_attribute_in(host, "transport", "tcp unix", error))
+        return FALSE;
+    if (g_strcmp0(transport, "unix") == 0) {
+        if (!vmp_xml_closed(host, "transport socket", "", error) ||
+            !vmp_xml_attribute_path(host, "socket", &uri->socket, error))
+            return FALSE;
+        return uri->socket || vmp_xml_fail(host, error, "transport='unix' requires socket=");
+    }
+    if (!vmp_xml_closed(host, "transport name port", "", error) ||
+        !vmp_xml_attribute_uint_max(host, "port", G_MAXUINT16, &port, error))
+        return FALSE;
+    uri->host = vmp_xml_attribute(host, "name");
+    uri->port = port > 0 ? g_strdup_printf("%u", port) : NULL;
+    if (!uri->host)
+        return vmp_xml_fail(host, error, "name= is missing");
+    return is_host(uri->host) ||
+           vmp_xml_fail_value(host, "name", uri->host, "is neither a host name nor an address",
+                              error);
+}
+
+/* Somebody's NBD export. */
+static gboolean
+read_network_place(VmpBackupDisk *disk, const xmlNode *place, GError **error)
+{
+    const xmlNode *inner = vmp_xml_child(place, "source");
+    const xmlNode *source = inner ? inner : place;
+    g_autoptr(VmpNbdUri) uri = g_new0(VmpNbdUri, 1);
+
+    if ((inner && !vmp_xml_closed(place, "", "source", error)) ||
+        !vmp_xml_closed(source, "protocol name tls", "host", error) ||
+        !vmp_xml_attribute_in(source, "protocol", "nbd", error) ||
+        !vmp_xml_attribute_yes_no(source, "tls", &uri->tls, error))
+        return FALSE;
+    if (!xmlHasProp(source, (const xmlChar *)"protocol"))
+        return vmp_xml_fail(source, error, "protocol='nbd' is missing");
+    if (!vmp_xml_child(source, "host"))
+        return vmp_xml_fail(source, error, "<host> is missing");
+    uri->name = vmp_xml_attribute(source, "name");
+    if (!uri->name)
+        uri->name = g_strdup("");
+    if (!read_host(uri, vmp_xml_child(source, "host"), error))
+        return FALSE;
+    disk->target = vmp_nbd_uri_format(uri);
+    return TRUE;
+}
+
 /* <target> of a push disk, <scratch> of a pull disk. */
 static gboolean
 read_place(VmpBackupDisk *disk, const xmlNode *node, const Context *context, GError **error)
@@ -279,8 +339,12 @@ read_place(VmpBackupDisk *disk, const xmlNode *node, const Context *context, GEr
 
     if (!place && context->mode == VMP_BACKUP_MODE_PULL && disk->type == VMP_STORAGE_BLOCK)
         return vmp_xml_fail(node, error, "type='block' requires <scratch dev=...>");
+    if (!place && disk->type == VMP_STORAGE_NETWORK)
+        return vmp_xml_fail(node, error, "type='network' requires <target>");
     if (!place)
         return TRUE;
+    if (disk->type == VMP_STORAGE_NETWORK)
+        return read_network_place(disk, place, error);
     if (!vmp_xml_closed(place, attribute, "seclabel* encryption", error) ||
         !vmp_xml_attribute_path(place, attribute, &disk->target, error) ||
         !check_encryption(place, error))
@@ -476,6 +540,39 @@ mode_name(VmpBackupDiskMode mode)
 }
 
 static void
+write_network_place(VmpMarkup *markup, const char *target)
+{
+    g_autoptr(VmpNbdUri) uri = vmp_nbd_uri_parse(target, NULL);
+
+    if (!uri)
+        return; /* of a record that was not parsed but filled */
+    vmp_markup_attribute(markup, "protocol", "nbd");
+    vmp_markup_attribute(markup, "name", uri->name);
+    vmp_markup_attribute(markup, "tls", uri->tls ? "yes" : NULL);
+    vmp_markup_open(markup, "host");
+    vmp_markup_attribute(markup, "transport", uri->socket ? "unix" : NULL);
+    vmp_markup_attribute(markup, "socket", uri->socket);
+    vmp_markup_attribute(markup, "name", uri->host);
+    vmp_markup_attribute(markup, "port", uri->port);
+    vmp_markup_close(markup, "host");
+}
+
+static void
+write_place(VmpMarkup *markup, const VmpBackupDisk *disk, VmpBackupMode mode)
+{
+    const char *place = mode == VMP_BACKUP_MODE_PUSH ? "target" : "scratch";
+
+    vmp_markup_open(markup, place);
+    if (disk->type == VMP_STORAGE_NETWORK)
+        write_network_place(markup, disk->target);
+    else
+        vmp_markup_attribute(markup, disk->type == VMP_STORAGE_BLOCK ? "dev" : "file",
+                             disk->target);
+    vmp_markup_verbatim(markup, disk->extra_xml);
+    vmp_markup_close(markup, place);
+}
+
+static void
 write_wanted_disk(VmpMarkup *markup, const VmpBackupDisk *disk, VmpBackupMode mode)
 {
     /* A pull disk of which nothing was said yet stays as short as it came in. */
@@ -483,8 +580,9 @@ write_wanted_disk(VmpMarkup *markup, const VmpBackupDisk *disk, VmpBackupMode mo
 
     if (has_type) {
         vmp_markup_attribute(markup, "backup", "yes");
-        vmp_markup_attribute(markup, "type",
-                             disk->type == VMP_STORAGE_BLOCK ? "block" : "file");
+        vmp_markup_attribute(
+            markup, "type",
+            disk->type == VMP_STORAGE_NONE ? "file" : vmp_storage_type_name(disk->type));
     }
     vmp_markup_attribute(markup, "backupmode", mode_name(disk->mode));
     vmp_markup_attribute(markup, "incremental", disk->incremental);
@@ -498,15 +596,8 @@ write_wanted_disk(VmpMarkup *markup, const VmpBackupDisk *disk, VmpBackupMode mo
         vmp_markup_attribute(markup, "type", disk->driver);
         vmp_markup_close(markup, "driver");
     }
-    if (disk->target) {
-        const char *place = mode == VMP_BACKUP_MODE_PUSH ? "target" : "scratch";
-
-        vmp_markup_open(markup, place);
-        vmp_markup_attribute(markup, disk->type == VMP_STORAGE_BLOCK ? "dev" : "file",
-                             disk->target);
-        vmp_markup_verbatim(markup, disk->extra_xml);
-        vmp_markup_close(markup, place);
-    }
+    if (disk->target)
+        write_place(markup, disk, mode);
 }
 
 static void

@@ -143,6 +143,8 @@ def test_space_that_ends_fails_the_backup_and_not_the_guest(vm, work, small, ful
     words = push.words("one", since="c1", checkpoint="c2",
                        folders={"vda": small} if full == "target" else {})
     vm.cli.run(*words, f"--fleece={small}" if full == "scratch" else "--fleece", "--bandwidth", "1")
+    # Still there, however slowly the guest writes.
+    speed(vm, 64 * 1024)
     vm.spy.drain_events()
     vm.guest.write_pattern("/dev/vda", 0, 16 * MIB, "new")
     assert vm.guest.has_pattern("/dev/vda", 0, 16 * MIB, "new"), "each write has succeeded"

@@ -66,6 +66,21 @@ static const Reading readings[] = {
       PUSH("<disk name='vda' type='block'><driver type='raw'/><target dev='/dev/x'/></disk>"),
       PUSH_OUT("    <disk name='vda' backup='yes' type='block'>\n      <driver type='raw'/>\n"
                "      <target dev='/dev/x'/>\n    </disk>\n") },
+    { "push-to-an-export",
+      PUSH("<disk name='vda' type='network'><target protocol='nbd' name='a b/c'>"
+           "<host name='::1' port='10810'/></target></disk>"),
+      PUSH_OUT("    <disk name='vda' backup='yes' type='network'>\n"
+               "      <target protocol='nbd' name='a b/c'>\n"
+               "        <host name='::1' port='10810'/>\n      </target>\n    </disk>\n") },
+    { "push-to-an-export-at-a-socket",
+      PUSH("<disk name='vda' type='network'><driver type='qcow2'/><target>"
+           "<source protocol='nbd' tls='yes'><host transport='unix' socket='/a?b'/></source>"
+           "</target></disk>"),
+      PUSH_OUT(
+          "    <disk name='vda' backup='yes' type='network'>\n"
+          "      <driver type='qcow2'/>\n"
+          "      <target protocol='nbd' name='' tls='yes'>\n"
+          "        <host transport='unix' socket='/a?b'/>\n      </target>\n    </disk>\n") },
     { "labels-and-encryption-of-a-target-are-kept",
       PUSH(
           "<disk name='vda' type='file'><target file='/b'><seclabel model='dac' relabel='no'/>"
@@ -172,7 +187,31 @@ static const Refusal refusals[] = {
       "type= is missing: 'file' or 'block' (libvirt's schema demands it" },
     { "push-with-backup-yes-without-a-type", PUSH("<disk name='vda' backup='yes'/>"),
       "type= is missing" },
-    { "push-to-network", PUSH("<disk name='vda' type='network'/>"),
+    { "push-to-nowhere", PUSH("<disk name='vda' type='network'/>"), "requires <target>" },
+    { "push-to-another-protocol",
+      PUSH("<disk name='vda' type='network'><target protocol='rbd' name='x'><host name='h'/>"
+           "</target></disk>"),
+      "is not one of: nbd" },
+    { "push-without-a-protocol",
+      PUSH(
+          "<disk name='vda' type='network'><target name='x'><host name='h'/></target></disk>"),
+      "protocol='nbd' is missing" },
+    { "push-without-a-host",
+      PUSH("<disk name='vda' type='network'><target protocol='nbd' name='x'/></disk>"),
+      "<host> is missing" },
+    { "push-to-a-host-without-a-name",
+      PUSH("<disk name='vda' type='network'><target protocol='nbd'><host port='1'/></target>"
+           "</disk>"),
+      "name= is missing" },
+    { "push-to-a-socket-without-a-path",
+      PUSH("<disk name='vda' type='network'><target protocol='nbd'><host transport='unix'/>"
+           "</target></disk>"),
+      "requires socket=" },
+    { "push-to-a-file-over-the-network",
+      PUSH("<disk name='vda' type='network'><target file='/a'/></disk>"), "attribute 'file'" },
+    { "pull-to-the-network",
+      PULL("<disk name='vda' type='network'><scratch protocol='nbd'><host name='h'/></scratch>"
+           "</disk>"),
       "is not one of: file block" },
     { "push-with-a-scratch", PUSH("<disk name='vda' type='file'><scratch file='/a'/></disk>"),
       "<scratch>: is not allowed in <disk>" },
@@ -308,7 +347,8 @@ format(const char *xml)
 }
 
 /* Rows that are newer than the schema, and rows that the schema would let pass. */
-static const char *const newer[] = { "fd-with-a-group", NULL };
+static const char *const newer[] = { "fd-with-a-group", "push-to-an-export",
+                                     "push-to-an-export-at-a-socket", NULL };
 static const char *const ours[] = { "a-port-too-large", "a-disk-given-twice", NULL };
 
 /* What we read the schema accepts, before and after; what we refuse it refuses. */

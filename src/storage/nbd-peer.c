@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "storage/nbd-peer.h"
+
+#include <libnbd.h>
+
+#include "base/error.h"
+
+#define LOOK_PATIENCE_S 10
+/* A server may have much to write out. */
+#define FLUSH_PATIENCE_S 120
+
+typedef struct {
+    struct nbd_handle *nbd;
+    gint64 cookie; /* of the command that is waited for */
+} Peer;
+
+static void
+peer_clear(Peer *peer)
+{
+    g_clear_pointer(&peer->nbd, nbd_close);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Peer, peer_clear)
+
+static gboolean
+fail(GError **error)
+{
+    return vmp_fail(error, VMP_ERROR_IO, "%s", nbd_get_error());
+}
+
+/* 1 if so, 0 if not yet, -1 if it has failed. */
+typedef int (*IsDone)(Peer *peer);
+
+static gboolean
+wait_until(Peer *peer, IsDone is_done, int patience_s, GError **error)
+{
+    gint64 end = g_get_monotonic_time() + patience_s * G_TIME_SPAN_SECOND;
+
+    for (;;) {
+        int done = is_done(peer);
+        gint64 left = (end - g_get_monotonic_time()) / 1000;
+        if (done != 0)
+            return done > 0 || fail(error);
+        if (left <= 0)
+            return vmp_fail(error, VMP_ERROR_TIMED_OUT, "no answer within %d seconds",
+                            patience_s);
+        if (nbd_poll(peer->nbd, (int)left) < 0)
+            return fail(error);
+    }
+}
+
+static int
+is_connected(Peer *peer)
+{
+    if (nbd_aio_is_ready(peer->nbd) > 0)
+        return 1;
+    /* The error was that of the call that saw it die. */
+    return nbd_aio_is_dead(peer->nbd) > 0 || nbd_aio_is_closed(peer->nbd) > 0 ? -1 : 0;
+}
+
+static gboolean
+connect_to(Peer *peer, const char *uri, GError **error)
+{
+    peer->nbd = nbd_create();
+    if (!peer->nbd || nbd_aio_connect_uri(peer->nbd, uri) < 0)
+        return fail(error);
+    return wait_until(peer, is_connected, LOOK_PATIENCE_S, error);
+}
+
+gboolean
+vmp_nbd_peer_look(const char *uri, VmpNbdExport *found, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "cannot use '%s'", uri);
+    g_auto(Peer) peer = { 0 };
+
+    if (!connect_to(&peer, uri, error))
+        return FALSE;
+    gint64 size = nbd_get_size(peer.nbd);
+    int read_only = nbd_is_read_only(peer.nbd);
+    if (size < 0 || read_only < 0)
+        return fail(error);
+    *found = (VmpNbdExport){ (guint64)size, read_only > 0 };
+    return TRUE;
+}
+
+static int
+is_answered(Peer *peer)
+{
+    return nbd_aio_command_completed(peer->nbd, (guint64)peer->cookie);
+}
+
+gboolean
+vmp_nbd_peer_flush(const char *uri, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "cannot have '%s' written out", uri);
+    g_auto(Peer) peer = { 0 };
+
+    if (!connect_to(&peer, uri, error))
+        return FALSE;
+    if (nbd_can_flush(peer.nbd) == 0)
+        return TRUE;
+    peer.cookie = nbd_aio_flush(peer.nbd, NBD_NULL_COMPLETION, 0);
+    return peer.cookie < 0 ? fail(error)
+                           : wait_until(&peer, is_answered, FLUSH_PATIENCE_S, error);
+}

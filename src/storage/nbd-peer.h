@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Somebody's NBD server, asked by ourselves.
+ *
+ * QEMU holds its guest while it connects: a server that keeps silent is to be found before,
+ * within seconds.  And what it was given is on stable storage when it has said so to us: of a
+ * flush that fails while QEMU closes a node, QEMU tells nobody.
+ */
+
+#include <glib.h>
+
+typedef struct {
+    guint64 size; /* bytes */
+    gboolean read_only;
+} VmpNbdExport;
+
+/* IO if nobody is there or has that export, TIMED_OUT if nothing is said. */
+gboolean vmp_nbd_peer_look(const char *uri, VmpNbdExport *found, GError **error);
+/* Returns when all that was written to the export, by whomever, is on stable storage; a server
+ * that does not offer to see to that is believed to. */
+gboolean vmp_nbd_peer_flush(const char *uri, GError **error);
