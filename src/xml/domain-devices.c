@@ -240,6 +240,35 @@ read_watchdog(VmpDomainView *view, const xmlNode *node, GError **error)
     return view->watchdog || vmp_xml_fail(node, error, "model is missing");
 }
 
+void
+vmp_domain_tpm_free(VmpDomainTpm *tpm)
+{
+    if (!tpm)
+        return;
+    g_free(tpm->model);
+    g_free(tpm->backend);
+    g_free(tpm);
+}
+
+static gboolean
+read_tpm(VmpDomainView *view, const xmlNode *node, GError **error)
+{
+    const xmlNode *backend = vmp_xml_child(node, "backend");
+    g_autofree char *type = vmp_xml_attribute(backend, "type");
+
+    if (!type)
+        return vmp_xml_fail(node, error, "<backend type=> is missing");
+    /* A second one is unknown. */
+    if (view->tpm)
+        return TRUE;
+    view->tpm = g_new0(VmpDomainTpm, 1);
+    view->tpm->backend = g_steal_pointer(&type);
+    view->tpm->model = vmp_xml_attribute(node, "model");
+    if (!view->tpm->model) /* libvirt's default for a PC */
+        view->tpm->model = g_strdup("tpm-tis");
+    return vmp_xml_attribute_yes_no(backend, "persistent_state", &view->tpm->is_kept, error);
+}
+
 gboolean
 vmp_domain_read_devices(VmpDomainView *view, const xmlNode *devices, GError **error)
 {
@@ -255,6 +284,7 @@ vmp_domain_read_devices(VmpDomainView *view, const xmlNode *devices, GError **er
         { "input", read_input },
         { "memballoon", read_memballoon },
         { "watchdog", read_watchdog },
+        { "tpm", read_tpm },
     };
 
     view->controllers = g_ptr_array_new_with_free_func((GDestroyNotify)controller_free);

@@ -201,6 +201,11 @@ static const Known table[] = {
     { "/devices/watchdog", "model action", ONCE },
     DEVICE("/devices/watchdog"),
 
+    { "/devices/tpm", "model=tpm-tis|tpm-crb", ONCE },
+    { "/devices/tpm/backend", "", ONCE },
+    { "/devices/tpm/backend[emulator]", "type version=2.0 persistent_state=yes|no", ONCE },
+    { "/devices/tpm/alias", "name", ONCE },
+
     { "/qemu:commandline", "", ONCE },
     { "/qemu:commandline/qemu:arg", "value", MANY },
     { "/qemu:commandline/qemu:env", "name value", MANY },

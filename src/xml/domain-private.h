@@ -30,6 +30,7 @@ typedef struct {
     guint forwards; /* ports forwarded by all interfaces */
     GPtrArray *videos, *rngs, *inputs; /* of char * */
     char *memballoon, *watchdog, *watchdog_action;
+    VmpDomainTpm *tpm;
     GPtrArray *qemu_args, *qemu_env;
     GPtrArray *unknown;
 } VmpDomainView;
@@ -80,6 +81,8 @@ vmp_domain_read_chardevs(VmpDomainView *view, const xmlNode *devices, GError **e
 /* domain-devices.c: all other devices. */
 gboolean
 vmp_domain_read_devices(VmpDomainView *view, const xmlNode *devices, GError **error);
+
+void vmp_domain_tpm_free(VmpDomainTpm *tpm);
 
 /* domain-known.c: fills view->unknown, and marks the disks that are in it. */
 void

@@ -26,6 +26,7 @@ vmp_domain_view_free(VmpDomainView *view)
     };
     for (guint i = 0; i < G_N_ELEMENTS(owned); i++)
         g_free(owned[i]);
+    vmp_domain_tpm_free(view->tpm);
     vmp_domain_clear_machine(view);
     g_free(view);
 }

@@ -110,6 +110,12 @@ typedef struct {
     int present; /* -1 = not said */
 } VmpDomainTimer;
 
+typedef struct {
+    char *model;      /* "tpm-tis", "tpm-crb"; others are refused at launch by name */
+    char *backend;    /* "emulator"; others are refused at launch by name */
+    gboolean is_kept; /* persistent_state='yes': its memory outlives the definition */
+} VmpDomainTpm;
+
 typedef struct _VmpDomain VmpDomain;
 
 /* Free with vmp_domain_free().  The root may also be <inactiveDomain>.
@@ -174,6 +180,8 @@ const GPtrArray *vmp_domain_get_rngs(const VmpDomain *domain);  /* char * backen
 const char *vmp_domain_get_memballoon(const VmpDomain *domain);
 const char *vmp_domain_get_watchdog(const VmpDomain *domain); /* model; NULL if none */
 const char *vmp_domain_get_watchdog_action(const VmpDomain *domain);
+/* NULL if there is none. */
+const VmpDomainTpm *vmp_domain_get_tpm(const VmpDomain *domain);
 const GPtrArray *vmp_domain_get_inputs(const VmpDomain *domain); /* char * "usb:tablet" */
 gboolean vmp_domain_has_genid(const VmpDomain *domain);
 /* The generation id; NULL if there is none or if one is to be made up. */

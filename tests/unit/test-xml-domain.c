@@ -130,6 +130,7 @@ static const Refusal refusals[] = {
     { "a-relative-socket", "", "<serial type='unix'><source path='s'/></serial>",
       "path='s' is not an absolute path" },
     { "a-memballoon-without-a-model", "", "<memballoon/>", "model is missing" },
+    { "a-tpm-without-a-backend", "", "<tpm model='tpm-tis'/>", "<backend type=> is missing" },
     { "a-rng-without-a-backend", "", "<rng model='virtio'/>", "<backend> is missing" },
     { "a-graphics-port-too-large", "", "<graphics type='vnc' port='70000'/>", "is too large" },
 };
