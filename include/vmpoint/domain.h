@@ -51,6 +51,8 @@ typedef enum {
     VMP_UNDEFINE_CHECKPOINTS_METADATA = 1 << 1,
     VMP_UNDEFINE_NVRAM = 1 << 2,
     VMP_UNDEFINE_KEEP_NVRAM = 1 << 3,
+    VMP_UNDEFINE_TPM = 1 << 4, /* neither this nor the next: as persistent_state= says */
+    VMP_UNDEFINE_KEEP_TPM = 1 << 5,
 } VmpUndefineFlags;
 
 /* Refused (VMP_ERROR_BUSY) for an inactive domain with points, without the flags. */

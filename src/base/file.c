@@ -120,3 +120,19 @@ vmp_file_write_at(int fd, const void *data, gsize length, guint64 offset, GError
     }
     return TRUE;
 }
+
+gboolean
+vmp_dir_remove(const char *path, GError **error)
+{
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+
+    for (const char *name = dir ? g_dir_read_name(dir) : NULL; name;
+         name = g_dir_read_name(dir)) {
+        g_autofree char *file = g_build_filename(path, name, NULL);
+        if (!vmp_file_remove(file, error))
+            return FALSE;
+    }
+    if (rmdir(path) < 0 && errno != ENOENT)
+        return vmp_fail_errno(error, errno, "cannot remove directory '%s'", path);
+    return TRUE;
+}

@@ -31,6 +31,9 @@ gboolean
 vmp_dir_ensure(const char *path, guint mode, GError **error);
 gboolean
 vmp_dir_sync(const char *path, GError **error);
+/* Removes a folder with the files in it; one that has folders is refused by the system.  That
+ * it is gone already is success. */
+gboolean vmp_dir_remove(const char *path, GError **error);
 /* unlink(); that it is gone already is success. */
 gboolean
 vmp_file_remove(const char *path, GError **error);

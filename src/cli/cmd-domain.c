@@ -157,11 +157,14 @@ static const VmpOption undefine_options[] = {
                  "forget its checkpoints as well; their bitmaps stay"),
     VMP_FLAG_BIT("nvram", VMP_UNDEFINE_NVRAM, "remove the file of firmware variables"),
     VMP_FLAG_BIT("keep-nvram", VMP_UNDEFINE_KEEP_NVRAM, "keep the file of firmware variables"),
+    VMP_FLAG_BIT("tpm", VMP_UNDEFINE_TPM, "remove what the TPM remembers"),
+    VMP_FLAG_BIT("keep-tpm", VMP_UNDEFINE_KEEP_TPM, "keep what the TPM remembers"),
     VMP_OPTION_END,
 };
 
 static const VmpRule undefine_rules[] = {
     { VMP_RULE_AT_MOST_ONE, "nvram keep-nvram" },
+    { VMP_RULE_AT_MOST_ONE, "tpm keep-tpm" },
     { VMP_RULE_NONE, NULL },
 };
 

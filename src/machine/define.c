@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "machine/firmware.h"
 #include "machine/machine-private.h"
+#include "machine/tpm.h"
 #include "xml/name.h"
 
 #define NAME_MAX_BYTES 255
@@ -171,6 +172,37 @@ settle_nvram(VmpMachine *machine, VmpUndefineFlags flags, GError **error)
                     machine->row->name, nvram);
 }
 
+/* As in libvirt a TPM's memory goes with the definition unless that says otherwise.  Where the
+ * present definition has no TPM (any more) there may be one all the same. */
+static gboolean
+settle_tpm(VmpMachine *machine, const VmpDomain *definition, VmpUndefineFlags flags,
+           GError **error)
+{
+    const VmpDomainTpm *tpm = definition ? vmp_domain_get_tpm(definition) : NULL;
+    gboolean keep = (flags & VMP_UNDEFINE_KEEP_TPM) || (tpm && tpm->is_kept);
+    g_autofree char *folder = vmp_tpm_folder(machine->host, machine->row->uuid);
+
+    return (keep && !(flags & VMP_UNDEFINE_TPM)) || vmp_dir_remove(folder, error);
+}
+
+/* Snapshots are found in the store alone: without it nobody could tell whose their copies of
+ * firmware variables and TPM are. */
+static gboolean
+remove_copies(VmpMachine *machine, GError **error)
+{
+    g_autofree char *folder = g_build_filename(machine->host->state_dir, VMP_HOST_PARTS, NULL);
+    g_autofree char *prefix = g_strconcat(machine->row->uuid, "-", NULL);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+
+    for (const char *name = dir ? g_dir_read_name(dir) : NULL; name;
+         name = g_dir_read_name(dir)) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        if (g_str_has_prefix(name, prefix) && !vmp_file_remove(path, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 /* One that runs goes on, and is forgotten when it ends. */
 static gboolean
 make_transient(VmpMachine *machine, GError **error)
@@ -186,6 +218,9 @@ vmp_machine_undefine(VmpMachine *machine, VmpUndefineFlags flags, GError **error
     if ((flags & VMP_UNDEFINE_NVRAM) && (flags & VMP_UNDEFINE_KEEP_NVRAM))
         return vmp_fail(error, VMP_ERROR_INVALID,
                         "firmware variables can go or be kept, not both");
+    if ((flags & VMP_UNDEFINE_TPM) && (flags & VMP_UNDEFINE_KEEP_TPM))
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "the TPM's memory can go or be kept, not both");
     if (vmp_machine_is_on(machine))
         return make_transient(machine, error);
 
@@ -193,10 +228,14 @@ vmp_machine_undefine(VmpMachine *machine, VmpUndefineFlags flags, GError **error
                       flags & VMP_UNDEFINE_SNAPSHOTS_METADATA, error) ||
         !check_points(machine, VMP_POINT_CHECKPOINT, "checkpoint",
                       flags & VMP_UNDEFINE_CHECKPOINTS_METADATA, error) ||
-        !settle_nvram(machine, flags, error) ||
-        !vmp_store_remove_domain(machine->host->store, machine->row->id, error))
+        !settle_nvram(machine, flags, error))
+        return FALSE;
+    const VmpDomain *definition = vmp_machine_get_inactive(machine, NULL);
+    if (!vmp_store_remove_domain(machine->host->store, machine->row->id, error))
         return FALSE;
     machine->row->id = 0;
+    if (!settle_tpm(machine, definition, flags, error) || !remove_copies(machine, error))
+        return FALSE;
     vmp_lock_remove(machine->host, machine->row->uuid);
     return TRUE;
 }

@@ -5,6 +5,8 @@
  *
  *   <state dir>/vmpoint.db          the store
  *   <state dir>/nvram/<name>_VARS.fd
+ *   <state dir>/tpm/<uuid>/         what an emulated TPM remembers
+ *   <state dir>/parts/<uuid>-...    copies that snapshots have of the two (point/part.h)
  *   <runtime dir>/<uuid>.lock       the domain's lock
  *   <runtime dir>/<uuid>/           sockets, pid file, log of the machine that runs
  */
@@ -21,6 +23,8 @@ struct _VmpHost {
     VmpTraceFunc trace;
     gpointer trace_data;
 };
+
+#define VMP_HOST_PARTS "parts"
 
 /* <runtime dir>/<uuid>[/<file>]; free with g_free(). */
 char *vmp_host_runtime_path(const VmpHost *host, const char *uuid, const char *file);

@@ -14,6 +14,7 @@
 #include "base/process.h"
 #include "machine/launch.h"
 #include "machine/listen.h"
+#include "machine/tpm.h"
 #include "machine/words.h"
 #include "qmp/commands.h"
 
@@ -101,18 +102,34 @@ sockets_to_json(const VmpInstance *instance)
     return sockets;
 }
 
+/* NULL if there is none. */
+static VmpJson *
+tpm_to_json(const VmpProcess *tpm)
+{
+    return tpm->pid ? vmp_json_build("i:pid", (gint64)tpm->pid, "i:start-time",
+                                     (gint64)tpm->start_time, NULL)
+                    : NULL;
+}
+
 static gboolean
 write_record(const VmpInstance *instance, VmpInstanceRole role, GError **error)
 {
-    g_autoptr(VmpJson) record =
-        vmp_json_build("s:id", instance->id, "i:pid", (gint64)instance->process.pid,
-                       "i:start-time", (gint64)instance->process.start_time, "s:boot-id",
-                       instance->boot_id, "o:sockets", sockets_to_json(instance), "B:starting",
-                       instance->starting, "B:chosen", instance->chosen, NULL);
+    g_autoptr(VmpJson) record = vmp_json_build(
+        "s:id", instance->id, "i:pid", (gint64)instance->process.pid, "i:start-time",
+        (gint64)instance->process.start_time, "s:boot-id", instance->boot_id, "O:tpm",
+        tpm_to_json(&instance->tpm), "o:sockets", sockets_to_json(instance), "B:starting",
+        instance->starting, "B:chosen", instance->chosen, NULL);
     g_autofree char *text = vmp_json_to_text(record);
     g_autofree char *path = g_build_filename(instance->dir, record_names[role], NULL);
 
     return vmp_file_replace(path, text, -1, 0600, error);
+}
+
+static VmpProcess
+read_process(VmpJson *from)
+{
+    return (VmpProcess){ (GPid)vmp_json_get_int(from, "pid", 0),
+                         (guint64)vmp_json_get_int(from, "start-time", 0) };
 }
 
 static void
@@ -157,8 +174,8 @@ vmp_instance_read(const VmpHost *host, const char *uuid, VmpInstanceRole role, G
 
     g_autoptr(VmpInstance) instance = new_instance(host, uuid);
     instance->id = g_strdup(id);
-    instance->process.pid = (GPid)vmp_json_get_int(record, "pid", 0);
-    instance->process.start_time = (guint64)vmp_json_get_int(record, "start-time", 0);
+    instance->process = read_process(record);
+    instance->tpm = read_process(vmp_json_get_object(record, "tpm"));
     instance->boot_id = g_strdup(vmp_json_get_string(record, "boot-id"));
     instance->starting = vmp_json_get_bool(record, "starting", FALSE);
     instance->chosen = vmp_json_get_bool(record, "chosen", FALSE);
@@ -224,11 +241,17 @@ vmp_instance_read_definition(const VmpInstance *instance, GError **error)
 
 /* ---- its life ---- */
 
+static gboolean
+is_alive(const VmpInstance *instance, const VmpProcess *process)
+{
+    return g_strcmp0(instance->boot_id, get_boot_id()) == 0 &&
+           vmp_process_is_alive(process->pid, process->start_time);
+}
+
 gboolean
 vmp_instance_is_alive(const VmpInstance *instance)
 {
-    return g_strcmp0(instance->boot_id, get_boot_id()) == 0 &&
-           vmp_process_is_alive(instance->process.pid, instance->process.start_time);
+    return is_alive(instance, &instance->process);
 }
 
 gboolean
@@ -239,14 +262,13 @@ vmp_instance_left_in_order(const VmpInstance *instance)
     return !g_file_test(monitor, G_FILE_TEST_EXISTS);
 }
 
-gboolean
-vmp_instance_kill(const VmpInstance *instance, int patience_ms, gboolean *killed)
+static gboolean
+kill_process(const VmpInstance *instance, const VmpProcess *process, int patience_ms,
+             gboolean *killed)
 {
-    const VmpProcess *process = &instance->process;
-
     if (killed)
         *killed = FALSE;
-    if (!vmp_instance_is_alive(instance))
+    if (!is_alive(instance, process))
         return TRUE;
     vmp_process_kill(process->pid, process->start_time, SIGTERM);
     if (vmp_process_wait_gone(process->pid, process->start_time, patience_ms))
@@ -256,6 +278,23 @@ vmp_instance_kill(const VmpInstance *instance, int patience_ms, gboolean *killed
         *killed = TRUE;
     vmp_process_kill(process->pid, process->start_time, SIGKILL);
     return vmp_process_wait_gone(process->pid, process->start_time, KILL_TIMEOUT_MS);
+}
+
+gboolean
+vmp_instance_kill(const VmpInstance *instance, int patience_ms, gboolean *killed)
+{
+    return kill_process(instance, &instance->process, patience_ms, killed);
+}
+
+/* It sees that its QEMU is gone, and has nothing to write any more. */
+static void
+end_tpm(const VmpInstance *instance)
+{
+    const VmpProcess *tpm = &instance->tpm;
+
+    if (is_alive(instance, tpm) &&
+        !vmp_process_wait_gone(tpm->pid, tpm->start_time, KILL_TIMEOUT_MS))
+        kill_process(instance, tpm, KILL_TIMEOUT_MS, NULL);
 }
 
 /* Unless another socket took that place since. */
@@ -292,6 +331,7 @@ vmp_instance_remove_files(const VmpInstance *instance, VmpInstanceRole role)
 {
     g_autofree char *record = g_build_filename(instance->dir, record_names[role], NULL);
 
+    end_tpm(instance);
     for (guint i = 0; i < instance->sockets->len; i++)
         remove_socket(g_ptr_array_index(instance->sockets, i));
     remove_own_files(instance);
@@ -353,6 +393,7 @@ typedef struct {
     VmpInstance *instance;
     GArray *fds;         /* of int */
     GHashTable *sockets; /* path -> fd */
+    VmpSpawn *tpm;       /* the process of the TPM; NULL = there is none */
     VmpFd connection;    /* to a daemon; -1 = none, or taken by the client */
 } Start;
 
@@ -363,6 +404,7 @@ start_clear(Start *start)
         close(g_array_index(start->fds, int, i));
     g_clear_pointer(&start->fds, g_array_unref);
     g_clear_pointer(&start->sockets, g_hash_table_unref);
+    g_clear_pointer(&start->tpm, vmp_spawn_free);
 }
 
 static void
@@ -419,6 +461,24 @@ bind_sockets(Start *start, GError **error)
     return TRUE;
 }
 
+/* Makes the process of the TPM; *fd is QEMU's end of what leads to it. */
+static gboolean
+make_tpm(Start *start, int *fd, GError **error)
+{
+    g_autofree char *log = vmp_instance_path(start->instance, "tpm-log");
+    int pair[2];
+
+    if (!vmp_domain_get_tpm(start->spec->definition))
+        return TRUE;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return vmp_fail_errno(error, errno, "cannot make a socket");
+    g_auto(VmpFd) connection = pair[1];
+    *fd = pair[0];
+    g_array_append_val(start->fds, *fd);
+    start->tpm = vmp_tpm_spawn(start->spec->tpm_folder, log, connection, error);
+    return start->tpm != NULL;
+}
+
 /* For QEMU to read when it starts; it goes as soon as that is done. */
 static gboolean
 write_password(const VmpDomain *definition, const char *path, GError **error)
@@ -461,7 +521,8 @@ make_command(Start *start, VmpInstanceRole role, GError **error)
         return NULL;
     launch.query_fd = bind_monitor(start, "query", error);
     if (launch.query_fd < 0 || !bind_sockets(start, error) ||
-        !write_password(start->spec->definition, password_path, error))
+        !write_password(start->spec->definition, password_path, error) ||
+        !make_tpm(start, &launch.tpm_fd, error))
         return NULL;
     return vmp_launch_command(start->spec->definition, &launch, error);
 }
@@ -530,14 +591,16 @@ run(Start *start, VmpInstanceRole role, char **argv, char **environment, GError 
     if (!spawn)
         return FALSE;
     instance->process = vmp_spawn_get_process(spawn);
+    if (start->tpm)
+        instance->tpm = vmp_spawn_get_process(start->tpm);
     if (!write_record(instance, role, error))
         return FALSE;
     /* Only now, when the record knows them by their inodes.  Those of a spare wait: somebody
      * else may still serve there. */
     if (role == VMP_INSTANCE_MACHINE && !publish_sockets(instance, error))
         return FALSE;
-    return vmp_fault("qemu-made", error) && vmp_spawn_go(spawn, error) &&
-           vmp_fault("qemu-started", error);
+    return vmp_fault("qemu-made", error) && (!start->tpm || vmp_spawn_go(start->tpm, error)) &&
+           vmp_spawn_go(spawn, error) && vmp_fault("qemu-started", error);
 }
 
 static gboolean
@@ -559,12 +622,25 @@ run_daemon(Start *start, VmpInstanceRole role, GError **error)
     return argv && run(start, role, argv, NULL, error);
 }
 
+/* QEMU's, and before them those of its TPM if that has ended first; free with g_free(). */
+static char *
+last_words(const VmpInstance *instance)
+{
+    g_autofree char *log = vmp_instance_path(instance, "log");
+    g_autofree char *tpm_log = vmp_instance_path(instance, "tpm-log");
+    g_autofree char *words = vmp_log_last_words(log);
+    g_autofree char *tpm_words = instance->tpm.pid ? vmp_log_last_words(tpm_log) : NULL;
+
+    if (!tpm_words || !*tpm_words)
+        return g_steal_pointer(&words);
+    return g_strdup_printf("%s (its TPM: %s)", words, tpm_words);
+}
+
 /* Turns the error of a monitor that hung up into what QEMU said before it went. */
 static void
 explain(const VmpInstance *instance, const char *program, GError **error)
 {
-    g_autofree char *log = vmp_instance_path(instance, "log");
-    g_autofree char *words = vmp_log_last_words(log);
+    g_autofree char *words = last_words(instance);
 
     if (vmp_error_is(*error, VMP_ERROR_INTERRUPTED))
         return;
@@ -654,6 +730,8 @@ start_instance(const VmpHost *host, const char *uuid, VmpInstanceRole role,
             explain(instance, spec ? "QEMU" : "qemu-storage-daemon", &failure);
     }
     if (!monitor) {
+        /* What we have open of it would keep its TPM. */
+        start_clear(&start);
         vmp_instance_kill(instance, KILL_TIMEOUT_MS, NULL);
         vmp_instance_remove_files(instance, role);
         g_propagate_error(error, g_steal_pointer(&failure));

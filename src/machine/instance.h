@@ -6,6 +6,7 @@
  *
  *   <uuid>/<id>.qmp, <id>.query   its two monitors
  *   <uuid>/<id>.log               what it said
+ *   <uuid>/<id>.tpm-log           what the process of its TPM said
  *   <uuid>/<id>.xml               the definition it was started with
  *   <uuid>/<id>.agent, ...        sockets that the definition left to us
  *   <uuid>/pid                    the record of the instance that is the domain's machine
@@ -13,7 +14,8 @@
  *   <uuid>/daemon                 the record of a storage daemon that stands in for QEMU
  *   <uuid>/server                 the record of one that serves to others (machine/server.h)
  *
- * A record is a JSON object: "id", "pid", "start-time", "boot-id", "sockets" (those at
+ * A record is a JSON object: "id", "pid", "start-time", "boot-id", "tpm" ("pid" and
+ * "start-time" of the process that plays the TPM, if there is one), "sockets" (those at
  * paths that the definition names: "path", "aside", "device", "inode"), "starting", "chosen".
  * It is written before the process runs, so that no process is ever without one; it is valid
  * while that process lives.  Each instance has files of its own, so that two can stand side by
@@ -28,6 +30,7 @@
 typedef struct {
     char *id;
     VmpProcess process;
+    VmpProcess tpm; /* pid 0: it has none */
     char *boot_id;
     GPtrArray *sockets; /* of VmpInstanceSocket */
     gboolean starting;  /* its guest is to run, and may not have been told so yet; of a server:
@@ -53,6 +56,7 @@ typedef enum {
 typedef struct {
     const VmpDomain *definition;
     const VmpFirmware *firmware;
+    const char *tpm_folder; /* where the TPM keeps its memory, if the definition has one */
     gboolean incoming; /* waits for the RAM of another */
     gboolean new_genid;
     gboolean starting; /* see VmpInstance */
@@ -97,7 +101,8 @@ gboolean vmp_instance_promote(VmpInstance *instance, GError **error);
 /* SIGTERM, then SIGKILL after @patience_ms; FALSE if it lives on all the same.  *killed
  * (optional): SIGKILL was needed. */
 gboolean vmp_instance_kill(const VmpInstance *instance, int patience_ms, gboolean *killed);
-/* Takes away its files and its record; the process is gone. */
+/* Takes away its files and its record; the process is gone, and that of its TPM goes with it:
+ * one that does not is killed. */
 void vmp_instance_remove_files(const VmpInstance *instance, VmpInstanceRole role);
 /* Takes away what no record of the domain knows: files of a start that was cut off. */
 void vmp_instance_sweep(const VmpHost *host, const char *uuid);

@@ -599,9 +599,35 @@ add_watchdog(VmpLaunch *launch, GError **error)
     return VMP_LAUNCH_REFUSE(error, "<watchdog model='%s'> is not known to vmpoint", model);
 }
 
+/* QEMU has the device, another process what it remembers: see machine/tpm.h. */
+static void
+add_tpm(VmpLaunch *launch)
+{
+    const VmpDomainTpm *tpm = vmp_domain_get_tpm(launch->domain);
+    if (!tpm)
+        return;
+
+    if (launch->host->tpm_fd > 0) {
+        VmpOption *chardev = vmp_option_new("-chardev", "socket");
+        vmp_option_host(chardev, "id", "chartpm0");
+        vmp_option_host(chardev, "fd", "%d", launch->host->tpm_fd);
+        vmp_args_take_host(launch->args, chardev);
+    }
+    VmpOption *backend = vmp_option_new("-tpmdev", "emulator");
+    vmp_option_host(backend, "id", "tpm-tpm0");
+    vmp_option_host(backend, "chardev", "chartpm0");
+    vmp_args_take_host(launch->args, backend);
+
+    VmpOption *device = vmp_option_new("-device", tpm->model);
+    vmp_option_host(device, "tpmdev", "tpm-tpm0");
+    vmp_option_host(device, "id", "tpm0");
+    vmp_args_take(launch->args, device);
+}
+
 gboolean
 vmp_launch_add_devices(VmpLaunch *launch, GError **error)
 {
+    add_tpm(launch);
     return add_interfaces(launch, error) && add_chardevs(launch, error) &&
            add_graphics(launch, error) && add_videos(launch, error) &&
            add_inputs(launch, error) && add_rngs(launch, error) &&

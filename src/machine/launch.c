@@ -77,10 +77,11 @@ static gboolean
 is_host_option(const char *flag)
 {
     static const char *const host_options[] = {
-        "-qmp",     "-qmp-pretty", "-monitor", "-mon",    "-chardev",     "-trace", "-D",
-        "-d",       "-msg",        "-sandbox", "-name",   "-pidfile",     "-gdb",   "-s",
-        "-netdev",  "-blockdev",   "-object",  "-add-fd", "-overcommit",  "-L",     "-vnc",
-        "-display", "-spice",      "-k",       "-action", "-no-shutdown", "-runas", "-chroot",
+        "-qmp",        "-qmp-pretty", "-monitor",     "-mon",      "-chardev", "-trace",
+        "-D",          "-d",          "-msg",         "-sandbox",  "-name",    "-pidfile",
+        "-gdb",        "-s",          "-netdev",      "-blockdev", "-object",  "-add-fd",
+        "-overcommit", "-L",          "-vnc",         "-tpmdev",   "-display", "-spice",
+        "-k",          "-action",     "-no-shutdown", "-runas",    "-chroot",
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(host_options); i++) {

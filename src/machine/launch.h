@@ -20,6 +20,7 @@ typedef struct {
     const char *prefix; /* path and first letters of files of ours; or NULL */
     int monitor_fd;     /* listening sockets that QEMU inherits; -1 = leave out */
     int query_fd;
+    int tpm_fd;              /* a connection to the TPM's process; 0 = leave out */
     const char *agent_path;  /* where an agent channel without path is to listen; or NULL */
     const char *loader_path; /* the firmware that <os firmware='efi'> stands for; or NULL */
     const char *loader_format;

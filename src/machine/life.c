@@ -12,6 +12,7 @@
 #include "machine/machine-private.h"
 #include "machine/spare.h"
 #include "machine/state.h"
+#include "machine/tpm.h"
 #include "qmp/commands.h"
 
 #define QUIT_TIMEOUT_MS 5000
@@ -167,9 +168,11 @@ make_ready(VmpMachine *machine, const VmpDomain *definition, VmpStartFlags flags
     if (!vmp_firmware_prepare(machine, definition, flags & VMP_START_RESET_NVRAM, &firmware,
                               error))
         return FALSE;
+    g_autofree char *tpm_folder = vmp_tpm_folder(machine->host, machine->row->uuid);
     VmpInstanceSpec spec = {
         .definition = definition,
         .firmware = &firmware,
+        .tpm_folder = tpm_folder,
         .starting = !(flags & VMP_START_PAUSED),
     };
     VmpInstance *instance =

@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "machine/firmware.h"
 #include "machine/machine-private.h"
+#include "machine/tpm.h"
 
 #define END_TIMEOUT_MS 5000
 
@@ -66,7 +67,7 @@ vmp_spare_is_possible(const VmpDomain *definition, char **why)
 
 gboolean
 vmp_machine_prepare_spare(VmpMachine *machine, const VmpDomain *definition, gboolean incoming,
-                          const char *nvram, GError **error)
+                          const char *nvram, const char *tpm, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "domain %s", machine->row->name);
     g_auto(VmpFirmware) firmware = { 0 };
@@ -77,9 +78,14 @@ vmp_machine_prepare_spare(VmpMachine *machine, const VmpDomain *definition, gboo
         g_free(firmware.nvram);
         firmware.nvram = g_strdup(nvram);
     }
+    g_autofree char *own = vmp_tpm_folder(machine->host, machine->row->uuid);
+    if (vmp_domain_get_tpm(definition) && !tpm && vmp_machine_is_on(machine))
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "two processes cannot have one TPM: end the domain first");
     VmpInstanceSpec spec = {
         .definition = definition,
         .firmware = &firmware,
+        .tpm_folder = tpm ? tpm : own,
         .incoming = incoming,
         .new_genid = TRUE,
     };

@@ -20,11 +20,12 @@
  * (optional, free with g_free()) then names it. */
 gboolean vmp_spare_is_possible(const VmpDomain *definition, char **why);
 
-/* Starts it.  @incoming: it waits for migrate-incoming.  @nvram (or NULL: the domain's own, which
- * two cannot write to): where its firmware's variables are until they are put in their place; the
- * spare has the file open and does not mind. */
+/* Starts it.  @incoming: it waits for migrate-incoming.  @nvram and @tpm (or NULL: the
+ * domain's own, which two cannot write to): where its firmware's variables and its TPM's
+ * folder are until they are put in their place; the spare has them open and does not mind. */
 gboolean vmp_machine_prepare_spare(VmpMachine *machine, const VmpDomain *definition,
-                                   gboolean incoming, const char *nvram, GError **error);
+                                   gboolean incoming, const char *nvram, const char *tpm,
+                                   GError **error);
 /* Borrowed; NULL if there is no spare. */
 VmpQmpClient *vmp_machine_get_spare_monitor(VmpMachine *machine);
 /* Ends the present QEMU and makes the spare the domain's machine, with its definition as the

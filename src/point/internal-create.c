@@ -5,6 +5,7 @@
 #include "plan/executor.h"
 #include "point/internal-disks.h"
 #include "point/internal.h"
+#include "point/part.h"
 #include "point/quiet.h"
 #include "point/record.h"
 #include "point/steps.h"
@@ -93,9 +94,15 @@ vmp_point_create_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
 
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("snapshot-create", vmp_machine_get_name(machine), snapshot->name);
+    /* The variables are in an image of their own, which has the tag as well. */
+    if (!(flags & VMP_SNAPSHOT_CREATE_NO_METADATA) &&
+        !vmp_part_plan_keep(plan, machine, snapshot->name,
+                            VMP_PARTS_NOT_NVRAM | (on ? VMP_PARTS_IN_RAM : 0), error))
+        return FALSE;
     vmp_plan_add_commit(plan, &vmp_step_save_internal,
                         vmp_json_build("s:tag", snapshot->name, "o:disks",
                                        vmp_internal_disks_to_json(disks, NULL), NULL));
+    vmp_part_plan_seal(plan);
     if (!vmp_change_begin_planning(&change, error))
         return FALSE;
     if (!(flags & VMP_SNAPSHOT_CREATE_NO_METADATA)) {

@@ -10,6 +10,7 @@
 #include "plan/executor.h"
 #include "point/internal-disks.h"
 #include "point/internal.h"
+#include "point/part.h"
 #include "point/quiet.h"
 #include "point/record.h"
 #include "point/standing.h"
@@ -230,9 +231,13 @@ vmp_point_delete_internal(VmpMachine *machine, const GPtrArray *names, const cha
     if (!look(&deletion, machine, names, error) ||
         !edit_idle(&deletion, names, plan->edits, error))
         return FALSE;
-    for (guint i = 0; i < names->len; i++)
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        if (!vmp_part_plan_retire(plan, machine, name, error))
+            return FALSE;
         vmp_store_edit_remove_point(plan->edits, vmp_machine_get_row(machine)->id,
-                                    VMP_POINT_SNAPSHOT, g_ptr_array_index(names, i));
+                                    VMP_POINT_SNAPSHOT, name);
+    }
     vmp_plan_add_commit(plan, &vmp_step_delete_internal,
                         vmp_json_build("o:snapshots", json_object_get(deletion.snapshots),
                                        "o:reopen", vmp_writable_to_json(deletion.writable),

@@ -6,6 +6,7 @@
 #include "point/definition.h"
 #include "point/internal-disks.h"
 #include "point/internal.h"
+#include "point/part.h"
 #include "point/quiet.h"
 #include "point/record.h"
 #include "point/steps.h"
@@ -19,6 +20,7 @@ typedef struct {
     GPtrArray *disks;                 /* of VmpInternalDisk, as they are now */
     const char *vmstate;              /* the disk whose image has the RAM; NULL = none has */
     VmpState end;                     /* SHUTOFF, RUNNING or PAUSED */
+    VmpPartPast parts;                /* what is neither disk nor RAM */
     gboolean on, new_process;
 } Revert;
 
@@ -28,6 +30,7 @@ revert_clear(Revert *revert)
     g_clear_pointer(&revert->definition, vmp_domain_free);
     g_clear_pointer(&revert->inactive, vmp_domain_free);
     g_clear_pointer(&revert->disks, g_ptr_array_unref);
+    vmp_part_past_clear(&revert->parts);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Revert, revert_clear)
 
@@ -299,8 +302,9 @@ plan_memory(VmpPlan *plan, const Revert *revert, gint64 definition, GError **err
         plan, &vmp_step_load_internal,
         vmp_json_build("s:tag", revert->snapshot->name, "o:disks",
                        vmp_internal_disks_to_json(revert->disks, revert->snapshot->name),
-                       "s:vmstate", revert->vmstate, "i:definition", definition, "b:drop-bitmaps",
-                       TRUE, "b:new-process", revert->new_process, NULL));
+                       "s:vmstate", revert->vmstate, "i:definition", definition,
+                       "b:drop-bitmaps", TRUE, "b:new-process", revert->new_process, "o:parts",
+                       json_object_get(revert->parts.files), NULL));
     if (revert->end == VMP_STATE_RUNNING)
         vmp_plan_add(plan, &vmp_step_resume, NULL);
     return TRUE;
@@ -312,11 +316,13 @@ plan_steps(VmpPlan *plan, const Revert *revert, GError **error)
     /* An image does not say what it was taken back to: only the note tells that it was begun. */
     plan->mark_commit = TRUE;
     if (!has_memory(revert)) {
+        vmp_part_plan_stage(plan, &revert->parts);
         vmp_plan_add_commit(
             plan, &vmp_step_apply_internal,
             vmp_json_build("s:tag", revert->snapshot->name, "o:disks",
                            vmp_internal_disks_to_json(revert->disks, revert->snapshot->name),
                            "b:drop-bitmaps", TRUE, NULL));
+        vmp_part_plan_put(plan, &revert->parts);
         return TRUE;
     }
 
@@ -400,7 +406,10 @@ look(Revert *revert, GError **error)
         return FALSE;
     choose_end(revert);
     revert->disks = vmp_internal_disks_look(revert->machine, error);
-    return revert->disks && check_disks(revert, error);
+    return revert->disks && check_disks(revert, error) &&
+           vmp_part_look(revert->machine, revert->definition, revert->snapshot->name,
+                         VMP_PARTS_NOT_NVRAM | (has_memory(revert) ? VMP_PARTS_IN_RAM : 0),
+                         &revert->parts, error);
 }
 
 gboolean

@@ -151,7 +151,8 @@ vmp_memory_plan_load(VmpPlan *plan, gint64 definition, const char *path,
 {
     vmp_plan_add(plan, &vmp_step_load_spare,
                  vmp_json_build("s:file", path, "i:definition", definition, "S:nvram",
-                                vmp_part_staged_path(parts, VMP_PART_NVRAM), NULL));
+                                vmp_part_staged_path(parts, VMP_PART_NVRAM), "S:tpm",
+                                vmp_part_staged_path(parts, VMP_PART_TPM), NULL));
     vmp_plan_add_commit(plan, &vmp_step_switch_to_spare,
                         vmp_json_build("i:definition", definition, NULL));
     vmp_part_plan_put(plan, parts);

@@ -29,7 +29,8 @@ gint64 vmp_memory_put_definition(VmpMachine *machine, const VmpDomain *definitio
  * one; @parts are laid ready and take their places. */
 void vmp_memory_plan_load(VmpPlan *plan, gint64 definition, const char *path,
                           const VmpPartPast *parts, gboolean resume);
-/* For steps: prepares a spare with the RAM of @file (@nvram: see machine/spare.h); none is left
- * on failure. */
+/* For steps: prepares a spare with the RAM of @file (@nvram, @tpm: see machine/spare.h); none
+ * is left on failure. */
 gboolean vmp_memory_load_spare(VmpChange *change, const VmpDomain *definition,
-                               const char *file, const char *nvram, GError **error);
+                               const char *file, const char *nvram, const char *tpm,
+                               GError **error);

@@ -8,17 +8,18 @@
 
 #include "base/error.h"
 #include "machine/firmware.h"
+#include "machine/tpm.h"
 #include "plan/sweep.h"
 #include "point/steps.h"
 #include "storage/state-file.h"
 #include "store/edit.h"
 
-#define FOLDER "parts"
-
 /* One file of the machine. */
 typedef struct {
-    const char *part;
-    char *path;
+    const char *part, *words; /* "the firmware's variables are" */
+    char *path;               /* what takes its place; or NULL: it cannot be had */
+    const char *inside;       /* its file if that is a folder; else NULL */
+    const char *obstacle;     /* why it cannot be had; or NULL */
 } Part;
 
 static void
@@ -30,27 +31,63 @@ part_free(gpointer data)
     g_free(part);
 }
 
+static gboolean
+is_foreign(VmpMachine *machine)
+{
+    return vmp_machine_get_row(machine)->qmp_path != NULL;
+}
+
+/* A link is followed, for its target is what is written. */
 static void
-add_part(GPtrArray *parts, const char *name, char *path /* taken */)
+add_nvram(GPtrArray *parts, char *path /* taken */)
+{
+    Part *part = g_new0(Part, 1);
+    char real[PATH_MAX];
+
+    *part = (Part){ .part = VMP_PART_NVRAM,
+                    .words = "the firmware's variables are",
+                    .path = g_strdup(realpath(path, real) ? real : path) };
+    g_ptr_array_add(parts, part);
+    g_free(path);
+}
+
+static void
+add_tpm(GPtrArray *parts, VmpMachine *machine, const VmpDomainTpm *tpm)
 {
     Part *part = g_new0(Part, 1);
 
-    part->part = name;
-    part->path = path;
+    *part = (Part){ .part = VMP_PART_TPM,
+                    .words = "what the TPM remembers is",
+                    .path = vmp_tpm_folder(vmp_machine_get_host(machine),
+                                           vmp_machine_get_uuid(machine)),
+                    .inside = VMP_TPM_FILE };
+    if (!g_str_equal(tpm->backend, "emulator"))
+        part->obstacle = "it is no emulated one, but the host's";
+    else if (is_foreign(machine))
+        part->obstacle = "it was not started by vmpoint, which does not know where that is";
     g_ptr_array_add(parts, part);
 }
 
-/* What @definition's machine has; a link is followed, for its target is what is written. */
+/* What @definition's machine has. */
 static GPtrArray *
-list_parts(VmpMachine *machine, const VmpDomain *definition)
+list_parts(VmpMachine *machine, const VmpDomain *definition, VmpPartFlags flags)
 {
     GPtrArray *parts = g_ptr_array_new_with_free_func(part_free);
-    g_autofree char *nvram = vmp_firmware_nvram_path(machine, definition);
-    char real[PATH_MAX];
+    const VmpDomainTpm *tpm = vmp_domain_get_tpm(definition);
+    char *nvram =
+        flags & VMP_PARTS_NOT_NVRAM ? NULL : vmp_firmware_nvram_path(machine, definition);
 
     if (nvram)
-        add_part(parts, VMP_PART_NVRAM, g_strdup(realpath(nvram, real) ? real : nvram));
+        add_nvram(parts, nvram);
+    if (tpm)
+        add_tpm(parts, machine, tpm);
     return parts;
+}
+
+static char *
+content_path(const char *path, const char *inside)
+{
+    return inside ? g_build_filename(path, inside, NULL) : g_strdup(path);
 }
 
 static guint64
@@ -85,15 +122,17 @@ list_copies(VmpMachine *machine, const char *snapshot, GError **error)
 static char *
 find_obstacle(VmpMachine *machine, const Part *part)
 {
-    gboolean foreign = vmp_machine_get_row(machine)->qmp_path != NULL;
+    g_autofree char *path = content_path(part->path, part->inside);
     struct stat info;
 
-    if (stat(part->path, &info) == 0)
-        return S_ISREG(info.st_mode) ? NULL : g_strdup_printf("'%s' is no file", part->path);
+    if (part->obstacle)
+        return g_strdup(part->obstacle);
+    if (stat(path, &info) == 0)
+        return S_ISREG(info.st_mode) ? NULL : g_strdup_printf("'%s' is no file", path);
     /* What our own machine has not made yet it has not. */
-    return foreign ? g_strdup_printf("it is not known where they are ('%s' is not there)",
-                                     part->path)
-                   : NULL;
+    return is_foreign(machine)
+               ? g_strdup_printf("it is not known where they are ('%s' is not there)", path)
+               : NULL;
 }
 
 static void
@@ -104,7 +143,7 @@ plan_copy(VmpPlan *plan, VmpMachine *machine, const char *snapshot, const Part *
     g_autofree char *name = g_strdup_printf("%s-%016" G_GINT64_MODIFIER "x.%s",
                                             vmp_machine_get_uuid(machine), mark, part->part);
     g_autofree char *path =
-        g_build_filename(vmp_machine_get_host(machine)->state_dir, FOLDER, name, NULL);
+        g_build_filename(vmp_machine_get_host(machine)->state_dir, VMP_HOST_PARTS, name, NULL);
     VmpStoreFile file = {
         .path = path,
         .domain = vmp_machine_get_row(machine)->id,
@@ -112,8 +151,9 @@ plan_copy(VmpPlan *plan, VmpMachine *machine, const char *snapshot, const Part *
         .point = (char *)snapshot,
     };
 
-    json_object_array_add(parts, vmp_json_build("s:part", part->part, "s:from", part->path,
-                                                "s:to", path, "i:mark", (gint64)mark, NULL));
+    g_autofree char *from = content_path(part->path, part->inside);
+    json_object_array_add(parts, vmp_json_build("s:part", part->part, "s:from", from, "s:to",
+                                                path, "i:mark", (gint64)mark, NULL));
     vmp_store_edit_put_file(plan->edits, &file);
 }
 
@@ -135,30 +175,29 @@ plan_stop(VmpPlan *plan, VmpMachine *machine, gboolean stopped, gboolean *stops,
 }
 
 gboolean
-vmp_part_plan_keep(VmpPlan *plan, VmpMachine *machine, const char *snapshot, gboolean stopped,
-                   GError **error)
+vmp_part_plan_keep(VmpPlan *plan, VmpMachine *machine, const char *snapshot,
+                   VmpPartFlags flags, GError **error)
 {
     const VmpDomain *definition = vmp_machine_get_definition(machine, error);
     /* A snapshot of that name whose metadata alone was deleted may have left some. */
     if (!definition || !vmp_part_plan_retire(plan, machine, snapshot, error))
         return FALSE;
 
-    g_autoptr(GPtrArray) parts = list_parts(machine, definition);
+    g_autoptr(GPtrArray) parts = list_parts(machine, definition, flags);
     g_autoptr(VmpJson) copies = json_object_new_array();
     gboolean stops = FALSE;
     for (guint i = 0; i < parts->len; i++) {
         const Part *part = g_ptr_array_index(parts, i);
         g_autofree char *obstacle = find_obstacle(machine, part);
-        if (obstacle)
-            vmp_operation_warn(vmp_machine_get_operation(machine),
-                               "the firmware's variables are not part of the snapshot: %s",
-                               obstacle);
-        else
+        if (!obstacle)
             plan_copy(plan, machine, snapshot, part, copies);
+        else if (!part->inside || !(flags & VMP_PARTS_IN_RAM))
+            vmp_operation_warn(vmp_machine_get_operation(machine),
+                               "%s not part of the snapshot: %s", part->words, obstacle);
     }
     if (vmp_json_length(copies) == 0)
         return TRUE;
-    if (!plan_stop(plan, machine, stopped, &stops, error))
+    if (!plan_stop(plan, machine, (flags & VMP_PARTS_STOPPED) != 0, &stops, error))
         return FALSE;
     vmp_plan_add(plan, &vmp_step_keep_parts,
                  vmp_json_build("b:stops", stops, "o:parts", json_object_get(copies), NULL));
@@ -194,6 +233,19 @@ vmp_part_plan_seal(VmpPlan *plan)
                        NULL));
 }
 
+gboolean
+vmp_part_are_kept(VmpJson *parts)
+{
+    for (guint i = 0; i < vmp_json_length(parts); i++) {
+        g_autofree char *content = NULL;
+        gsize length = 0;
+        if (!vmp_state_file_read(vmp_json_get_string(vmp_json_at(parts, i), "to"), &content,
+                                 &length, NULL))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 /* ---- deleting one ---- */
 
 gboolean
@@ -226,12 +278,21 @@ find_copy(const GPtrArray *copies, const char *part)
     return NULL;
 }
 
-gboolean
-vmp_part_is_as_kept(const char *copy, const char *path, gboolean *same, GError **error)
+char *
+vmp_part_content_path(VmpJson *file)
 {
+    return content_path(vmp_json_get_string(file, "path"),
+                        vmp_json_get_string(file, "inside"));
+}
+
+gboolean
+vmp_part_is_as_kept(VmpJson *file, gboolean *same, GError **error)
+{
+    const char *copy = vmp_json_get_string(file, "copy");
+    g_autofree char *path = vmp_part_content_path(file);
     g_autofree char *past = NULL;
     gsize past_length = 0, present_length = 0;
-    if (!vmp_state_file_read(copy, &past, &past_length, error))
+    if (copy && !vmp_state_file_read(copy, &past, &past_length, error))
         return FALSE;
 
     g_autofree char *present = vmp_file_read(path, VMP_STATE_FILE_MAX, &present_length, NULL);
@@ -241,28 +302,50 @@ vmp_part_is_as_kept(const char *copy, const char *path, gboolean *same, GError *
     return TRUE;
 }
 
+/* @copy NULL: there is none, and none is needed. */
 static gboolean
 look_at(const Part *part, const char *copy, VmpPartPast *past, GError **error)
 {
     g_autofree char *staged =
         g_strdup_printf("%s.vmp-%016" G_GINT64_MODIFIER "x", part->path, new_mark());
+    VmpJson *file = vmp_json_build("s:part", part->part, "S:copy", copy, "s:path", part->path,
+                                   "S:inside", part->inside, "s:staged", staged, NULL);
     gboolean same = FALSE;
-    if (!vmp_part_is_as_kept(copy, part->path, &same, error))
-        return FALSE;
 
+    json_object_array_add(past->files, file);
+    if (!vmp_part_is_as_kept(file, &same, error))
+        return FALSE;
     past->differ |= !same;
-    json_object_array_add(past->files,
-                          vmp_json_build("s:part", part->part, "s:copy", copy, "s:path",
-                                         part->path, "s:staged", staged, NULL));
     return TRUE;
+}
+
+/* Has it to be put back at all? */
+static gboolean
+is_wanted(VmpMachine *machine, const Part *part, const char *snapshot, gboolean has_copy,
+          gboolean in_ram)
+{
+    /* A second process must not find the folder of the first, but makes the file by itself. */
+    gboolean wanted = !part->obstacle && (has_copy || (in_ram && part->inside));
+
+    if (wanted || in_ram)
+        return wanted;
+    if (has_copy)
+        vmp_operation_warn(vmp_machine_get_operation(machine), "%s not put back: %s",
+                           part->words, part->obstacle);
+    else
+        vmp_operation_warn(vmp_machine_get_operation(machine),
+                           "snapshot '%s' was made without a part of the machine: %s what it "
+                           "was before",
+                           snapshot, part->words);
+    return FALSE;
 }
 
 gboolean
 vmp_part_look(VmpMachine *machine, const VmpDomain *definition, const char *snapshot,
-              gboolean reset_nvram, gboolean in_ram, VmpPartPast *past, GError **error)
+              VmpPartFlags flags, VmpPartPast *past, GError **error)
 {
     g_autoptr(GPtrArray) copies = list_copies(machine, snapshot, error);
-    g_autoptr(GPtrArray) parts = list_parts(machine, definition);
+    g_autoptr(GPtrArray) parts = list_parts(machine, definition, flags);
     if (!copies)
         return FALSE;
 
@@ -270,14 +353,9 @@ vmp_part_look(VmpMachine *machine, const VmpDomain *definition, const char *snap
     for (guint i = 0; i < parts->len; i++) {
         const Part *part = g_ptr_array_index(parts, i);
         const VmpStoreFile *copy = find_copy(copies, part->part);
-        if ((reset_nvram && g_str_equal(part->part, VMP_PART_NVRAM)) || (!copy && in_ram))
-            continue;
-        if (!copy)
-            vmp_operation_warn(vmp_machine_get_operation(machine),
-                               "snapshot '%s' was made without the firmware's variables: they "
-                               "stay what they are now",
-                               snapshot);
-        else if (!look_at(part, copy->path, past, error))
+        if (is_wanted(machine, part, snapshot, copy != NULL,
+                      (flags & VMP_PARTS_IN_RAM) != 0) &&
+            !look_at(part, copy ? copy->path : NULL, past, error))
             return FALSE;
     }
     return TRUE;

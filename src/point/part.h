@@ -2,11 +2,12 @@
 #pragma once
 
 /* The parts of a machine's state that are neither disk nor RAM: the firmware's variables
- * ("nvram") and the memory of an emulated TPM ("tpm").
+ * ("nvram") and what an emulated TPM remembers ("tpm").
  *
  * They belong to every snapshot.  Each is one file; a snapshot has a copy of it
  * (storage/state-file.h) from the instant of its disks.  The ledger of files says which copies
- * are a snapshot's: their role is the part's name.
+ * are a snapshot's: their role is the part's name.  The TPM's file is alone in a folder that
+ * its process has open (machine/tpm.h), so there the folder as a whole is what changes places.
  *
  * While the guest stands still nothing writes to these files, and QEMU has flushed its own, so
  * a plain copy is exact whatever the format.  A `blockdev-backup` of the variables in the
@@ -21,15 +22,25 @@
 #define VMP_PART_NVRAM "nvram"
 #define VMP_PART_TPM "tpm"
 
+typedef enum {
+    VMP_PARTS_STOPPED = 1 << 0, /* the plan has stopped the guest */
+    VMP_PARTS_IN_RAM = 1 << 1,  /* the snapshot's RAM has them, too */
+    VMP_PARTS_NOT_NVRAM =
+        1 << 2, /* the variables are somebody else's: in an image, made anew */
+} VmpPartFlags;
+
 /* ---- making a snapshot ---- */
 
 /* Steps that come right before the commit step, in which the disks switch: they stop the guest
- * (unless the plan has done so: @stopped) and copy its parts.  What has no part gets no steps.
+ * (unless the plan has done so) and copy its parts.  What has no part gets no steps.
  * A part that cannot be had is a warning. */
 gboolean vmp_part_plan_keep(VmpPlan *plan, VmpMachine *machine, const char *snapshot,
-                            gboolean stopped, GError **error);
+                            VmpPartFlags flags, GError **error);
 /* Steps that come right after it: the guest is as it was, the copies are durable. */
 void vmp_part_plan_seal(VmpPlan *plan);
+/* For a probe of that commit step when nothing else can tell: are all of its "parts" kept, and
+ * undamaged? */
+gboolean vmp_part_are_kept(VmpJson *parts);
 
 /* ---- deleting one ---- */
 
@@ -47,11 +58,11 @@ typedef struct {
 void vmp_part_past_clear(VmpPartPast *past);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmpPartPast, vmp_part_past_clear)
 
-/* Reads the copies of @snapshot (DAMAGED).  @definition: what the domain becomes.
- * @reset_nvram: the variables are not put back.  A part that the machine has and the snapshot
- * has not stays what it is, with a warning unless the snapshot's RAM has it (@in_ram). */
+/* Reads the copies of @snapshot (DAMAGED).  @definition: what the domain becomes.  A part that
+ * the machine has and the snapshot has not stays what it is, with a warning unless the
+ * snapshot's RAM has it. */
 gboolean vmp_part_look(VmpMachine *machine, const VmpDomain *definition, const char *snapshot,
-                       gboolean reset_nvram, gboolean in_ram, VmpPartPast *past, GError **error);
+                       VmpPartFlags flags, VmpPartPast *past, GError **error);
 /* First: the past is laid ready beside the present. */
 void vmp_part_plan_stage(VmpPlan *plan, const VmpPartPast *past);
 /* Where the process stays because nothing differs: it is looked at again once the guest stands
@@ -63,6 +74,9 @@ void vmp_part_plan_put(VmpPlan *plan, const VmpPartPast *past);
 /* Where @part is laid ready for a process that starts meanwhile; NULL if it is not.
  * Borrowed. */
 const char *vmp_part_staged_path(const VmpPartPast *past, const char *part);
-/* Is @path what @copy keeps? */
-gboolean vmp_part_is_as_kept(const char *copy, const char *path, gboolean *same,
-                             GError **error);
+/* Of one of the files of a past: the file with its content; free with g_free(). */
+char *vmp_part_content_path(VmpJson *file);
+/* Is it what its copy keeps? */
+gboolean vmp_part_is_as_kept(VmpJson *file, gboolean *same, GError **error);
+/* Puts all of them in their places at once, from their copies; no process has them. */
+gboolean vmp_part_put_now(VmpJson *files, GError **error);

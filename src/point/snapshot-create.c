@@ -314,7 +314,9 @@ plan_before(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *con
     if (wants_quiescing(context))
         vmp_plan_add(plan, &vmp_step_freeze_guest, NULL);
     return (context->flags & VMP_SNAPSHOT_CREATE_NO_METADATA) ||
-           vmp_part_plan_keep(plan, context->machine, snapshot->name, stopped, error);
+           vmp_part_plan_keep(
+               plan, context->machine, snapshot->name,
+               (stopped ? VMP_PARTS_STOPPED : 0) | (memory ? VMP_PARTS_IN_RAM : 0), error);
 }
 
 static void

@@ -171,7 +171,10 @@ add_risks(VmpPlan *plan, const VmpRevert *revert, const VmpDomain *present,
             vmp_plan_add_risk(plan, "genid", TRUE,
                               "the running process cannot change its VM generation id");
         vmp_plan_add_risk(plan, "new-process", TRUE,
-                          "the running process would be replaced: connections to it break");
+                          "the running process would be replaced%s: connections to it break",
+                          !has_memory(revert) && revert->parts.differ
+                              ? ", for it reads only once what its firmware or TPM remembers"
+                              : "");
     }
     add_uncovered_risks(plan, revert, present);
     for (guint i = 0; i < revert->changed->len; i++)
@@ -303,7 +306,8 @@ revert_external(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags fl
     const VmpDomain *present = vmp_machine_get_definition(machine, error);
     if (!present || !look(&revert, name, error) || !choose_definitions(&revert, error) ||
         !vmp_part_look(machine, revert.definition, name,
-                       (flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM) != 0, has_memory(&revert),
+                       (flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM ? VMP_PARTS_NOT_NVRAM : 0) |
+                           (has_memory(&revert) ? VMP_PARTS_IN_RAM : 0),
                        &revert.parts, error))
         return FALSE;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* save-internal   { "tag", "disks": DISKS }
+/* save-internal   { "tag", "disks": DISKS, "parts": see step-part.c, or absent }
  * delete-internal { "snapshots": [ { "tag", "disks": DISKS } ], "reopen": see writable.h }
  *
  * DISKS is [ { "disk": "vda", "path": "/x/a.qcow2", "node": "vda-format" } ]; the node is the
@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "point/internal-steps.h"
+#include "point/part.h"
 #include "point/steps.h"
 #include "point/writable.h"
 #include "qmp/commands.h"
@@ -231,7 +232,10 @@ save_probe(const VmpStep *step, VmpChange *change, GError **error)
     int tagged = count_tagged(entries, vmp_json_get_string(step->args, "tag"), change, error);
     if (tagged < 0)
         return VMP_PROBE_UNKNOWN;
-    return tagged == (int)vmp_json_length(entries) ? VMP_PROBE_DONE : VMP_PROBE_NOT_DONE;
+    return tagged == (int)vmp_json_length(entries) &&
+                   vmp_part_are_kept(vmp_json_get_array(step->args, "parts"))
+               ? VMP_PROBE_DONE
+               : VMP_PROBE_NOT_DONE;
 }
 
 static char *

@@ -190,7 +190,7 @@ load_into_new_process(const VmpStep *step, VmpChange *change, GError **error)
 
     return definition && vmp_internal_end_process(change, error) &&
            vmp_fault("memory-process-ended", error) &&
-           vmp_memory_load_spare(change, definition, file, NULL, error) &&
+           vmp_memory_load_spare(change, definition, file, NULL, NULL, error) &&
            vmp_machine_switch_to_spare(change->machine, "from snapshot", error);
 }
 

@@ -2,15 +2,16 @@
 
 /* start-stopped  { "definition": id }
  * load-internal  { "tag", "disks": DISKS, "vmstate": "vda", "definition": id,
- *                  "drop-bitmaps": bool, "new-process": bool }
+ *                  "drop-bitmaps": bool, "new-process": bool, "parts": FILES }
  * apply-internal { "tag", "disks": DISKS, "drop-bitmaps": bool }
  *
- * DISKS as in step-internal.c; a definition is one of the store's.
+ * DISKS as in step-internal.c, FILES as in step-part.c; a definition is one of the store's.
  *
  * Loading takes disks and RAM back; the guest does not run until a later step lets it, so it
  * may be repeated, in another process too, and once it was begun that is what happens.
  * When the RAM cannot be loaded, not even into a fresh process, the domain ends off with all
- * disks as the snapshot has them: a power cut at that moment, and nothing between two states.
+ * disks and "parts" as the snapshot has them: a power cut at that moment, and nothing between
+ * two states.
  *
  * QEMU takes no image back that has bitmaps: they are removed before.
  */
@@ -19,6 +20,7 @@
 
 #include "base/error.h"
 #include "point/internal-steps.h"
+#include "point/part.h"
 #include "point/steps.h"
 #include "qmp/commands.h"
 #include "qmp/transaction.h"
@@ -208,7 +210,8 @@ vmp_internal_is_untouched(const GError *failure)
 static gboolean
 fall_back_to_disks(const VmpStep *step, VmpChange *change, const GError *failure, GError **error)
 {
-    if (!apply_to_images(step, change, error))
+    if (!apply_to_images(step, change, error) ||
+        !vmp_part_put_now(vmp_json_get_array(step->args, "parts"), error))
         return FALSE;
     vmp_operation_warn(change->operation,
                        "the RAM could not be loaded (%s): the domain is off, its disks are those "

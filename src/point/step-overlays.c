@@ -15,13 +15,13 @@
  */
 
 #include "base/error.h"
+#include "point/part.h"
 #include "point/steps.h"
 #include "qmp/commands.h"
 #include "qmp/transaction.h"
 #include "storage/image.h"
 #include "storage/overlay.h"
 #include "storage/ram-file.h"
-#include "storage/state-file.h"
 
 /* ---- create-images ---- */
 
@@ -189,16 +189,10 @@ probe_images(const VmpStep *step)
 static gboolean
 is_prepared(const VmpStep *step, const VmpChange *change)
 {
-    VmpJson *parts = vmp_json_get_array(step->args, "parts");
     const char *ram = vmp_json_get_string(step->args, "ram");
 
-    for (guint i = 0; i < vmp_json_length(parts); i++) {
-        g_autofree char *content = NULL;
-        gsize length = 0;
-        if (!vmp_state_file_read(vmp_json_get_string(vmp_json_at(parts, i), "to"), &content,
-                                 &length, NULL))
-            return FALSE;
-    }
+    if (!vmp_part_are_kept(vmp_json_get_array(step->args, "parts")))
+        return FALSE;
     /* The guest has stood still until its RAM began to be saved. */
     return (!ram || vmp_ram_file_is_begun(ram)) &&
            (change->commit_begun || !vmp_json_get_bool(step->args, "noted", FALSE));

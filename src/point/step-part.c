@@ -3,13 +3,19 @@
 /* keep-parts  { "stops", "parts": [ {
  *     "part": "nvram", "from": "/x/vm_VARS.fd", "to": "/state/parts/<uuid>-<mark>.nvram",
  * "mark" } ] } seal-parts  { "parts" } stage-parts { "files": [ { "part": "nvram", "copy":
- * "/state/parts/...", "path": "/x/vm_VARS.fd", "staged": "/x/vm_VARS.fd.vmp-..." } ] }
+ * "/state/parts/...", "path": "/x/vm_VARS.fd", "staged": "/x/vm_VARS.fd.vmp-...", "inside":
+ * name of a file or absent } ] }
  * check-parts { "files" }
  * put-parts   { "files" }
  *
  * What is put back is laid ready first, durably, beside the place where it belongs; taking
  * that place is then one rename a file.  A file that was not there in the past has nothing
  * laid ready, and its place is emptied.
+ *
+ * With "inside" the path is that of a folder with that file.  One is laid ready in any case,
+ * for a process may want it; "copy" may be absent, and then it is that process which fills it.
+ * A folder cannot be renamed over another one: the present one steps aside ("<staged>.old")
+ * first, and goes last.
  */
 
 #include <errno.h>
@@ -18,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "point/part.h"
 #include "point/steps.h"
@@ -138,6 +145,39 @@ take_over_owner(const char *present, const char *staged, GError **error)
     return vmp_fail_errno(error, errno, "cannot give '%s' the owner of '%s'", staged, present);
 }
 
+static const char *
+inside_of(VmpJson *file)
+{
+    return vmp_json_get_string(file, "inside");
+}
+
+/* *content NULL: there was no such file. */
+static gboolean
+read_copy(VmpJson *file, char **content, gsize *length, GError **error)
+{
+    const char *copy = vmp_json_get_string(file, "copy");
+
+    return !copy || vmp_state_file_read(copy, content, length, error);
+}
+
+static gboolean
+stage_folder(const char *staged, const char *inside, const char *content, gsize length,
+             GError **error)
+{
+    g_autofree char *path = g_build_filename(staged, inside, NULL);
+
+    return vmp_dir_ensure(staged, 0700, error) &&
+           (!content || vmp_file_replace(path, content, (gssize)length, 0600, error));
+}
+
+static gboolean
+unstage(VmpJson *file, GError **error)
+{
+    const char *staged = vmp_json_get_string(file, "staged");
+
+    return inside_of(file) ? vmp_dir_remove(staged, error) : vmp_file_remove(staged, error);
+}
+
 static gboolean
 stage(VmpJson *file, GError **error)
 {
@@ -147,8 +187,11 @@ stage(VmpJson *file, GError **error)
     g_autofree char *content = NULL;
     gsize length = 0;
 
-    if (!vmp_state_file_read(vmp_json_get_string(file, "copy"), &content, &length, error))
+    if (!read_copy(file, &content, &length, error))
         return FALSE;
+    if (inside_of(file))
+        return stage_folder(staged, inside_of(file), content, length, error) &&
+               vmp_dir_sync(folder, error);
     return !content || (vmp_dir_ensure(folder, 0700, error) &&
                         vmp_file_replace(staged, content, (gssize)length, 0600, error) &&
                         take_over_owner(path, staged, error));
@@ -167,8 +210,7 @@ static gboolean
 stage_undo(const VmpStep *step, VmpChange *change G_GNUC_UNUSED, GError **error)
 {
     for (guint i = 0; i < vmp_json_length(files_of(step)); i++)
-        if (!vmp_file_remove(vmp_json_get_string(vmp_json_at(files_of(step), i), "staged"),
-                             error))
+        if (!unstage(vmp_json_at(files_of(step), i), error))
             return FALSE;
     return TRUE;
 }
@@ -193,10 +235,10 @@ check_apply(const VmpStep *step, VmpChange *change G_GNUC_UNUSED, GError **error
 {
     for (guint i = 0; i < vmp_json_length(files_of(step)); i++) {
         VmpJson *file = vmp_json_at(files_of(step), i);
-        const char *path = vmp_json_get_string(file, "path");
+        g_autofree char *path = vmp_part_content_path(file);
         gboolean same = FALSE;
 
-        if (!vmp_part_is_as_kept(vmp_json_get_string(file, "copy"), path, &same, error))
+        if (!vmp_part_is_as_kept(file, &same, error))
             return FALSE;
         if (!same)
             return vmp_fail(error, VMP_ERROR_BUSY,
@@ -219,21 +261,47 @@ const VmpStepKind vmp_step_check_parts = {
 
 /* ---- put-parts ---- */
 
+static char *
+aside_of(VmpJson *file)
+{
+    return g_strconcat(vmp_json_get_string(file, "staged"), ".old", NULL);
+}
+
+static gboolean
+put_folder(const char *path, const char *staged, const char *aside, GError **error)
+{
+    g_autofree char *folder = g_path_get_dirname(path);
+
+    if (g_file_test(staged, G_FILE_TEST_EXISTS)) {
+        if (rename(path, aside) < 0 && errno != ENOENT)
+            return vmp_fail_errno(error, errno, "cannot rename '%s'", path);
+        if (!vmp_fault("part-aside", error))
+            return FALSE;
+        if (rename(staged, path) < 0)
+            return vmp_fail_errno(error, errno, "cannot rename '%s'", staged);
+    }
+    return vmp_dir_sync(folder, error) && vmp_fault("part-put", error) &&
+           vmp_dir_remove(aside, error);
+}
+
 /* It is there already if nothing is laid ready any more. */
 static gboolean
 put(VmpJson *file, GError **error)
 {
     const char *path = vmp_json_get_string(file, "path");
     const char *staged = vmp_json_get_string(file, "staged");
+    g_autofree char *aside = aside_of(file);
     g_autofree char *folder = g_path_get_dirname(path);
     g_autofree char *content = NULL;
     gsize length = 0;
 
+    if (inside_of(file))
+        return put_folder(path, staged, aside, error);
     if (rename(staged, path) == 0)
         return vmp_dir_sync(folder, error);
     if (errno != ENOENT)
         return vmp_fail_errno(error, errno, "cannot rename '%s'", staged);
-    if (!vmp_state_file_read(vmp_json_get_string(file, "copy"), &content, &length, error))
+    if (!read_copy(file, &content, &length, error))
         return FALSE;
     return content || vmp_file_remove(path, error);
 }
@@ -247,24 +315,45 @@ put_apply(const VmpStep *step, VmpChange *change G_GNUC_UNUSED, GError **error)
     return TRUE;
 }
 
-/* Asked only once all before it has been done: see below. */
+/* Is it put, or on the way?  Asked only once all before it has been done: see below. */
 static gboolean
-is_put(VmpJson *file)
+is_begun(VmpJson *file)
 {
-    return !g_file_test(vmp_json_get_string(file, "staged"), G_FILE_TEST_EXISTS);
+    g_autofree char *aside = aside_of(file);
+
+    return !g_file_test(vmp_json_get_string(file, "staged"), G_FILE_TEST_EXISTS) ||
+           g_file_test(aside, G_FILE_TEST_EXISTS);
 }
 
 /* What the snapshot has may be what there is anyway, so the files alone do not tell. */
 static VmpProbe
 put_probe(const VmpStep *step, VmpChange *change, GError **error G_GNUC_UNUSED)
 {
-    guint length = vmp_json_length(files_of(step)), done = 0;
+    guint length = vmp_json_length(files_of(step)), begun = 0;
 
     if (!change->commit_begun)
         return VMP_PROBE_NOT_DONE;
     for (guint i = 0; i < length; i++)
-        done += is_put(vmp_json_at(files_of(step), i));
-    return done == 0 ? VMP_PROBE_NOT_DONE : VMP_PROBE_BEGUN;
+        begun += is_begun(vmp_json_at(files_of(step), i));
+    return begun == 0 ? VMP_PROBE_NOT_DONE : VMP_PROBE_BEGUN;
+}
+
+gboolean
+vmp_part_put_now(VmpJson *files, GError **error)
+{
+    for (guint i = 0; i < vmp_json_length(files); i++) {
+        VmpJson *file = vmp_json_at(files, i);
+        g_autofree char *path = vmp_part_content_path(file);
+        g_autofree char *folder = g_path_get_dirname(path);
+        g_autofree char *content = NULL;
+        gsize length = 0;
+
+        if (!read_copy(file, &content, &length, error) ||
+            (content && !(vmp_dir_ensure(folder, 0700, error) &&
+                          vmp_file_replace(path, content, (gssize)length, 0600, error))))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 static char *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* load-spare      { "file", "definition": id of the store, "nvram": path or none }
+/* load-spare      { "file", "definition": id of the store, "nvram", "tpm": path or none }
  * switch-to-spare { "definition" }
  *
  * RAM that cannot go into the process that runs: a second one has loaded it before the present
@@ -40,12 +40,12 @@ load_from(VmpQmpClient *client, int fd, VmpChange *change, GError **error)
 
 gboolean
 vmp_memory_load_spare(VmpChange *change, const VmpDomain *definition, const char *file,
-                      const char *nvram, GError **error)
+                      const char *nvram, const char *tpm, GError **error)
 {
     g_auto(VmpFd) fd = vmp_ram_file_open(file, error);
 
     if (fd < 0 || !vmp_change_close_session(change, error) ||
-        !vmp_machine_prepare_spare(change->machine, definition, TRUE, nvram, error))
+        !vmp_machine_prepare_spare(change->machine, definition, TRUE, nvram, tpm, error))
         return FALSE;
     if (load_from(vmp_machine_get_spare_monitor(change->machine), fd, change, error))
         return TRUE;
@@ -61,7 +61,8 @@ spare_apply(const VmpStep *step, VmpChange *change, GError **error)
 
     return definition &&
            vmp_memory_load_spare(change, definition, vmp_json_get_string(step->args, "file"),
-                                 vmp_json_get_string(step->args, "nvram"), error);
+                                 vmp_json_get_string(step->args, "nvram"),
+                                 vmp_json_get_string(step->args, "tpm"), error);
 }
 
 static gboolean

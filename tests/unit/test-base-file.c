@@ -67,6 +67,26 @@ a_missing_folder_is_an_error_that_names_the_file(void)
     g_assert_nonnull(g_strrstr(error->message, "/nonexistent/x"));
 }
 
+static void
+a_folder_goes_with_its_files_and_not_with_folders(void)
+{
+    g_autofree char *dir = make_dir();
+    g_autofree char *file = g_build_filename(dir, ".x", NULL);
+    g_autofree char *inner = g_build_filename(dir, "inner", NULL);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vmp_file_replace(file, "x", -1, 0600, &error));
+    g_assert_cmpint(g_mkdir(inner, 0700), ==, 0);
+    g_assert_false(vmp_dir_remove(dir, &error));
+    g_assert_nonnull(error);
+    g_clear_error(&error);
+    g_assert_cmpint(g_rmdir(inner), ==, 0);
+    g_assert_true(vmp_dir_remove(dir, &error));
+    g_assert_true(vmp_dir_remove(dir, &error)); /* gone already is fine */
+    g_assert_no_error(error);
+    g_assert_false(g_file_test(dir, G_FILE_TEST_EXISTS));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -76,5 +96,7 @@ main(int argc, char **argv)
     g_test_add_func("/base/file/reading-stops-at-its-limit", reading_stops_at_its_limit);
     g_test_add_func("/base/file/a-missing-folder-is-an-error-that-names-the-file",
                     a_missing_folder_is_an_error_that_names_the_file);
+    g_test_add_func("/base/file/a-folder-goes-with-its-files-and-not-with-folders",
+                    a_folder_goes_with_its_files_and_not_with_folders);
     return g_test_run();
 }

@@ -45,6 +45,7 @@ make_command(const VmpDomain *domain)
         .password_path = "/run/vm/1.password",
         .monitor_fd = 3,
         .query_fd = 4,
+        .tpm_fd = 9,
         .loader_path = "/usr/share/OVMF/OVMF_CODE_4M.fd",
         .loader_format = "raw",
         .nvram_path = nvram ? nvram : "/var/lib/vmpoint/nvram/vm_VARS.fd",
@@ -260,6 +261,7 @@ static const Change q35_changes[] = {
     { "no watchdog", "<watchdog model='itco' action='pause'/>", "", FALSE },
     { "no generation id", "<genid>e9392370-2917-565e-692b-d057f46512d6</genid>", "", FALSE },
     { "another generation id", "e9392370-2917", "e9392371-2917", TRUE },
+    { "another model of the TPM", "tpm-crb", "tpm-tis", FALSE },
     { "no balloon", "memballoon model='virtio'", "memballoon model='none'", FALSE },
 };
 

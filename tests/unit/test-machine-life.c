@@ -345,7 +345,7 @@ do_one(const char *what, char *dir)
     if (strcmp(what, "destroy") == 0)
         return !vmp_machine_destroy(machine, 0, NULL);
     g_autoptr(VmpDomain) other = make_other(&fixture, "well");
-    return !vmp_machine_prepare_spare(machine, other, FALSE, NULL, NULL) ||
+    return !vmp_machine_prepare_spare(machine, other, FALSE, NULL, NULL, NULL) ||
            !vmp_machine_switch_to_spare(machine, "from snapshot", NULL);
 }
 
@@ -436,7 +436,7 @@ a_spare_that_is_dropped_was_never_there(Fixture *fixture, gconstpointer data)
     guint64 console = inode_of_console(fixture);
     {
         g_autoptr(VmpMachine) machine = fixture_open(fixture, VMP_MACHINE_CHANGE);
-        g_assert_true(vmp_machine_prepare_spare(machine, other, FALSE, NULL, &error));
+        g_assert_true(vmp_machine_prepare_spare(machine, other, FALSE, NULL, NULL, &error));
         g_assert_no_error(error);
         g_assert_nonnull(vmp_machine_get_spare_monitor(machine));
         g_assert_true(is_alive(process_of(fixture, VMP_INSTANCE_SPARE)));
@@ -462,7 +462,7 @@ a_spare_that_is_switched_to_is_the_machine(Fixture *fixture, gconstpointer data)
     guint64 console = inode_of_console(fixture);
     {
         g_autoptr(VmpMachine) machine = fixture_open(fixture, VMP_MACHINE_CHANGE);
-        g_assert_true(vmp_machine_prepare_spare(machine, other, FALSE, NULL, &error));
+        g_assert_true(vmp_machine_prepare_spare(machine, other, FALSE, NULL, NULL, &error));
         g_assert_true(vmp_machine_switch_to_spare(machine, "from snapshot", &error));
         g_assert_no_error(error);
         g_assert_false(is_alive(before));
@@ -487,7 +487,7 @@ a_spare_that_does_not_start_changes_nothing(Fixture *fixture, gconstpointer data
     start(fixture, 0);
     {
         g_autoptr(VmpMachine) machine = fixture_open(fixture, VMP_MACHINE_CHANGE);
-        g_assert_false(vmp_machine_prepare_spare(machine, other, FALSE, NULL, &error));
+        g_assert_false(vmp_machine_prepare_spare(machine, other, FALSE, NULL, NULL, &error));
         g_assert_error(error, VMP_ERROR, VMP_ERROR_BUSY);
     }
     check_state(fixture, VMP_STATE_RUNNING, "booted");

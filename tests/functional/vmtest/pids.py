@@ -117,13 +117,18 @@ class Processes:
                     pipe.close()
         self._started.clear()
 
-        machines = self.machines()
+        pids = self.machines()
         left = []
+        machines, others = [], []
         for process in self.alive():
-            known = process.pid in machines and process.program().startswith("qemu-system-")
-            if known or not process.has_ended(GRACE_SECONDS):
-                if not known:
-                    left.append(str(process))
+            known = process.pid in pids and process.program().startswith("qemu-system-")
+            (machines if known else others).append(process)
+        for process in machines:
+            process.kill()
+        # What serves a machine, its TPM, goes with it.
+        for process in others:
+            if not process.has_ended(GRACE_SECONDS):
+                left.append(str(process))
                 process.kill()
         if left:
             raise LeftBehind("left behind by the test: " + "; ".join(left))
