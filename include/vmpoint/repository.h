@@ -6,7 +6,8 @@
  * A restore point is all that is needed to have the domain again as it was at one instant: its
  * disks as plain qcow2 files (an increment names the file of the point before it as its
  * backing image, so that qemu-img opens it by itself), its definition, its firmware's
- * variables, and digests of all of it.  Nothing in a point is ever written to again.
+ * variables, its TPM's memory, and digests of all of it.  Nothing in a point is ever written
+ * to again.
  */
 
 #include <vmpoint/host.h>

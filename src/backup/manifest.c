@@ -49,6 +49,7 @@ vmp_manifest_free(VmpManifest *manifest)
     g_free(manifest->checkpoint);
     g_free(manifest->state);
     g_free(manifest->nvram);
+    g_free(manifest->tpm);
     g_ptr_array_unref(manifest->files);
     g_ptr_array_unref(manifest->disks);
     g_free(manifest);
@@ -152,7 +153,7 @@ vmp_manifest_format(const VmpManifest *manifest)
         manifest->repository, "s:domain", manifest->domain, "s:uuid", manifest->uuid, "i:time",
         manifest->time, "S:parent", manifest->parent, "S:checkpoint", manifest->checkpoint,
         "s:state", manifest->state, "b:quiesced", manifest->quiesced, "S:nvram",
-        manifest->nvram, "o:disks", disks, "o:files", files, NULL);
+        manifest->nvram, "S:tpm", manifest->tpm, "o:disks", disks, "o:files", files, NULL);
     g_autofree char *text = vmp_json_to_pretty(json);
     return g_str_has_suffix(text, "\n") ? g_steal_pointer(&text)
                                         : g_strconcat(text, "\n", NULL);
@@ -260,11 +261,19 @@ take_words(VmpManifest *manifest, VmpJson *json, GError **error)
     manifest->state = g_strdup(vmp_json_get_string(json, "state"));
     manifest->quiesced = vmp_json_get_bool(json, "quiesced", FALSE);
     manifest->nvram = g_strdup(vmp_json_get_string(json, "nvram"));
+    manifest->tpm = g_strdup(vmp_json_get_string(json, "tpm"));
     if (!is_plain_name(manifest->name) || !manifest->repository || !manifest->domain ||
         !manifest->uuid || manifest->time < 0 || !manifest->state ||
         (manifest->parent && !is_plain_name(manifest->parent)))
         return fail_damaged("it lacks what every manifest has", error);
     return TRUE;
+}
+
+/* @name NULL: the point has no such file. */
+static gboolean
+is_listed(const VmpManifest *manifest, const char *name)
+{
+    return !name || vmp_manifest_find_file(manifest, name);
 }
 
 VmpManifest *
@@ -293,8 +302,8 @@ vmp_manifest_parse(const char *text, GError **error)
     for (guint i = 0; i < vmp_json_length(disks); i++)
         if (!take_disk(manifest, vmp_json_at(disks, i), error))
             return NULL;
-    if (manifest->disks->len == 0 ||
-        (manifest->nvram && !vmp_manifest_find_file(manifest, manifest->nvram))) {
+    if (manifest->disks->len == 0 || !is_listed(manifest, manifest->nvram) ||
+        !is_listed(manifest, manifest->tpm)) {
         fail_damaged("a file of it is not listed", error);
         return NULL;
     }

@@ -40,6 +40,7 @@ typedef struct {
     char *state;      /* of the domain: "running", "paused", "shutoff" */
     gboolean quiesced;
     char *nvram;      /* file with the firmware's variables; or NULL */
+    char *tpm;        /* file with what the TPM remembers; or NULL */
     GPtrArray *files; /* of VmpManifestFile: all but the manifest and the sums */
     GPtrArray *disks; /* of VmpManifestDisk */
 } VmpManifest;

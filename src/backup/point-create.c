@@ -27,6 +27,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "machine/firmware.h"
+#include "machine/tpm.h"
 #include "machine/freeze.h"
 #include "plan/executor.h"
 #include "point/checkpoint.h"
@@ -34,7 +35,7 @@
 #include "point/record.h"
 #include "storage/image.h"
 
-#define MAX_NVRAM (64 * 1024 * 1024)
+#define MAX_PART (64 * 1024 * 1024)
 
 typedef struct {
     const VmpDomainDisk *disk;
@@ -401,20 +402,50 @@ begin_manifest(Creation *creation, GError **error)
     return TRUE;
 }
 
-/* The firmware's variables have no bitmap and no job: they are copied just before the instant.
- */
+/* Copies @source, if it is there, into the point as @name; *entry then is that name. */
 static gboolean
-copy_nvram(const Creation *creation, const VmpDomain *definition, GError **error)
+copy_part(const Creation *creation, const char *source, const char *name, char **entry,
+          GError **error)
 {
-    g_autofree char *source = vmp_firmware_nvram_path(creation->machine, definition);
-    g_autofree char *target = g_build_filename(creation->aside, "nvram.fd", NULL);
+    g_autofree char *target = g_build_filename(creation->aside, name, NULL);
     gsize length = 0;
 
     if (!source || !g_file_test(source, G_FILE_TEST_EXISTS))
         return TRUE;
-    g_autofree char *data = vmp_file_read(source, MAX_NVRAM, &length, error);
-    creation->manifest->nvram = g_strdup("nvram.fd");
+    g_autofree char *data = vmp_file_read(source, MAX_PART, &length, error);
+    *entry = g_strdup(name);
     return data && vmp_file_replace(target, data, (gssize)length, 0600, error);
+}
+
+static gboolean
+copy_tpm(const Creation *creation, const VmpDomain *definition, GError **error)
+{
+    const VmpDomainTpm *tpm = vmp_domain_get_tpm(definition);
+    VmpMachine *machine = creation->machine;
+    if (!tpm)
+        return TRUE;
+
+    if (vmp_machine_get_row(machine)->qmp_path || !g_str_equal(tpm->backend, "emulator")) {
+        vmp_operation_warn(creation->operation,
+                           "what the TPM remembers is not part of the point: it is not played "
+                           "by a process that vmpoint has started");
+        return TRUE;
+    }
+    g_autofree char *folder =
+        vmp_tpm_folder(vmp_machine_get_host(machine), vmp_machine_get_uuid(machine));
+    g_autofree char *source = g_build_filename(folder, VMP_TPM_FILE, NULL);
+    return copy_part(creation, source, VMP_TPM_FILE, &creation->manifest->tpm, error);
+}
+
+/* Firmware variables and TPM have no bitmap and no job: they are copied just before the
+ * instant. */
+static gboolean
+copy_parts(const Creation *creation, const VmpDomain *definition, GError **error)
+{
+    g_autofree char *nvram = vmp_firmware_nvram_path(creation->machine, definition);
+
+    return copy_part(creation, nvram, "nvram.fd", &creation->manifest->nvram, error) &&
+           copy_tpm(creation, definition, error);
 }
 
 static gboolean
@@ -428,7 +459,7 @@ run_backup(const Creation *creation, const VmpDomain *definition, GError **error
     gboolean dry_run = vmp_operation_get_dry_run(creation->operation);
 
     if (!dry_run && (!vmp_dir_ensure(creation->aside, 0700, error) ||
-                     !copy_nvram(creation, definition, error)))
+                     !copy_parts(creation, definition, error)))
         return FALSE;
     creation->manifest->checkpoint = checkpoint ? g_strdup(creation->manifest->name) : NULL;
     return vmp_backup_begin_on(creation->machine, backup, checkpoint, VMP_BACKUP_BEGIN_WAIT,
@@ -494,7 +525,9 @@ enter_documents(const Creation *creation, const VmpDomain *definition, GError **
 
     if (!vmp_point_folder_enter_text(creation->aside, manifest, "domain.xml", domain, error) ||
         (manifest->nvram &&
-         !vmp_point_folder_enter(creation->aside, manifest, manifest->nvram, error)))
+         !vmp_point_folder_enter(creation->aside, manifest, manifest->nvram, error)) ||
+        (manifest->tpm &&
+         !vmp_point_folder_enter(creation->aside, manifest, manifest->tpm, error)))
         return FALSE;
     if (!manifest->checkpoint)
         return TRUE;

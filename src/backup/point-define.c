@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "backup/restore-point.h"
@@ -13,6 +14,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "machine/firmware.h"
+#include "machine/tpm.h"
 #include "storage/image.h"
 #include "xml/domain-twin.h"
 
@@ -25,7 +27,8 @@ typedef struct {
     const VmpManifest *manifest;
     const char *name;
     char *folder;      /* of its files */
-    GPtrArray *made;   /* of char *: they go unless the domain comes to be */
+    GPtrArray *made; /* of char *: files and folders that go, in this order, unless the domain
+                      * comes to be */
     GHashTable *disks; /* target -> path */
 } Definition;
 
@@ -33,7 +36,7 @@ static void
 definition_clear(Definition *definition)
 {
     for (guint i = 0; definition->made && i < definition->made->len; i++)
-        vmp_file_remove(g_ptr_array_index(definition->made, i), NULL);
+        remove(g_ptr_array_index(definition->made, i));
     g_clear_pointer(&definition->made, g_ptr_array_unref);
     g_clear_pointer(&definition->disks, g_hash_table_unref);
     g_clear_pointer(&definition->repository, vmp_repository_free);
@@ -154,6 +157,22 @@ put_nvram(const Definition *definition, const char *name, GError **error)
                               vmp_file_replace(path, data, (gssize)length, 0600, error)));
 }
 
+/* Before there is a definition: a machine that was started without it would have made another.
+ */
+static gboolean
+put_tpm(const Definition *definition, const char *uuid, GError **error)
+{
+    g_autofree char *folder = vmp_tpm_folder(definition->host, uuid);
+    char *path = g_build_filename(folder, VMP_TPM_FILE, NULL);
+    gsize length = 0;
+
+    g_ptr_array_add(definition->made, path);
+    g_ptr_array_add(definition->made, g_strdup(folder));
+    g_autofree char *data = read_file(definition, definition->manifest->tpm, &length, error);
+    return data && vmp_dir_ensure(folder, 0700, error) &&
+           vmp_file_replace(path, data, (gssize)length, 0600, error);
+}
+
 /* ---- the definition ---- */
 
 static VmpDomain *
@@ -181,7 +200,10 @@ define(const Definition *definition, const char *format, GError **error)
     g_autoptr(VmpDomain) twin = make_twin(definition, format, error);
     g_autofree char *xml = twin ? vmp_domain_format(twin, VMP_DOMAIN_FORMAT_SECURE) : NULL;
 
-    if (!xml || !vmp_fault("before-definition", error))
+    if (!xml ||
+        (definition->manifest->tpm &&
+         !put_tpm(definition, vmp_domain_get_uuid(twin), error)) ||
+        !vmp_fault("before-definition", error))
         return FALSE;
     g_autofree char *name =
         vmp_machine_define(definition->host, xml, -1, definition->operation, error);

@@ -274,6 +274,7 @@ copy_words(const VmpManifest *old)
     new->state = g_strdup(old->state);
     new->quiesced = old->quiesced;
     new->nvram = g_strdup(old->nvram);
+    new->tpm = g_strdup(old->tpm);
     return new;
 }
 

@@ -483,7 +483,8 @@ const VmpCommand vmp_repository_commands[] = {
       .help = "make a restore point in a repository",
       .description =
           "Makes a restore point of a domain that runs, is paused or is off: its disks, "
-          "definition and firmware variables in a folder of their own, with digests.  Disks "
+          "definition, firmware variables and TPM in a folder of their own, with digests.  "
+          "Disks "
           "are increments of the last point where that is possible, and full otherwise.  The "
           "command returns when the point is complete and on stable storage.",
       .options = create_options,

@@ -22,9 +22,11 @@ make(void)
     manifest->checkpoint = g_strdup("20260131T235959Z");
     manifest->state = g_strdup("running");
     manifest->nvram = g_strdup("nvram.fd");
+    manifest->tpm = g_strdup("tpm2-00.permall");
     vmp_manifest_add_file(manifest, "vda.qcow2", 100, SUM_A);
     vmp_manifest_add_file(manifest, "vda.blocks", 10, SUM_B);
     vmp_manifest_add_file(manifest, "nvram.fd", 1, SUM_B);
+    vmp_manifest_add_file(manifest, "tpm2-00.permall", 1, SUM_B);
     VmpManifestDisk *disk = vmp_manifest_add_disk(manifest, "vda");
     disk->image = g_strdup("vda.qcow2");
     disk->blocks = g_strdup("vda.blocks");
@@ -48,7 +50,7 @@ a_manifest_comes_back_as_it_was_written(void)
     g_autofree char *same = vmp_manifest_format(again);
     g_assert_cmpstr(text, ==, same);
     g_assert_true(g_str_has_suffix(text, "}\n"));
-    g_assert_cmpuint(vmp_manifest_get_size(again), ==, 111);
+    g_assert_cmpuint(vmp_manifest_get_size(again), ==, 112);
     g_assert_true(vmp_manifest_is_incremental(again));
     g_assert_cmpuint(vmp_manifest_find_disk(again, "vda")->size, ==, 1 << 30);
     g_assert_null(vmp_manifest_find_disk(again, "vdb"));
@@ -61,8 +63,8 @@ the_sums_are_those_that_sha256sum_reads(void)
     g_autofree char *sums = vmp_manifest_format_sums(manifest, SUM_A);
 
     g_assert_cmpstr(sums, ==,
-                    SUM_A "  vda.qcow2\n" SUM_B "  vda.blocks\n" SUM_B "  nvram.fd\n" SUM_A
-                          "  manifest.json\n");
+                    SUM_A "  vda.qcow2\n" SUM_B "  vda.blocks\n" SUM_B "  nvram.fd\n" SUM_B
+                          "  tpm2-00.permall\n" SUM_A "  manifest.json\n");
 }
 
 /* One change of the text, and the code that it leads to. */
@@ -84,6 +86,7 @@ a_manifest_that_cannot_be_is_refused(void)
         { "../20260130T235959Z/vda.qcow2", "/etc/passwd", VMP_ERROR_DAMAGED },
         { "\"kind\": \"incremental\"", "\"kind\": \"full\"", VMP_ERROR_DAMAGED },
         { "\"kind\": \"incremental\"", "\"kind\": \"odd\"", VMP_ERROR_DAMAGED },
+        { "\"tpm\": \"tpm2-00.permall\"", "\"tpm\": \"none\"", VMP_ERROR_DAMAGED },
         { "\"nvram\": \"nvram.fd\"", "\"nvram\": \"none.fd\"", VMP_ERROR_DAMAGED },
         { "aaaa", "AAAA", VMP_ERROR_DAMAGED },
         { "\"size\": 100", "\"size\": -1", VMP_ERROR_DAMAGED },
