@@ -184,6 +184,25 @@ ask_machine(Attach *attach, const char *property, const char *member, gint64 fal
     return vmp_json_get_int(value, member, fallback);
 }
 
+/* So that whoever makes a point knows of what it will lack.  A QEMU that was built without
+ * them does not know the question. */
+static void
+describe_tpms(Attach *attach, GString *xml)
+{
+    g_autoptr(VmpJson) tpms = ask(attach, vmp_qmp_query_tpm(), NULL);
+
+    for (guint i = 0; i < vmp_json_length(tpms); i++) {
+        VmpJson *tpm = vmp_json_at(tpms, i);
+        const char *type = vmp_json_get_string(vmp_json_get_object(tpm, "options"), "type");
+        g_autofree char *model = g_markup_escape_text(
+            vmp_json_get_string(tpm, "model") ? vmp_json_get_string(tpm, "model") : "", -1);
+        g_autofree char *backend = g_markup_escape_text(type ? type : "", -1);
+
+        g_string_append_printf(xml, "    <tpm model='%s'><backend type='%s'/></tpm>\n", model,
+                               backend);
+    }
+}
+
 static VmpDomain *
 describe(Attach *attach, const char *uuid, GError **error)
 {
@@ -202,6 +221,7 @@ describe(Attach *attach, const char *uuid, GError **error)
                            MAX(ask_machine(attach, "smp", "cpus", 1), 1));
     for (guint i = 0; i < devices->len; i++)
         describe_device(attach, xml, g_ptr_array_index(devices, i), counts);
+    describe_tpms(attach, xml);
     g_string_append(xml, "  </devices>\n</domain>\n");
     return vmp_domain_parse(xml->str, (gssize)xml->len, error);
 }

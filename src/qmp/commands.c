@@ -85,6 +85,12 @@ vmp_qmp_query_uuid(void)
 }
 
 VmpQmpCommand *
+vmp_qmp_query_tpm(void)
+{
+    return vmp_qmp_command_new("query-tpm", NULL);
+}
+
+VmpQmpCommand *
 vmp_qmp_qom_get(const char *path, const char *property)
 {
     return COMMAND("qom-get", "s:path", path, "s:property", property);

@@ -26,6 +26,8 @@ VmpQmpCommand *vmp_qmp_query_qmp_schema(void);
 VmpQmpCommand *vmp_qmp_query_blockstats(void); /* of all nodes, by their names */
 VmpQmpCommand *vmp_qmp_query_name(void);
 VmpQmpCommand *vmp_qmp_query_uuid(void);
+/* [ { "id", "model", "options": { "type": "emulator", ... } } ] */
+VmpQmpCommand *vmp_qmp_query_tpm(void);
 VmpQmpCommand *vmp_qmp_query_pci(void);
 VmpQmpCommand *vmp_qmp_query_iothreads(void);
 VmpQmpCommand *vmp_qmp_qom_get(const char *path, const char *property);

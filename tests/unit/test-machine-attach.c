@@ -55,6 +55,9 @@ make_peer(const char *name, const char *uuid)
     answer_from(peer, "query-block", replies, "block");
     answer_from(peer, "query-named-block-nodes", replies, "named-nodes");
     answer_from(peer, "x-debug-query-block-graph", replies, "graph");
+    qmp_peer_answer(peer, "query-tpm",
+                    "[{'id': 't', 'model': 'tpm-crb', 'options': {'type': 'emulator', "
+                    "'data': {'chardev': 'c'}}}]");
     qmp_peer_answer(peer, "query-status",
                     "{'running': true, 'singlestep': false, 'status': 'running'}");
     qmp_peer_answer_with(peer, "qom-get", qom_get, NULL);
@@ -116,6 +119,8 @@ without_xml_the_domain_is_described_from_qmp(Fixture *fixture, gconstpointer dat
         g_assert_cmpstr(vmp_domain_get_uuid(definition), ==, FIXTURE_UUID);
         g_assert_cmpuint(vmp_domain_get_memory(definition), ==, (guint64)256 << 20);
         g_assert_cmpuint(vmp_domain_get_vcpus(definition), ==, 2);
+        g_assert_cmpstr(vmp_domain_get_tpm(definition)->model, ==, "tpm-crb");
+        g_assert_cmpstr(vmp_domain_get_tpm(definition)->backend, ==, "emulator");
         g_assert_false(vmp_machine_get_row(machine)->persistent);
         g_autofree char *agent = vmp_machine_get_agent_path(machine, NULL);
         g_assert_cmpstr(agent, ==, "/agent");

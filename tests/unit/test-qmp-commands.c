@@ -77,6 +77,7 @@ test_queries(void)
     check(QEMU, vmp_qmp_query_blockstats(), "query-blockstats", "{'query-nodes': true}");
     check(QEMU, vmp_qmp_query_name(), "query-name", NULL);
     check(QEMU, vmp_qmp_query_uuid(), "query-uuid", NULL);
+    check(QEMU, vmp_qmp_query_tpm(), "query-tpm", NULL);
     check(BOTH, vmp_qmp_qom_get("/machine", "type"), "qom-get",
           "{'path': '/machine', 'property': 'type'}");
     check(BOTH, vmp_qmp_qom_list("/machine"), "qom-list", "{'path': '/machine'}");
