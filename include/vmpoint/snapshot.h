@@ -63,6 +63,10 @@ typedef struct {
     VmpLocation location;
     gboolean current, has_domain;
     guint children, descendants; /* descendants only from vmp_snapshot_get_info() */
+    /* What it has besides disks and RAM in files of their own: "nvram", the firmware's
+     * variables, and "tpm", what an emulated TPM remembers; only from vmp_snapshot_get_info(),
+     * else NULL. */
+    char **parts;
 } VmpSnapshotInfo;
 
 VMP_PUBLIC void

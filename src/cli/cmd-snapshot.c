@@ -238,6 +238,16 @@ print_info(VmpOutput *output, const char *domain, const VmpSnapshotInfo *info)
     vmp_output_print(output, "%-15s %s\n", "Metadata:", "yes");
 }
 
+static json_object *
+words_to_json(char **words)
+{
+    json_object *array = json_object_new_array();
+
+    for (char **word = words; *word; word++)
+        json_object_array_add(array, vmp_json_string(*word));
+    return array;
+}
+
 static gboolean
 run_info(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
@@ -249,6 +259,7 @@ run_info(VmpSession *session, const VmpArguments *arguments, GError **error)
         json_object *object = info_to_json(info);
         json_object_object_add(object, "descendants",
                                json_object_new_int64(info->descendants));
+        json_object_object_add(object, "parts", words_to_json(info->parts));
         vmp_output_take_json(vmp_session_get_output(session), object);
     } else {
         print_info(vmp_session_get_output(session), vmp_arguments_get(arguments, "domain"),

@@ -135,15 +135,27 @@ find_obstacle(VmpMachine *machine, const Part *part)
                : NULL;
 }
 
-static void
-plan_copy(VmpPlan *plan, VmpMachine *machine, const char *snapshot, const Part *part,
-          VmpJson *parts)
+/* Adds it to @parts; where the copy is going to be, free with g_free(). */
+static char *
+add_copy(VmpJson *parts, VmpMachine *machine, const Part *part)
 {
     guint64 mark = new_mark();
     g_autofree char *name = g_strdup_printf("%s-%016" G_GINT64_MODIFIER "x.%s",
                                             vmp_machine_get_uuid(machine), mark, part->part);
-    g_autofree char *path =
+    g_autofree char *from = content_path(part->path, part->inside);
+    char *to =
         g_build_filename(vmp_machine_get_host(machine)->state_dir, VMP_HOST_PARTS, name, NULL);
+
+    json_object_array_add(parts, vmp_json_build("s:part", part->part, "s:from", from, "s:to",
+                                                to, "i:mark", (gint64)mark, NULL));
+    return to;
+}
+
+static void
+plan_copy(VmpPlan *plan, VmpMachine *machine, const char *snapshot, const Part *part,
+          VmpJson *parts)
+{
+    g_autofree char *path = add_copy(parts, machine, part);
     VmpStoreFile file = {
         .path = path,
         .domain = vmp_machine_get_row(machine)->id,
@@ -151,9 +163,6 @@ plan_copy(VmpPlan *plan, VmpMachine *machine, const char *snapshot, const Part *
         .point = (char *)snapshot,
     };
 
-    g_autofree char *from = content_path(part->path, part->inside);
-    json_object_array_add(parts, vmp_json_build("s:part", part->part, "s:from", from, "s:to",
-                                                path, "i:mark", (gint64)mark, NULL));
     vmp_store_edit_put_file(plan->edits, &file);
 }
 
@@ -244,6 +253,17 @@ vmp_part_are_kept(VmpJson *parts)
             return FALSE;
     }
     return TRUE;
+}
+
+char **
+vmp_part_names(VmpMachine *machine, const char *snapshot, GError **error)
+{
+    g_autoptr(GPtrArray) copies = list_copies(machine, snapshot, error);
+    g_autoptr(GStrvBuilder) names = g_strv_builder_new();
+
+    for (guint i = 0; copies && i < copies->len; i++)
+        g_strv_builder_add(names, ((const VmpStoreFile *)g_ptr_array_index(copies, i))->role);
+    return copies ? g_strv_builder_end(names) : NULL;
 }
 
 /* ---- deleting one ---- */
@@ -403,4 +423,32 @@ vmp_part_staged_path(const VmpPartPast *past, const char *part)
             return vmp_json_get_string(file, "staged");
     }
     return NULL;
+}
+
+/* ---- the present, while the past is loaded ---- */
+
+VmpJson *
+vmp_part_plan_guard(VmpPlan *plan, VmpMachine *machine, const VmpDomain *definition)
+{
+    g_autoptr(GPtrArray) list = list_parts(machine, definition, VMP_PARTS_NOT_NVRAM);
+    g_autoptr(VmpJson) parts = json_object_new_array();
+
+    for (guint i = 0; i < list->len; i++) {
+        const Part *part = g_ptr_array_index(list, i);
+        if (!part->obstacle)
+            g_free(add_copy(parts, machine, part));
+    }
+    if (vmp_json_length(parts) == 0)
+        return NULL;
+    vmp_plan_add(plan, &vmp_step_keep_parts,
+                 vmp_json_build("b:stops", FALSE, "o:parts", json_object_get(parts), NULL));
+    return g_steal_pointer(&parts);
+}
+
+void
+vmp_part_plan_drop(VmpPlan *plan, VmpJson *parts)
+{
+    if (parts)
+        vmp_plan_add_cleanup(plan, &vmp_step_drop_parts,
+                             vmp_json_build("o:parts", json_object_get(parts), NULL));
 }

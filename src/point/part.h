@@ -42,6 +42,9 @@ void vmp_part_plan_seal(VmpPlan *plan);
  * undamaged? */
 gboolean vmp_part_are_kept(VmpJson *parts);
 
+/* Those that @snapshot has copies of; free with g_strfreev(). */
+char **vmp_part_names(VmpMachine *machine, const char *snapshot, GError **error);
+
 /* ---- deleting one ---- */
 
 /* The copies of @snapshot go when all is settled. */
@@ -78,5 +81,13 @@ const char *vmp_part_staged_path(const VmpPartPast *past, const char *part);
 char *vmp_part_content_path(VmpJson *file);
 /* Is it what its copy keeps? */
 gboolean vmp_part_is_as_kept(VmpJson *file, gboolean *same, GError **error);
+/* Where loading RAM into the process that runs has its TPM write its file anew, though the
+ * rest may fail to load: a step that copies what is there now, once the guest stands still.
+ * Returns its "parts", for vmp_part_put_back(); they go by vmp_part_plan_drop().  NULL: there
+ * is nothing to guard. */
+VmpJson *vmp_part_plan_guard(VmpPlan *plan, VmpMachine *machine, const VmpDomain *definition);
+void vmp_part_plan_drop(VmpPlan *plan, VmpJson *parts);
+/* All of @parts are what they were when they were copied; no process has them. */
+gboolean vmp_part_put_back(VmpJson *parts, GError **error);
 /* Puts all of them in their places at once, from their copies; no process has them. */
 gboolean vmp_part_put_now(VmpJson *files, GError **error);

@@ -75,7 +75,8 @@ plan_swap(const VmpRevert *revert, VmpJson *branch, InProcess *steps, GError **e
 
 /* The commit step: from there on the guest is that of the past. */
 static void
-plan_swaps(VmpPlan *plan, const VmpRevert *revert, VmpJson *swaps, gint64 definition)
+plan_swaps(VmpPlan *plan, const VmpRevert *revert, VmpJson *swaps, VmpJson *guarded,
+           gint64 definition)
 {
     VmpJson *layers = json_object_new_array();
 
@@ -93,7 +94,7 @@ plan_swaps(VmpPlan *plan, const VmpRevert *revert, VmpJson *swaps, gint64 defini
     vmp_plan_add_commit(plan, &vmp_step_load_memory,
                         vmp_json_build("s:file", revert->snapshot->memory_file, "s:node",
                                        MEMORY_NODE, "i:definition", definition, "o:layers",
-                                       layers, NULL));
+                                       layers, "O:parts", json_object_get(guarded), NULL));
     /* Once it was begun the RAM of before is lost. */
     plan->mark_commit = TRUE;
 }
@@ -106,6 +107,7 @@ vmp_revert_plan_in_process(VmpPlan *plan, const VmpRevert *revert, gint64 defini
     g_autoptr(VmpJson) opens = json_object_new_array();
     g_autoptr(VmpJson) swaps = json_object_new_array();
     g_autoptr(VmpJson) closes = json_object_new_array();
+    g_autoptr(VmpJson) guarded = NULL;
     InProcess steps = { opens, swaps, closes, taken };
     VmpState state = VMP_STATE_NOSTATE;
 
@@ -125,13 +127,16 @@ vmp_revert_plan_in_process(VmpPlan *plan, const VmpRevert *revert, gint64 defini
     }
     vmp_plan_add(plan, &vmp_step_pause,
                  vmp_json_build("b:was-running", state == VMP_STATE_RUNNING, NULL));
-    /* RAM has the firmware's variables, too. */
+    /* RAM has the firmware's variables and the TPM's memory, too. */
     if (revert->way == VMP_REVERT_IN_PROCESS)
         vmp_part_plan_check(plan, &revert->parts);
-    plan_swaps(plan, revert, g_steal_pointer(&swaps), definition);
+    else
+        guarded = vmp_part_plan_guard(plan, revert->machine, revert->definition);
+    plan_swaps(plan, revert, g_steal_pointer(&swaps), guarded, definition);
     if (revert->end == VMP_STATE_RUNNING)
         vmp_plan_add(plan, &vmp_step_resume, NULL);
     vmp_plan_add_cleanup(plan, &vmp_step_close_nodes,
                          vmp_json_build("o:nodes", g_steal_pointer(&closes), NULL));
+    vmp_part_plan_drop(plan, guarded);
     return TRUE;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "point/part.h"
 #include "point/record.h"
 #include "point/snapshot.h"
 #include "point/tree.h"
@@ -13,6 +14,7 @@ vmp_snapshot_info_free(VmpSnapshotInfo *info)
         return;
     g_free(info->name);
     g_free(info->parent);
+    g_strfreev(info->parts);
     g_free(info);
 }
 
@@ -127,10 +129,11 @@ vmp_point_get_snapshot_info(VmpMachine *machine, const char *name, GError **erro
         return vmp_fail_null(error, VMP_ERROR_NOT_FOUND, "domain %s has no current snapshot",
                              vmp_machine_get_name(machine));
 
-    VmpSnapshotInfo *info = info_of_row(row);
+    g_autoptr(VmpSnapshotInfo) info = info_of_row(row);
     g_autoptr(GPtrArray) below = vmp_tree_descendants(rows, row->name);
     info->descendants = below->len;
-    return info;
+    info->parts = vmp_part_names(machine, row->name, error);
+    return info->parts ? g_steal_pointer(&info) : NULL;
 }
 
 char *

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* open-memory { "file", "node" }
- * load-memory { "file", "node", "definition": id of the store, "layers": [ path, ... ] }
+ * load-memory { "file", "node", "definition": id of the store, "layers": [ path, ... ],
+ * "parts": as in step-part.c, or absent }
  *
  * The RAM of a memory file goes into the process that runs, whose disks have been swapped for
  * new, empty layers: connections to it stay.
  *
  * From the moment that QEMU begins to load, the RAM that was there is lost; the disks are not,
  * for their old layers wait untouched.  So when it fails a new process is tried, and when that
- * fails too all is undone: the domain is off, with the disks that it had.  That is the worst
- * there is, a power cut.
+ * fails too all is undone: the domain is off, with the disks (and the TPM: "parts") that it
+ * had.  That is the worst there is, a power cut.
  *
  * Loading may be repeated as long as the guest has not run, and once it was begun that is what
  * recovery does.  Whether the guest has run shows: it runs, or it has written to its new
@@ -25,6 +26,7 @@
 #include "machine/spare.h"
 #include "point/internal-steps.h"
 #include "point/memory.h"
+#include "point/part.h"
 #include "point/steps.h"
 #include "qmp/commands.h"
 #include "storage/ram-file.h"
@@ -213,13 +215,16 @@ give_up_attached(VmpChange *change, GError *failure /* taken */, GError **error)
 }
 
 static gboolean
-give_up(VmpChange *change, const GError *first, const GError *second, GError **error)
+give_up(const VmpStep *step, VmpChange *change, const GError *first, const GError *second,
+        GError **error)
 {
     /* A new process that was chosen is there, or the next command sees to it. */
     if (vmp_machine_is_on(change->machine) || vmp_machine_get_spare_monitor(change->machine)) {
         g_propagate_error(error, g_error_copy(second));
         return FALSE;
     }
+    if (!vmp_part_put_back(vmp_json_get_array(step->args, "parts"), error))
+        return FALSE;
     change->taken_back = TRUE;
     return vmp_fail(
         error, VMP_ERROR_DAMAGED,
@@ -247,7 +252,7 @@ load_apply(const VmpStep *step, VmpChange *change, GError **error)
                            first->message);
     }
     return load_into_new_process(step, change, &second) ||
-           give_up(change, first, second, error);
+           give_up(step, change, first, second, error);
 }
 
 static VmpProbe

@@ -2,7 +2,8 @@
 
 /* keep-parts  { "stops", "parts": [ {
  *     "part": "nvram", "from": "/x/vm_VARS.fd", "to": "/state/parts/<uuid>-<mark>.nvram",
- * "mark" } ] } seal-parts  { "parts" } stage-parts { "files": [ { "part": "nvram", "copy":
+ * "mark" } ] } drop-parts  { "parts" } seal-parts  { "parts" } stage-parts { "files": [ {
+ * "part": "nvram", "copy":
  * "/state/parts/...", "path": "/x/vm_VARS.fd", "staged": "/x/vm_VARS.fd.vmp-...", "inside":
  * name of a file or absent } ] }
  * check-parts { "files" }
@@ -102,6 +103,42 @@ const VmpStepKind vmp_step_keep_parts = {
     .apply = keep_apply,
     .undo = keep_undo,
     .describe = keep_describe,
+};
+
+static gboolean
+put_back(VmpJson *part, GError **error)
+{
+    const char *from = vmp_json_get_string(part, "from");
+    g_autofree char *content = NULL;
+    gsize length = 0;
+
+    if (!vmp_state_file_read(vmp_json_get_string(part, "to"), &content, &length, error))
+        return FALSE;
+    return content ? vmp_file_replace(from, content, (gssize)length, 0600, error)
+                   : vmp_file_remove(from, error);
+}
+
+gboolean
+vmp_part_put_back(VmpJson *parts, GError **error)
+{
+    for (guint i = 0; i < vmp_json_length(parts); i++)
+        if (!put_back(vmp_json_at(parts, i), error))
+            return FALSE;
+    return TRUE;
+}
+
+/* ---- drop-parts ---- */
+
+static char *
+drop_describe(const VmpStep *step)
+{
+    return describe_all("remove the copy of", parts_of(step), "from");
+}
+
+const VmpStepKind vmp_step_drop_parts = {
+    .name = "drop-parts",
+    .apply = keep_undo,
+    .describe = drop_describe,
 };
 
 /* ---- seal-parts ---- */

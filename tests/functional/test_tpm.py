@@ -305,3 +305,57 @@ def test_a_cut_revert_with_ram_ends_with_one_tpm(make_tpm_vm, work, processes, f
             tpm.put_value(vm.tpm_folder, "present")
             world.StandIn(vm).start()
             source = world.source(vm)
+
+
+# --- elsewhere ---------------------------------------------------------------------------------
+
+
+def test_a_restore_point_has_it_and_brings_it_to_another_domain(make_tpm_vm, work):
+    vm = make_tpm_vm()
+    tpm.put_value(vm.tpm_folder, "first")
+    repository = work / "repository"
+    world.StandIn(vm).start()
+    first = vm.cli.run("backup-create", vm.name, repository).data["name"]
+    vm.cli.run("destroy", vm.name)
+    tpm.put_value(vm.tpm_folder, "second")
+    world.StandIn(vm).start()
+    second = vm.cli.run("backup-create", vm.name, repository).data["name"]
+    vm.cli.run("destroy", vm.name)
+    # The first point is merged away; the second one keeps its own.
+    for point, value in ((first, "first"), (second, "second")):
+        assert tpm.value_in(repository / point / tpm.STATE) == value
+    vm.cli.run("backup-prune", repository, "--keep-last", "1")
+    vm.cli.run("backup-verify", repository)
+    assert tpm.value_in(repository / second / tpm.STATE) == "second"
+
+    before = set(folders(work))
+    vm.cli.run("backup-restore", repository, second, "--define", "other", "--to", work)
+    (new,) = set(folders(work)) - before
+    assert tpm.value_in(work / "state" / "tpm" / new / tpm.STATE) == "second"
+    vm.cli.run("backup-boot", repository, second, "--to", work, "--paused")
+    assert len(folders(work)) == 3
+    vm.cli.run("destroy", f"boot-{second}")
+
+    # It is as well guarded as the disks are.
+    state = repository / second / tpm.STATE
+    data = bytearray(state.read_bytes())
+    data[-1] ^= 1
+    state.chmod(0o600)
+    state.write_bytes(data)
+    assert vm.cli.run("backup-verify", repository, check=False).status == DAMAGED
+    result = vm.cli.run("backup-restore", repository, second, "--define", "third", "--to", work,
+                        check=False)
+    assert result.status == DAMAGED and len(folders(work)) == 3
+
+
+def test_a_snapshot_says_what_it_has(make_tpm_vm):
+    vm = make_tpm_vm()
+    tpm.put_value(vm.tpm_folder, "value")
+    vm.cli.run("snapshot-create-as", vm.name, "s", "--disk-only")
+    assert vm.cli.run("snapshot-info", vm.name, "s").data["parts"] == ["tpm"]
+    # Its metadata may come back; so may what it had.
+    document = vm.domain.console.with_suffix(".s.xml")
+    document.write_text(vm.cli.run("snapshot-dumpxml", vm.name, "s", "--security-info").data["xml"])
+    vm.cli.run("snapshot-delete", vm.name, "s", "--metadata")
+    vm.cli.run("snapshot-create", vm.name, document, "--redefine")
+    assert vm.cli.run("snapshot-info", vm.name, "s").data["parts"] == ["tpm"]
