@@ -11,6 +11,7 @@
  *   internal-missing, internal-unknown
  *   chain-unknown      a layer that looks like an external snapshot's, and is none of ours
  *   memory-missing, memory-incomplete, memory-damaged
+ *   part-missing, part-damaged
  *   bitmap-missing, bitmap-inconsistent, bitmap-unknown
  *   file-forgotten     the ledger has a file that is gone
  *   file-orphaned      a file that vmpoint made and nothing refers to
@@ -18,6 +19,7 @@
 
 #include "base/error.h"
 #include "point/fsck.h"
+#include "point/part.h"
 
 void
 vmp_finding_free(VmpFinding *finding)
@@ -408,6 +410,37 @@ compare_memory(const VmpFsckView *view, GPtrArray *findings)
     }
 }
 
+/* ---- copies of firmware variables and TPM ---- */
+
+static gboolean
+is_known_snapshot(const VmpFsckView *view, const char *name)
+{
+    for (guint i = 0; i < view->snapshots->len; i++) {
+        const VmpFsckSnapshot *entry = g_ptr_array_index(view->snapshots, i);
+        if (g_str_equal(entry->snapshot->name, name))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static void
+compare_parts(const VmpFsckView *view, GPtrArray *findings)
+{
+    for (guint i = 0; i < view->files->len; i++) {
+        const VmpStoreFile *file = g_ptr_array_index(view->files, i);
+        gboolean gone = g_hash_table_contains(view->gone, file->path);
+        const char *said =
+            gone ? "it is not there" : g_hash_table_lookup(view->damage, file->path);
+
+        if (said && vmp_part_is_copy(file) && is_known_snapshot(view, file->point))
+            g_ptr_array_add(findings,
+                            vmp_finding_new(gone ? "part-missing" : "part-damaged",
+                                            VMP_CURE_NONE, NULL, file->point, file->path,
+                                            "snapshot '%s': its copy of %s, '%s': %s",
+                                            file->point, file->role, file->path, said));
+    }
+}
+
 /* ---- bitmaps ---- */
 
 static const VmpBitmap *
@@ -570,8 +603,10 @@ compare_ledger(const VmpFsckView *view, GPtrArray *findings)
         const VmpStoreFile *file = g_ptr_array_index(view->files, i);
         gboolean overlay = g_strcmp0(file->role, "overlay") == 0;
         gboolean memory = g_strcmp0(file->role, "memory") == 0;
-        if ((!overlay && !memory) || g_hash_table_contains(needed, file->path) ||
-            (memory && is_known_memory(view, file->path)))
+        gboolean copy = vmp_part_is_copy(file);
+        if ((!overlay && !memory && !copy) || g_hash_table_contains(needed, file->path) ||
+            (memory && is_known_memory(view, file->path)) ||
+            (copy && is_known_snapshot(view, file->point)))
             continue;
         if (g_hash_table_contains(view->gone, file->path))
             g_ptr_array_add(
@@ -608,6 +643,7 @@ vmp_fsck_compare(const VmpFsckView *view)
     compare_unknown_held(view, &adoption, findings);
     compare_unknown_layers(&adoption, findings);
     compare_memory(view, findings);
+    compare_parts(view, findings);
     for (guint i = 0; i < view->checkpoints->len; i++)
         compare_checkpoint(view, g_ptr_array_index(view->checkpoints, i), findings);
     compare_unknown_bitmaps(view, &adoption, findings);

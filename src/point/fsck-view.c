@@ -8,9 +8,11 @@
 #include "plan/others.h"
 #include "point/fsck.h"
 #include "point/layer.h"
+#include "point/part.h"
 #include "point/pulled.h"
 #include "point/record.h"
 #include "storage/ram-file.h"
+#include "storage/state-file.h"
 #include "store/intent.h"
 
 static void
@@ -365,6 +367,28 @@ check_memory(VmpFsckView *view, const char *path)
         g_hash_table_insert(view->damage, g_strdup(path), g_strdup(failure->message));
 }
 
+/* The same of a copy of firmware variables or TPM. */
+static void
+check_part(VmpFsckView *view, const char *path)
+{
+    g_autoptr(GError) failure = NULL;
+    g_autofree char *content = NULL;
+    gsize length = 0;
+
+    if (!vmp_state_file_read(path, &content, &length, &failure))
+        g_hash_table_insert(view->damage, g_strdup(path), g_strdup(failure->message));
+}
+
+static void
+check_parts(VmpFsckView *view)
+{
+    for (guint i = 0; i < view->files->len; i++) {
+        const VmpStoreFile *file = g_ptr_array_index(view->files, i);
+        if (vmp_part_is_copy(file) && !g_hash_table_contains(view->gone, file->path))
+            check_part(view, file->path);
+    }
+}
+
 static void
 check_data(VmpFsckView *view, GCancellable *cancellable)
 {
@@ -381,6 +405,7 @@ check_data(VmpFsckView *view, GCancellable *cancellable)
         if (file && !g_hash_table_contains(view->gone, file))
             check_memory(view, file);
     }
+    check_parts(view);
 }
 
 /* ---- all of it ---- */

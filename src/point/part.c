@@ -96,6 +96,13 @@ new_mark(void)
     return ((guint64)g_random_int() << 32) | g_random_int();
 }
 
+gboolean
+vmp_part_is_copy(const VmpStoreFile *file)
+{
+    return file->point &&
+           (g_str_equal(file->role, VMP_PART_NVRAM) || g_str_equal(file->role, VMP_PART_TPM));
+}
+
 /* The ledger's copies for @snapshot, of VmpStoreFile. */
 static GPtrArray *
 list_copies(VmpMachine *machine, const char *snapshot, GError **error)
@@ -107,10 +114,7 @@ list_copies(VmpMachine *machine, const char *snapshot, GError **error)
 
     for (guint i = files->len; i > 0; i--) {
         const VmpStoreFile *file = g_ptr_array_index(files, i - 1);
-        gboolean is_copy =
-            g_strcmp0(file->point, snapshot) == 0 &&
-            (g_str_equal(file->role, VMP_PART_NVRAM) || g_str_equal(file->role, VMP_PART_TPM));
-        if (!is_copy)
+        if (!vmp_part_is_copy(file) || g_strcmp0(file->point, snapshot) != 0)
             g_ptr_array_remove_index(files, i - 1);
     }
     return g_steal_pointer(&files);

@@ -42,6 +42,8 @@ void vmp_part_plan_seal(VmpPlan *plan);
  * undamaged? */
 gboolean vmp_part_are_kept(VmpJson *parts);
 
+/* Is that file of the ledger a snapshot's copy of a part? */
+gboolean vmp_part_is_copy(const VmpStoreFile *file);
 /* Those that @snapshot has copies of; free with g_strfreev(). */
 char **vmp_part_names(VmpMachine *machine, const char *snapshot, GError **error);
 

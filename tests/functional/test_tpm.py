@@ -3,10 +3,12 @@
 
 import itertools
 import os
+import shutil
 import signal
 
 import pytest
 from vmtest import tpm, world
+from vmtest.cli import Vmpoint
 from vmtest.tpm import GuestTpm
 
 DAMAGED, RISKY, WARNED = 12, 11, 14
@@ -274,18 +276,20 @@ def test_a_cut_snapshot_and_a_cut_revert_end_before_or_after(make_tpm_vm, work, 
 
 
 @FAULTS
-@pytest.mark.parametrize("how", ["here", "elsewhere"])
-def test_a_cut_revert_with_ram_ends_with_one_tpm(make_tpm_vm, work, processes, fault, how):
+@pytest.mark.parametrize("how", ["here", "elsewhere", "disks"])
+def test_a_cut_revert_of_an_active_domain_ends_with_one_tpm(make_tpm_vm, work, processes, fault, how):
+    """With RAM into the process, into another one, or without, which needs another one."""
+    options = ["--disk-only"] if how == "disks" else ["--memspec", f"file={work}/s.ram"]
     vm = make_tpm_vm(elements=["<genid/>"] if how == "elsewhere" else [])
     tpm.put_value(vm.tpm_folder, "past")
     world.StandIn(vm).start()
-    vm.cli.run("snapshot-create-as", vm.name, "s", "--memspec", f"file={work}/s.ram")
+    vm.cli.run("snapshot-create-as", vm.name, "s", *options)
     vm.cli.run("destroy", vm.name)
     tpm.put_value(vm.tpm_folder, "present")
     world.StandIn(vm).start()
     source = world.source(vm)
 
-    for n, result in cut(vm, fault, "snapshot-revert", vm.name, "s", "--force"):
+    for n, result in cut(vm, fault, "snapshot-revert", vm.name, "s", "--force", "--paused"):
         assert folders(work) == [vm.domain.uuid], f"cut at {n}"
         state = vm.cli.run("domstate", vm.name, json=False).stdout.strip()
         servers = [process for process in processes.alive() if process.program() == "swtpm"]
@@ -348,7 +352,12 @@ def test_a_restore_point_has_it_and_brings_it_to_another_domain(make_tpm_vm, wor
     assert result.status == DAMAGED and len(folders(work)) == 3
 
 
-def test_a_snapshot_says_what_it_has(make_tpm_vm):
+def fsck(vm):
+    """Codes of what is found."""
+    return [row["code"] for row in vm.cli.run("fsck", vm.name, "--data", check=False).data]
+
+
+def test_a_snapshot_says_what_it_has(make_tpm_vm, work):
     vm = make_tpm_vm()
     tpm.put_value(vm.tpm_folder, "value")
     vm.cli.run("snapshot-create-as", vm.name, "s", "--disk-only")
@@ -357,5 +366,63 @@ def test_a_snapshot_says_what_it_has(make_tpm_vm):
     document = vm.domain.console.with_suffix(".s.xml")
     document.write_text(vm.cli.run("snapshot-dumpxml", vm.name, "s", "--security-info").data["xml"])
     vm.cli.run("snapshot-delete", vm.name, "s", "--metadata")
+    assert fsck(vm) == ["file-orphaned"]
     vm.cli.run("snapshot-create", vm.name, document, "--redefine")
     assert vm.cli.run("snapshot-info", vm.name, "s").data["parts"] == ["tpm"]
+
+    assert fsck(vm) == []
+    (copy,) = copies(work)
+    data = bytearray(copy.read_bytes())
+    data[-1] ^= 1
+    copy.write_bytes(data)
+    assert fsck(vm) == ["part-damaged"]
+    assert vm.cli.run("snapshot-revert", vm.name, "s", check=False).status == DAMAGED
+    copy.unlink()
+    assert fsck(vm) == ["part-missing"]
+
+
+def test_a_load_that_fails_leaves_disks_and_tpm_of_before(make_tpm_vm, work):
+    """The RAM of a machine with a device more, whose state comes behind that of the TPM."""
+    vm = make_tpm_vm()
+    tpm.put_value(vm.tpm_folder, "past")
+    world.StandIn(vm).start()
+    vm.cli.run("snapshot-create-as", vm.name, "s", "--memspec", f"file={work}/s.ram")
+    vm.cli.run("destroy", vm.name)
+    tpm.put_value(vm.tpm_folder, "present")
+    world.StandIn(vm).start()
+    before = (world.source(vm), len(copies(work)))
+
+    other = make_tpm_vm(name="other")
+    other.domain.devices.append("<watchdog model='ib700' action='none'/>")
+    other.define()
+    tpm.put_value(other.tpm_folder, "other")
+    world.StandIn(other).start()
+    other.cli.run("snapshot-create-as", "other", "s", "--memspec", f"file={work}/other.ram")
+    shutil.copy(work / "other.ram", work / "s.ram")
+    other.cli.run("destroy", "other")
+    other.cli.run("undefine", "other", "--snapshots-metadata")
+
+    result = vm.cli.run("snapshot-revert", vm.name, "s", check=False)
+    assert result.status == DAMAGED and "RAM" in result.stderr, result.stderr
+    assert vm.cli.run("domstate", vm.name, json=False).stdout.strip() == "shut off"
+    assert (world.source(vm), len(copies(work))) == before
+    assert in_folder(vm) == "present" and folders(work) == [vm.domain.uuid]
+    settle(vm)
+
+
+def test_a_snapshot_of_a_foreign_machine_says_that_it_lacks_it(make_vm, vmpoint, processes, work):
+    owner = make_vm(disks=1, devices=[TPM.format("tpm-crb")]).define()
+    owner.cli.run("start", owner.name, "--paused")
+    aside = work / "aside"
+    aside.mkdir()
+    other = Vmpoint(vmpoint.program, aside, processes)
+    other.run("attach", "foreign", "--qmp", owner.domain.spy)
+    assert "<tpm model='tpm-crb'><backend type='emulator'/>" in other.run("dumpxml", "foreign").data["xml"]
+
+    result = other.run("snapshot-create-as", "foreign", "s", "--disk-only", check=False)
+    assert result.status == WARNED and "TPM" in result.stderr
+    result = other.run("backup-create", "foreign", work / "repository", check=False)
+    assert result.status == WARNED and "TPM" in result.stderr
+    # The RAM has it.
+    other.run("snapshot-create-as", "foreign", "t", "--memspec", f"file={work}/t.ram")
+    other.run("detach", "foreign")

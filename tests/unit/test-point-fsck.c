@@ -185,6 +185,35 @@ test_what_qemu_has_open_is_compared_by_path(void)
 }
 
 static void
+add_copy(VmpFsckView *view, const char *path, const char *role, const char *snapshot)
+{
+    VmpStoreFile *file = g_new0(VmpStoreFile, 1);
+
+    file->path = g_strdup(path);
+    file->role = g_strdup(role);
+    file->point = g_strdup(snapshot);
+    g_ptr_array_add(view->files, file);
+}
+
+/* Of a snapshot that is not known (any more) it is an orphan; what is no snapshot's is none.
+ */
+static void
+test_a_copy_that_is_gone_or_damaged_is_told(void)
+{
+    g_autoptr(VmpFsckView) view = sound_view();
+
+    add_copy(view, "/p/1.nvram", "nvram", "s1");
+    add_copy(view, "/p/1.tpm", "tpm", "s1");
+    add_copy(view, "/n/vm_VARS.fd", "nvram", NULL);
+    assert_codes(view, "");
+    g_hash_table_add(view->gone, g_strdup("/p/1.tpm"));
+    g_hash_table_insert(view->damage, g_strdup("/p/1.nvram"), g_strdup("it is damaged"));
+    assert_codes(view, "part-damaged:- part-missing:-");
+    add_copy(view, "/p/2.tpm", "tpm", "forgotten");
+    assert_codes(view, "part-damaged:- part-missing:- file-orphaned:-");
+}
+
+static void
 test_files_that_others_rest_on_are_no_orphans(void)
 {
     g_autoptr(VmpFsckView) view = sound_view();
@@ -356,6 +385,7 @@ main(int argc, char **argv)
     TEST(a_tree_whose_images_stand_elsewhere_differs);
     TEST(a_loop_of_links_ends);
     TEST(what_qemu_has_open_is_compared_by_path);
+    TEST(a_copy_that_is_gone_or_damaged_is_told);
     TEST(files_that_others_rest_on_are_no_orphans);
     TEST(layers_above_what_is_known_are_adopted_bottom_up);
     TEST(layers_that_disks_do_not_share_are_not_guessed_at);
