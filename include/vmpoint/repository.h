@@ -113,6 +113,8 @@ typedef struct {
     const char *format; /* of restored disks: "qcow2" (when NULL) or "raw" */
     gboolean
         overlay; /* its disks are overlays on the point: at once, and the point must stay */
+    gboolean isolated; /* without network, or anything else that it would share with others */
+    const char *console; /* a file for what its first serial line says; NULL: a pty */
 } VmpTwinSpec;
 
 /* Defines a new domain of @point, with a uuid of its own, which may run beside the first: it
@@ -121,6 +123,22 @@ typedef struct {
  * file. */
 VMP_PUBLIC gboolean vmp_repository_make_domain(VmpHost *host, const char *repository,
                                                const char *point, const VmpTwinSpec *spec,
+                                               VmpOperation *operation, GError **error);
+
+typedef struct {
+    const char *expect; /* what its first serial line must say; NULL: see below */
+    guint timeout;      /* seconds; 0 = 300 */
+} VmpBootProof;
+
+/* Starts @point as a domain "verify-<point>" of @host, isolated and on overlays in its state folder,
+ * waits for a proof that its guest has booted, and takes all of it away again.  The proof is what
+ * @proof expects.  If it expects nothing, the guest agent must answer where the domain has its
+ * channel, and otherwise the first serial line must say "login:".
+ *
+ * DAMAGED if there is no proof in time, or if the machine ends before; BUSY while another call tries
+ * this point.  What a call that was killed left is taken away by the next one. */
+VMP_PUBLIC gboolean vmp_repository_verify_boot(VmpHost *host, const char *repository,
+                                               const char *point, const VmpBootProof *proof,
                                                VmpOperation *operation, GError **error);
 
 /* Each rule keeps the newest point of each of so many of the newest periods that have one; 0 =

@@ -176,7 +176,8 @@ put_tpm(const Definition *definition, const char *uuid, GError **error)
 /* ---- the definition ---- */
 
 static VmpDomain *
-make_twin(const Definition *definition, const char *format, GError **error)
+make_twin(const Definition *definition, const VmpTwinSpec *spec, const char *format,
+          GError **error)
 {
     gsize length = 0;
     g_autofree char *text = read_file(definition, "domain.xml", &length, error);
@@ -185,7 +186,8 @@ make_twin(const Definition *definition, const char *format, GError **error)
     g_autofree char *uuid = g_uuid_string_random();
     g_autofree char *nvram = file_path(definition, "nvram", "fd");
     g_autoptr(GPtrArray) dropped = g_ptr_array_new_with_free_func(g_free);
-    const VmpTwin twin = { definition->name, uuid, nvram, definition->disks, format };
+    const VmpTwin twin = { definition->name, uuid,           nvram,        definition->disks,
+                           format,           spec->isolated, spec->console };
 
     VmpDomain *made = original ? vmp_domain_make_twin(original, &twin, dropped, error) : NULL;
     for (guint i = 0; made && i < dropped->len; i++)
@@ -195,9 +197,10 @@ make_twin(const Definition *definition, const char *format, GError **error)
 }
 
 static gboolean
-define(const Definition *definition, const char *format, GError **error)
+define(const Definition *definition, const VmpTwinSpec *spec, GError **error)
 {
-    g_autoptr(VmpDomain) twin = make_twin(definition, format, error);
+    const char *format = spec->format && !spec->overlay ? spec->format : "qcow2";
+    g_autoptr(VmpDomain) twin = make_twin(definition, spec, format, error);
     g_autofree char *xml = twin ? vmp_domain_format(twin, VMP_DOMAIN_FORMAT_SECURE) : NULL;
 
     if (!xml ||
@@ -236,6 +239,5 @@ vmp_repository_make_domain(VmpHost *host, const char *path, const char *point,
 
     gboolean filled = spec->overlay ? lay_over_disks(&definition, error)
                                     : restore_disks(&definition, spec, error);
-    return filled &&
-           define(&definition, spec->format && !spec->overlay ? spec->format : "qcow2", error);
+    return filled && define(&definition, spec, error);
 }

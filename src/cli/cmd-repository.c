@@ -188,6 +188,33 @@ fail_damaged(VmpSession *session, const char *repository, const GPtrArray *findi
 }
 
 static gboolean
+read_seconds(const VmpArguments *arguments, const char *name, guint *seconds, GError **error)
+{
+    const char *text = vmp_arguments_get(arguments, name);
+    guint64 parsed = 0;
+
+    if (text && !g_ascii_string_to_unsigned(text, 10, 1, G_MAXINT / 1000, &parsed, NULL))
+        return fail(error, VMP_ERROR_INVALID, "--%s '%s' is no number of seconds", name, text);
+    *seconds = (guint)parsed;
+    return TRUE;
+}
+
+/* The newest point, if none is named. */
+static gboolean
+verify_boot(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    const char *point = vmp_arguments_get(arguments, "point");
+    VmpBootProof proof = { .expect = vmp_arguments_get(arguments, "expect") };
+    VmpHost *host = read_seconds(arguments, "boot-timeout", &proof.timeout, error)
+                        ? vmp_session_open(session, error)
+                        : NULL;
+
+    return host && vmp_repository_verify_boot(host, vmp_arguments_get(arguments, "repository"),
+                                              point ? point : "latest", &proof,
+                                              vmp_session_get_operation(session), error);
+}
+
+static gboolean
 run_verify(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
     const char *repository = vmp_arguments_get(arguments, "repository");
@@ -199,6 +226,8 @@ run_verify(VmpSession *session, const VmpArguments *arguments, GError **error)
         return FALSE;
     if (findings->len > 0)
         return fail_damaged(session, repository, findings, error);
+    if (vmp_arguments_has(arguments, "boot") && !verify_boot(session, arguments, error))
+        return FALSE;
     vmp_session_finish(session, findings_to_json(findings),
                        "Repository '%s' is as it was written\n", repository);
     return TRUE;
@@ -225,7 +254,8 @@ run_boot(VmpSession *session, const VmpArguments *arguments, GError **error)
     g_autofree char *made = name ? g_strdup(name) : g_strdup_printf("boot-%s", point);
     const VmpTwinSpec spec = { .name = made,
                                .folder = folder ? folder : ".",
-                               .overlay = TRUE };
+                               .overlay = TRUE,
+                               .isolated = vmp_arguments_has(arguments, "isolated") };
 
     if (!make_domain(session, vmp_arguments_get(arguments, "repository"), point, &spec, error))
         return FALSE;
@@ -408,6 +438,7 @@ static const VmpOption boot_options[] = {
     VMP_VALUE("to", "folder", VMP_COMPLETE_FILE,
               "where its overlays go; the current one if not said"),
     VMP_FLAG_BIT("paused", VMP_START_PAUSED, "leave it paused"),
+    VMP_FLAG("isolated", "without network, and nothing else that it would share with others"),
     VMP_OPTION_END,
 };
 
@@ -420,7 +451,18 @@ static const VmpOption verify_options[] = {
     REPOSITORY_OPTION,
     VMP_POSITION("point", 0, "name", VMP_COMPLETE_NOTHING,
                  "only this point and what it stands on; latest is the newest"),
+    VMP_FLAG("boot", "start it, isolated, and wait until its guest has booted"),
+    VMP_VALUE("boot-timeout", "seconds", VMP_COMPLETE_NOTHING,
+              "how long that may take; 300 if not said"),
+    VMP_VALUE("expect", "text", VMP_COMPLETE_NOTHING,
+              "what the guest says on its first serial line when it has booted"),
     VMP_OPTION_END,
+};
+
+static const VmpRule verify_rules[] = {
+    { VMP_RULE_FIRST_NEEDS, "boot-timeout boot" },
+    { VMP_RULE_FIRST_NEEDS, "expect boot" },
+    { VMP_RULE_NONE, NULL },
 };
 
 #define KEEP(name, periods)                                \
@@ -526,8 +568,11 @@ const VmpCommand vmp_repository_commands[] = {
       .description =
           "Reads all that is in a repository and compares it with what was written: each file "
           "with its digest, and each disk, as QEMU shows it, with the list of its blocks.  "
-          "Names what is wrong and where.  Nothing is written.",
+          "Names what is wrong and where.  Nothing is written.  With --boot the point, or the "
+          "newest one, is then started on overlays, without network, until its guest agent "
+          "answers or its first serial line says what is expected.",
       .options = verify_options,
+      .rules = verify_rules,
       .run = run_verify },
     { .name = NULL },
 };

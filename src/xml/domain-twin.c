@@ -32,6 +32,52 @@ edit_chardev(VmpXmlEdit *edit, const xmlNode *node)
         vmp_xml_edit_remove(edit, protocol);
 }
 
+/* A serial line may stand there as a console alone. */
+static const xmlNode *
+find_first_line(const xmlNode *devices)
+{
+    const xmlNode *serial = vmp_xml_child(devices, "serial");
+
+    return serial ? serial : vmp_xml_child(devices, "console");
+}
+
+/* Its other children say what the guest sees. */
+static void
+edit_console(VmpXmlEdit *edit, const xmlNode *node, const char *path)
+{
+    const xmlNode *source = vmp_xml_child(node, "source");
+    const xmlNode *protocol = vmp_xml_child(node, "protocol");
+    const xmlNode *first = vmp_xml_child(node, NULL);
+    g_autofree char *markup = g_markup_printf_escaped("<source path='%s'/>", path);
+
+    if (!first) {
+        g_autofree char *whole =
+            g_strdup_printf("<%s type='file'>%s</%s>", (const char *)node->name, markup,
+                            (const char *)node->name);
+        vmp_xml_edit_replace(edit, node, whole);
+        return;
+    }
+    vmp_xml_edit_set_attribute(edit, node, "type", "file");
+    if (source)
+        vmp_xml_edit_replace(edit, source, markup);
+    else
+        vmp_xml_edit_insert_before(edit, first, markup);
+    if (protocol)
+        vmp_xml_edit_remove(edit, protocol);
+}
+
+static gboolean
+is_of_the_host(const xmlNode *node)
+{
+    static const char *const names[] = { "interface", "filesystem", "hostdev", "redirdev",
+                                         "shmem" };
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+        if (vmp_xml_is(node, NULL, names[i]))
+            return TRUE;
+    return FALSE;
+}
+
 static void
 edit_device(VmpXmlEdit *edit, const xmlNode *node)
 {
@@ -66,6 +112,8 @@ static void
 edit_devices(VmpXmlEdit *edit, const VmpDomain *domain, const xmlNode *devices,
              const VmpTwin *twin, GPtrArray *dropped)
 {
+    const xmlNode *line = twin->console ? find_first_line(devices) : NULL;
+
     for (const xmlNode *node = vmp_xml_child(devices, NULL); node;
          node = vmp_xml_next(node, NULL)) {
         g_autofree char *target = vmp_xml_is(node, NULL, "disk")
@@ -74,6 +122,10 @@ edit_devices(VmpXmlEdit *edit, const VmpDomain *domain, const xmlNode *devices,
         if (is_foreign(domain, target, twin)) {
             vmp_xml_edit_remove(edit, node);
             drop(dropped, "disk '%s' is not in the point and is left out", target);
+        } else if (twin->isolated && is_of_the_host(node)) {
+            vmp_xml_edit_remove(edit, node);
+        } else if (node == line) {
+            edit_console(edit, node, twin->console);
         } else {
             edit_device(edit, node);
         }

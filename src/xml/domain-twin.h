@@ -16,6 +16,8 @@ typedef struct {
         *nvram; /* path of its firmware's variables, where the document names one; or NULL */
     GHashTable *disks;  /* target -> new path, of char *: other disks that can be written go */
     const char *format; /* of these */
+    gboolean isolated;  /* no network, and nothing else of the host */
+    const char *console; /* file for what its first serial line says; or NULL: a pty */
 } VmpTwin;
 
 /* @dropped (of char *) gets a sentence for each thing that it lacks and the first has. */
