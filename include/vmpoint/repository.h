@@ -97,6 +97,7 @@ typedef struct {
     const char
         *prefix; /* of the names of files in a folder: "<prefix>-<disk>.<format>"; or NULL */
     gboolean overwrite; /* a block device's or file's content may go */
+    guint64 mark; /* a number in the header of a qcow2 image, to know it again; 0 = none */
 } VmpRestoreSpec;
 
 /* Writes disks of @point ("latest" is the newest) as the guest saw them.  Every block is
@@ -140,6 +141,19 @@ typedef struct {
 VMP_PUBLIC gboolean vmp_repository_verify_boot(VmpHost *host, const char *repository,
                                                const char *point, const VmpBootProof *proof,
                                                VmpOperation *operation, GError **error);
+
+/* Makes @domain, which is off, what it was at @point, of this same domain: its definition, its disks, and its
+ * firmware's variables.  The disks become new images, in @folder or (NULL) beside the present
+ * ones; the present ones stay until all is complete.  Of these, layers that vmpoint made and no
+ * snapshot needs go then, everything else stays.  Snapshots stay, none is the current one;
+ * checkpoints stay, but nothing counts for them on the new disks: the next backup is full.
+ *
+ * INVALID for another domain's point, BUSY if it is not off, RISKY unless @overwrite says that
+ * the present state may go, DAMAGED.  Whatever fails, the domain is as before. */
+VMP_PUBLIC gboolean vmp_repository_restore_domain(VmpHost *host, const char *domain,
+                                                  const char *repository, const char *point,
+                                                  const char *folder, gboolean overwrite,
+                                                  VmpOperation *operation, GError **error);
 
 /* Each rule keeps the newest point of each of so many of the newest periods that have one; 0 =
  * no such rule.  Periods are those of the local time zone, weeks those of ISO 8601. */

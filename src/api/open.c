@@ -3,6 +3,7 @@
 
 #include "backup/backup.h"
 #include "backup/fleece.h"
+#include "backup/restore-point.h"
 #include "backup/serve.h"
 #include "base/error.h"
 #include "machine/server.h"
@@ -32,6 +33,7 @@ static const VmpStepKind *const step_kinds[] = {
     &vmp_step_shut_layers,
     &vmp_step_start_backup,
     &vmp_step_start_copies,
+    &vmp_step_restore_disks,
     &vmp_step_start_server,
     &vmp_step_open_filters,
     &vmp_step_insert_filters,

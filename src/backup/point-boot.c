@@ -62,7 +62,7 @@ take_away(VmpMachine *machine, GError **error)
     if (vmp_machine_is_on(machine) && !vmp_machine_destroy(machine, 0, error))
         return FALSE;
     return (!nvram || vmp_file_remove(nvram, error)) &&
-           vmp_machine_undefine(machine, VMP_UNDEFINE_KEEP_NVRAM, error);
+           vmp_machine_undefine(machine, VMP_UNDEFINE_KEEP_NVRAM | VMP_UNDEFINE_TPM, error);
 }
 
 static gboolean

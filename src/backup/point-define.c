@@ -18,15 +18,13 @@
 #include "storage/image.h"
 #include "xml/domain-twin.h"
 
-#define MAX_TEXT (64 * 1024 * 1024)
-
 typedef struct {
     VmpHost *host;
     VmpOperation *operation;
     VmpRepository *repository;
     const VmpManifest *manifest;
     const char *name;
-    char *folder;      /* of its files */
+    char *folder;    /* of its files */
     GPtrArray *made; /* of char *: files and folders that go, in this order, unless the domain
                       * comes to be */
     GHashTable *disks; /* target -> path */
@@ -121,24 +119,6 @@ lay_over_disks(const Definition *definition, GError **error)
     return TRUE;
 }
 
-static char *
-read_file(const Definition *definition, const char *name, gsize *length, GError **error)
-{
-    g_autofree char *path =
-        vmp_repository_path(definition->repository, definition->manifest->name, name);
-    const VmpManifestFile *file = vmp_manifest_find_file(definition->manifest, name);
-    g_autofree char *text = vmp_file_read(path, MAX_TEXT, length, error);
-    VmpDigest digest;
-    if (!text)
-        return NULL;
-
-    vmp_digest_compute(text, *length, &digest);
-    g_autofree char *sha256 = vmp_digest_to_text(&digest);
-    if (!file || !g_str_equal(sha256, file->sha256))
-        return vmp_fail_null(error, VMP_ERROR_DAMAGED, "'%s' is damaged", path);
-    return g_steal_pointer(&text);
-}
-
 /* Where the firmware will look for them. */
 static gboolean
 put_nvram(const Definition *definition, const char *name, GError **error)
@@ -152,7 +132,9 @@ put_nvram(const Definition *definition, const char *name, GError **error)
 
     g_autofree char *path = vmp_firmware_nvram_path(machine, domain);
     g_autofree char *folder = path ? g_path_get_dirname(path) : NULL;
-    g_autofree char *data = read_file(definition, definition->manifest->nvram, &length, error);
+    g_autofree char *data =
+        vmp_repository_read_file(definition->repository, definition->manifest,
+                                 definition->manifest->nvram, &length, error);
     return data && (!path || (vmp_dir_ensure(folder, 0700, error) &&
                               vmp_file_replace(path, data, (gssize)length, 0600, error)));
 }
@@ -168,7 +150,9 @@ put_tpm(const Definition *definition, const char *uuid, GError **error)
 
     g_ptr_array_add(definition->made, path);
     g_ptr_array_add(definition->made, g_strdup(folder));
-    g_autofree char *data = read_file(definition, definition->manifest->tpm, &length, error);
+    g_autofree char *data =
+        vmp_repository_read_file(definition->repository, definition->manifest,
+                                 definition->manifest->tpm, &length, error);
     return data && vmp_dir_ensure(folder, 0700, error) &&
            vmp_file_replace(path, data, (gssize)length, 0600, error);
 }
@@ -180,7 +164,8 @@ make_twin(const Definition *definition, const VmpTwinSpec *spec, const char *for
           GError **error)
 {
     gsize length = 0;
-    g_autofree char *text = read_file(definition, "domain.xml", &length, error);
+    g_autofree char *text = vmp_repository_read_file(
+        definition->repository, definition->manifest, "domain.xml", &length, error);
     g_autoptr(VmpDomain) original =
         text ? vmp_domain_parse(text, (gssize)length, error) : NULL;
     g_autofree char *uuid = g_uuid_string_random();

@@ -33,6 +33,7 @@ typedef struct {
     char *aside;  /* where it is written: the same for a device */
     gboolean is_device;
     const char *format;
+    guint64 mark;
     gboolean made; /* @aside is a file of ours that has no name yet */
     VmpFd fd;      /* of @aside */
 } Way;
@@ -85,10 +86,11 @@ way_new(const VmpRestoreSpec *spec, const VmpManifestDisk *disk, GError **error)
     way->fd = -1;
     way->disk = disk;
     way->format = spec->format ? spec->format : "qcow2";
+    way->mark = spec->mark;
     way->target = target_of(spec, disk, way->format);
     way->is_device = stat(way->target, &info) == 0 && S_ISBLK(info.st_mode);
     way->aside =
-        way->is_device ? g_strdup(way->target) : g_strconcat(way->target, ".restoring", NULL);
+        way->is_device ? g_strdup(way->target) : g_strconcat(way->target, VMP_RESTORE_ASIDE, NULL);
     if (check_target(way, spec->overwrite, error))
         return way;
     way_free(way);
@@ -144,6 +146,7 @@ write_tables(const Way *way, const GArray *blocks, guint64 *start, GError **erro
     g_autofree guint64 *clusters = g_new(guint64, blocks->len);
     const VmpQcow2 image = { .size = way->disk->size,
                              .cluster_size = VMP_BLOCK_SIZE,
+                             .mark = way->mark,
                              .clusters = clusters,
                              .n_clusters = blocks->len };
 

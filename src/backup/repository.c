@@ -28,6 +28,7 @@
 #define ABOUT_FILE "repository.json"
 #define ABOUT_FORMAT 1
 #define MAX_TEXT (16 * 1024 * 1024)
+#define MAX_PART (64 * 1024 * 1024)
 
 static void
 point_free(VmpRepositoryPoint *point)
@@ -485,6 +486,24 @@ vmp_repository_check_chain(const VmpRepository *repository, const GPtrArray *cha
             return FALSE;
     }
     return TRUE;
+}
+
+char *
+vmp_repository_read_file(const VmpRepository *repository, const VmpManifest *point,
+                         const char *name, gsize *length, GError **error)
+{
+    g_autofree char *path = vmp_repository_path(repository, point->name, name);
+    const VmpManifestFile *file = vmp_manifest_find_file(point, name);
+    g_autofree char *data = vmp_file_read(path, MAX_PART, length, error);
+    VmpDigest digest;
+    if (!data)
+        return NULL;
+
+    vmp_digest_compute(data, *length, &digest);
+    g_autofree char *sha256 = vmp_digest_to_text(&digest);
+    if (!file || !g_str_equal(sha256, file->sha256))
+        return vmp_fail_null(error, VMP_ERROR_DAMAGED, "'%s' is damaged", path);
+    return g_steal_pointer(&data);
 }
 
 /* ---- removing ---- */

@@ -68,6 +68,10 @@ gboolean vmp_repository_check_chain(const VmpRepository *repository, const GPtrA
                                     const char *disk, GCancellable *cancellable,
                                     GError **error);
 
+/* A file of @point that is no image, compared with its digest: DAMAGED.  Free with g_free(). */
+char *vmp_repository_read_file(const VmpRepository *repository, const VmpManifest *point,
+                               const char *name, gsize *length, GError **error);
+
 /* <repository>/<point>[/<file>]; free with g_free(). */
 char *vmp_repository_path(const VmpRepository *repository, const char *point,
                           const char *file);

@@ -6,6 +6,7 @@
 #include "backup/block-walk.h"
 #include "backup/repository.h"
 #include "machine/machine.h"
+#include "plan/step.h"
 
 char *vmp_restore_point_create(VmpMachine *machine, const char *path,
                                const VmpRestorePointSpec *spec, GError **error);
@@ -13,3 +14,11 @@ char *vmp_restore_point_create(VmpMachine *machine, const char *path,
 /* The lists of blocks of @chain for @disk, laid over one another. */
 GArray *vmp_restore_point_read_blocks(const VmpRepository *repository, const GPtrArray *chain,
                                       const char *disk, gboolean keep_zeroes, GError **error);
+
+/* What a file is called until it is complete ends so. */
+#define VMP_RESTORE_ASIDE ".restoring"
+
+gboolean vmp_restore_point_return(VmpMachine *machine, const char *path, const char *point,
+                                  const char *folder, gboolean overwrite, GError **error);
+/* step-restore.c */
+extern const VmpStepKind vmp_step_restore_disks;

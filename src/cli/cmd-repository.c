@@ -282,6 +282,19 @@ restore_chain(VmpSession *session, const VmpArguments *arguments, GError **error
 }
 
 static gboolean
+restore_domain(VmpSession *session, const VmpArguments *arguments, const char *repository,
+               const char *point, GError **error)
+{
+    VmpHost *host = vmp_session_open(session, error);
+
+    return host && vmp_repository_restore_domain(
+                       host, vmp_arguments_get(arguments, "over"), repository, point,
+                       vmp_arguments_get(arguments, "to"),
+                       vmp_arguments_has(arguments, "overwrite"),
+                       vmp_session_get_operation(session), error);
+}
+
+static gboolean
 restore_point(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
     const char *const *words = vmp_arguments_get_list(arguments, "source");
@@ -297,6 +310,8 @@ restore_point(VmpSession *session, const VmpArguments *arguments, GError **error
     if (!words[0] || !words[1] || words[2])
         return fail(error, VMP_ERROR_INVALID,
                     "a repository and the name of one of its points are needed");
+    if (vmp_arguments_has(arguments, "over"))
+        return restore_domain(session, arguments, words[0], words[1], error);
     if (twin.name)
         return make_domain(session, words[0], words[1], &twin, error);
     return vmp_repository_restore(words[0], words[1], &spec,
@@ -307,14 +322,19 @@ static gboolean
 run_restore(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
     const char *target = vmp_arguments_get(arguments, "to");
+    const char *over = vmp_arguments_get(arguments, "over");
 
+    if (!target && !over)
+        return fail(error, VMP_ERROR_INVALID, "'backup-restore' needs --to <path>");
     if (!(vmp_arguments_has(arguments, "chain") ? restore_chain(session, arguments, error)
                                                 : restore_point(session, arguments, error)))
         return FALSE;
 
     json_object *result = json_object_new_object();
     json_object_object_add(result, "target", vmp_json_string(target));
-    vmp_session_finish(session, result, "Backup restored to '%s'\n", target);
+    json_object_object_add(result, "domain", vmp_json_string(over));
+    vmp_session_finish(session, result, over ? "Domain '%s' restored\n" : "Backup restored to '%s'\n",
+                       over ? over : target);
     return TRUE;
 }
 
@@ -495,20 +515,22 @@ static const VmpOption restore_options[] = {
     VMP_VALUE("disk", "target", VMP_COMPLETE_NOTHING, "only this disk of the point"),
     { .name = "to",
       .type = VMP_OPTION_STRING,
-      .use = VMP_OPTION_REQUIRED,
       .help = "image or block device to write, or a folder for an image a disk",
       .value = "path",
       .completes = VMP_COMPLETE_FILE },
     VMP_VALUE("format", "format", VMP_COMPLETE_NOTHING, "its format; qcow2 if not said"),
     VMP_VALUE("define", "name", VMP_COMPLETE_NOTHING,
               "define a new domain of this name with the disks, which go into the folder"),
+    VMP_VALUE("over", "domain", VMP_COMPLETE_DOMAIN,
+              "the point's own domain, which is off, becomes again what it was"),
     VMP_FLAG("overwrite", "what is there may be lost"),
     VMP_OPTION_END,
 };
 
 static const VmpRule restore_rules[] = {
-    { VMP_RULE_FIRST_EXCLUDES, "chain disk overwrite define" },
-    { VMP_RULE_FIRST_EXCLUDES, "define disk overwrite" },
+    { VMP_RULE_FIRST_EXCLUDES, "chain disk overwrite define over" },
+    { VMP_RULE_FIRST_EXCLUDES, "define disk overwrite over" },
+    { VMP_RULE_FIRST_EXCLUDES, "over disk format" },
     { VMP_RULE_NONE, NULL },
 };
 

@@ -326,14 +326,21 @@ vmp_part_is_as_kept(VmpJson *file, gboolean *same, GError **error)
     return TRUE;
 }
 
+static VmpJson *
+past_file(const Part *part, const char *copy)
+{
+    g_autofree char *staged =
+        g_strdup_printf("%s.vmp-%016" G_GINT64_MODIFIER "x", part->path, new_mark());
+
+    return vmp_json_build("s:part", part->part, "S:copy", copy, "s:path", part->path,
+                          "S:inside", part->inside, "s:staged", staged, NULL);
+}
+
 /* @copy NULL: there is none, and none is needed. */
 static gboolean
 look_at(const Part *part, const char *copy, VmpPartPast *past, GError **error)
 {
-    g_autofree char *staged =
-        g_strdup_printf("%s.vmp-%016" G_GINT64_MODIFIER "x", part->path, new_mark());
-    VmpJson *file = vmp_json_build("s:part", part->part, "S:copy", copy, "s:path", part->path,
-                                   "S:inside", part->inside, "s:staged", staged, NULL);
+    VmpJson *file = past_file(part, copy);
     gboolean same = FALSE;
 
     json_object_array_add(past->files, file);
@@ -383,6 +390,41 @@ vmp_part_look(VmpMachine *machine, const VmpDomain *definition, const char *snap
             return FALSE;
     }
     return TRUE;
+}
+
+static void
+plan_import(VmpPlan *plan, VmpMachine *machine, const Part *part, const char *from,
+            VmpPartPast *past)
+{
+    Part source = { .part = part->part, .path = (char *)from };
+    VmpJson *copies = json_object_new_array();
+    g_autofree char *copy = add_copy(copies, machine, &source);
+    VmpStoreFile file = { .path = copy,
+                          .domain = vmp_machine_get_row(machine)->id,
+                          .role = (char *)VMP_FILE_RETIRED };
+
+    vmp_plan_add(plan, &vmp_step_keep_parts, vmp_json_build("o:parts", copies, NULL));
+    json_object_array_add(past->files, past_file(part, copy));
+    vmp_store_edit_put_file(plan->edits, &file);
+}
+
+void
+vmp_part_plan_import(VmpPlan *plan, VmpMachine *machine, const VmpDomain *definition,
+                     const char *nvram, const char *tpm, VmpPartPast *past)
+{
+    g_autoptr(GPtrArray) parts = list_parts(machine, definition, 0);
+
+    past->files = json_object_new_array();
+    for (guint i = 0; i < parts->len; i++) {
+        const Part *part = g_ptr_array_index(parts, i);
+        const char *from = g_str_equal(part->part, VMP_PART_NVRAM) ? nvram : tpm;
+        if (from && !part->obstacle)
+            plan_import(plan, machine, part, from, past);
+        else
+            vmp_operation_warn(vmp_machine_get_operation(machine),
+                               "%s not part of the restore point: that stays what it is now",
+                               part->words);
+    }
 }
 
 static VmpJson *

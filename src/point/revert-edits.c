@@ -23,9 +23,9 @@ may_name(const char *xml, const char *path)
     return strstr(xml, path) != NULL;
 }
 
-/* Does a point still need @path as the image that it froze? */
-static gboolean
-is_frozen_image(VmpMachine *machine, const char *path, gboolean *frozen, GError **error)
+gboolean
+vmp_point_is_frozen_image(VmpMachine *machine, const char *path, gboolean *frozen,
+                          GError **error)
 {
     g_autoptr(GPtrArray) rows =
         vmp_store_list_points(vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id,
@@ -61,7 +61,7 @@ retire_present_layers(VmpPlan *plan, const VmpRevert *revert, const VmpDomain *p
         if (!disk || !disk->source ||
             g_str_equal(disk->source, vmp_json_get_string(branch, "backing")))
             continue;
-        if (!is_frozen_image(revert->machine, disk->source, &frozen, error))
+        if (!vmp_point_is_frozen_image(revert->machine, disk->source, &frozen, error))
             return FALSE;
         if (!frozen)
             vmp_plan_retire_file(revert->machine, disk->source, plan->edits);

@@ -25,6 +25,11 @@ gboolean
 vmp_point_delete_snapshot(VmpMachine *machine, const char *name, VmpSnapshotDeleteFlags flags,
                           GError **error);
 
+/* Does a snapshot need @path as an image that it froze? */
+gboolean
+vmp_point_is_frozen_image(VmpMachine *machine, const char *path, gboolean *frozen,
+                          GError **error);
+
 GPtrArray *
 vmp_point_list_snapshots(VmpMachine *machine, const char *from, VmpSnapshotListFlags flags,
                          GError **error);
