@@ -128,8 +128,9 @@ vmp_domain_suspend(VmpHost *host, const char *domain, VmpOperation *operation, G
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
-    return machine && (only_said(machine, "suspend", "pause the guest") ||
-                       vmp_machine_suspend(machine, error));
+    return machine &&
+           (only_said(machine, "suspend", "pause the guest") ||
+            (vmp_backup_check_servers(machine, error) && vmp_machine_suspend(machine, error)));
 }
 
 gboolean

@@ -40,6 +40,10 @@ gboolean vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *s
  * told to end, a backup over the network is cut off.  Nothing is settled. */
 gboolean vmp_backup_cut_off(VmpMachine *machine, GError **error);
 
+/* QEMU waits for what its jobs wait for when the guest is stopped.  BUSY if that is a server
+ * that does not answer. */
+gboolean vmp_backup_check_servers(VmpMachine *machine, GError **error);
+
 /* BUSY while a pull backup runs: layers that its snapshots stand on must stay. */
 gboolean vmp_backup_check_no_pull(VmpMachine *machine, GError **error);
 

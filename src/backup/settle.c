@@ -6,6 +6,7 @@
 #include "machine/server.h"
 #include "qmp/commands.h"
 #include "storage/job.h"
+#include "storage/nbd-peer.h"
 #include "storage/overlay.h"
 #include "storage/writeback.h"
 
@@ -294,6 +295,27 @@ vmp_backup_cut_off(VmpMachine *machine, GError **error)
     VmpQmpClient *client = vmp_machine_get_monitor(machine, error);
     g_autoptr(GPtrArray) jobs = client ? look_at_jobs(&running, client, error) : NULL;
     return jobs && cancel_jobs(&running, jobs, client, error);
+}
+
+gboolean
+vmp_backup_check_servers(VmpMachine *machine, GError **error)
+{
+    g_auto(VmpRunning) running = { 0 };
+
+    if (!vmp_running_find(machine, &running, error))
+        return FALSE;
+    for (guint i = 0; running.row && i < running.images->len; i++) {
+        const VmpNewImage *image = g_ptr_array_index(running.images, i);
+        g_autoptr(GError) failure = NULL;
+        VmpNbdExport found = { 0 };
+        if (image->network && !vmp_nbd_peer_look(image->path, &found, &failure))
+            return vmp_fail(
+                error, VMP_ERROR_BUSY,
+                "domain %s: a backup waits for a server, and QEMU would with it: %s; "
+                "end it with domjobabort first",
+                vmp_machine_get_name(machine), failure->message);
+    }
+    return TRUE;
 }
 
 gboolean

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Backups to somebody's NBD server, and servers that stall, err or go away: nbdkit plays them."""
 
+import signal
 import socket
 
 import pytest
@@ -238,6 +239,10 @@ def test_a_server_that_stalls_does_not_hold_the_guest(push):
         guest.write(disk, 0, 16 * MIB, 2)
     about = vm.cli.run("domjobinfo", vm.name).data
     assert about["state"] == "running" and about["scratch_used"] >= 32 * MIB, about
+    # Paused, QEMU would wait with the job: not for a server of which nothing is heard.
+    server.process.send_signal(signal.SIGSTOP)
+    refused(vm.cli, "suspend", vm.name, status=5, says=("domjobabort",))
+    server.process.send_signal(signal.SIGCONT)
     vm.cli.run("domjobabort", vm.name)
     assert vm.cli.run("domjobinfo", vm.name, "--completed").data["state"] == "cancelled"
     assert not push.left()
