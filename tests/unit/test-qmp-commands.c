@@ -107,6 +107,18 @@ test_nodes(void)
           "blockdev-add",
           "{'driver': 'host_device', 'node-name': 'f', 'filename': '/dev/a', 'read-only': "
           "true}");
+    VmpNbdUri at_host = { .host = (char *)"h", .name = (char *)"x" };
+    VmpJson *export = vmp_qmp_options_nbd(&at_host, 3);
+    vmp_json_add(export, "s:node-name", "e", NULL);
+    check(BOTH, vmp_qmp_blockdev_add(export), "blockdev-add",
+          "{'driver': 'nbd', 'server': {'type': 'inet', 'host': 'h', 'port': '10809'}, "
+          "'export': 'x', 'open-timeout': 3, 'node-name': 'e'}");
+    VmpNbdUri at_socket = { .socket = (char *)"/s", .name = (char *)"" };
+    export = vmp_qmp_options_nbd(&at_socket, 3);
+    vmp_json_add(export, "s:node-name", "e", NULL);
+    check(BOTH, vmp_qmp_blockdev_add(export), "blockdev-add",
+          "{'driver': 'nbd', 'server': {'type': 'unix', 'path': '/s'}, 'export': '', "
+          "'open-timeout': 3, 'node-name': 'e'}");
     check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_format("n", "qcow2", "f", "", FALSE)),
           "blockdev-add",
           "{'driver': 'qcow2', 'node-name': 'n', 'file': 'f', 'backing': null}");
@@ -152,6 +164,8 @@ test_jobs(void)
     check(BOTH, vmp_qmp_job_finalize("j"), "job-finalize", "{'id': 'j'}");
     check(BOTH, vmp_qmp_job_complete("j"), "job-complete", "{'id': 'j'}");
     check(BOTH, vmp_qmp_job_cancel("j"), "job-cancel", "{'id': 'j'}");
+    check(QEMU, vmp_qmp_yank_node("n"), "yank",
+          "{'instances': [{'type': 'block-node', 'node-name': 'n'}]}");
     check(BOTH, vmp_qmp_job_resume("j"), "job-resume", "{'id': 'j'}");
     check(BOTH, vmp_qmp_block_job_set_speed("j", 1048576), "block-job-set-speed",
           "{'device': 'j', 'speed': 1048576}");

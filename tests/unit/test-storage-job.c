@@ -363,6 +363,39 @@ test_finish_gone(void)
     end(peer, client);
 }
 
+/* The others may run on for hours. */
+static void
+test_wait_for_failure(void)
+{
+    QmpPeer *peer = qmp_peer_new();
+    g_autoptr(GError) error = NULL;
+
+    qmp_peer_serve(peer, "query-jobs", "{}",
+                   "[" JOB("j", "running") "," FAILED_JOB("k", "No space left on device") "]");
+    VmpQmpClient *client = qmp_peer_connect(peer);
+    g_autoptr(GPtrArray) jobs = vmp_jobs_wait_for_failure(client, two, "backup", NULL, &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpint(((VmpJob *)jobs->pdata[0])->phase, ==, VMP_JOB_ACTIVE);
+    g_assert_cmpstr(((VmpJob *)jobs->pdata[1])->failure, ==, "No space left on device");
+    end(peer, client);
+}
+
+static void
+test_wait_at_most(void)
+{
+    QmpPeer *peer = qmp_peer_new();
+    g_autoptr(GError) error = NULL;
+
+    qmp_peer_serve(peer, "query-jobs", "{}", "[" JOB("j", "running") "]");
+    qmp_peer_serve(peer, "query-jobs", "{}", "[" JOB("j", "running") "]");
+    VmpQmpClient *client = qmp_peer_connect(peer);
+
+    g_assert_null(vmp_jobs_wait_at_most(client, one, 1, "backup", NULL, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_TIMED_OUT);
+    end(peer, client);
+}
+
 static void
 test_finish_death(void)
 {
@@ -395,6 +428,8 @@ main(int argc, char **argv)
     ADD("a-dead-qemu-ends-the-wait", test_wait_death);
     ADD("cancelling-ends-the-wait", test_wait_cancelled);
     ADD("progress-is-the-sum", test_wait_progress);
+    ADD("one-that-fails-ends-the-wait-for-it", test_wait_for_failure);
+    ADD("patience-has-an-end", test_wait_at_most);
     ADD("finished-jobs-are-dismissed-at-once", test_finish);
     ADD("the-failure-of-one-is-the-error-and-all-are-dismissed", test_finish_failed);
     ADD("that-somebody-else-dismissed-it-is-fine", test_finish_dismissed_by_others);
