@@ -32,6 +32,8 @@ typedef struct {
     VmpQuiesce quiesce;
     gboolean compress;
     guint64 bandwidth; /* bytes per second and disk; 0 = no limit */
+    gboolean fleece;   /* as of VmpBackupTuning (backup.h) */
+    const char *fleece_folder;
 } VmpRestorePointSpec;
 
 /* Makes a restore point of @domain (running, paused or off) in the folder @repository, which

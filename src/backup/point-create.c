@@ -453,7 +453,9 @@ run_backup(const Creation *creation, const VmpDomain *definition, GError **error
 {
     const VmpBackupTuning tuning = { .bandwidth = creation->spec->bandwidth,
                                      .compress = creation->spec->compress,
-                                     .quiesce = creation->manifest->quiesced };
+                                     .quiesce = creation->manifest->quiesced,
+                                     .fleece = creation->spec->fleece,
+                                     .fleece_folder = creation->spec->fleece_folder };
     g_autofree char *backup = backup_document(creation, definition);
     g_autofree char *checkpoint = checkpoint_document(creation, definition);
     gboolean dry_run = vmp_operation_get_dry_run(creation->operation);

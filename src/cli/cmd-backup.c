@@ -210,12 +210,7 @@ static const VmpOption begin_options[] = {
     VMP_VALUE("bandwidth", "MiB/s", VMP_COMPLETE_NOTHING, "copy at most so much a disk"),
     VMP_FLAG("compress", "compress what is written to qcow2 targets"),
     VMP_FLAG("quiesce", "the guest's file systems are frozen at the instant"),
-    { .name = "fleece",
-      .type = VMP_OPTION_OPTIONAL,
-      .help = "the guest never waits for a target: what it overwrites meanwhile is kept in "
-              "scratch images, in this folder or beside the disks",
-      .value = "folder",
-      .completes = VMP_COMPLETE_FILE },
+    VMP_FLEECE_OPTION,
     VMP_OPTION_END,
 };
 

@@ -45,7 +45,11 @@ run_create(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
     const char *domain = vmp_arguments_get(arguments, "domain");
     const char *repository = vmp_arguments_get(arguments, "repository");
-    VmpRestorePointSpec spec = { .compress = vmp_arguments_has(arguments, "compress") };
+    const char *folder = vmp_arguments_get(arguments, "fleece");
+    g_autofree char *fleece_folder = folder ? g_canonicalize_filename(folder, NULL) : NULL;
+    VmpRestorePointSpec spec = { .compress = vmp_arguments_has(arguments, "compress"),
+                                 .fleece = vmp_arguments_has(arguments, "fleece"),
+                                 .fleece_folder = fleece_folder };
     const char *const *disks = vmp_arguments_get_list(arguments, "disk");
 
     if (!read_quiesce(vmp_arguments_get(arguments, "quiesce"), &spec.quiesce, error) ||
@@ -441,6 +445,7 @@ static const VmpOption create_options[] = {
               "no, try or require that the guest's file systems are frozen at the instant"),
     VMP_FLAG("compress", "compress what is written"),
     VMP_VALUE("bandwidth", "MiB/s", VMP_COMPLETE_NOTHING, "at most so much a disk"),
+    VMP_FLEECE_OPTION,
     VMP_OPTION_END,
 };
 

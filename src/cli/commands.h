@@ -45,6 +45,13 @@ gboolean vmp_run_version(VmpSession *session, const VmpArguments *arguments, GEr
         .name = text, .type = VMP_OPTION_STRING, .help = says, .value = names, \
         .completes = kind                                                      \
     }
+#define VMP_FLEECE_OPTION                                                                   \
+    {                                                                                       \
+        .name = "fleece", .type = VMP_OPTION_OPTIONAL,                                      \
+        .help = "the guest never waits for a target: what it overwrites meanwhile is kept " \
+                "in scratch images, in this folder or beside the disks",                    \
+        .value = "folder", .completes = VMP_COMPLETE_FILE                                   \
+    }
 #define VMP_XPATH_OPTIONS                                  \
     VMP_VALUE("xpath", "expression", VMP_COMPLETE_NOTHING, \
               "print only the nodes that it selects"),     \

@@ -39,12 +39,13 @@ class Push:
     def target(self, name, disk, folder=None):
         return (folder or self.work) / f"{name}-{disk}"
 
-    def words(self, name, since=None, checkpoint=None, folders=None, disks=DISKS):
+    def words(self, name, since=None, checkpoint=None, folders=None, disks=DISKS, others=True):
         folders = folders or {}
         rows = "".join(f"<disk name='{disk}' type='file'>"
                        f"<target file='{self.target(name, disk, folders.get(disk))}'/></disk>"
                        for disk in disks)
-        rows += "".join(f"<disk name='{disk}' backup='no'/>" for disk in DISKS if disk not in disks)
+        rows += "".join(f"<disk name='{disk}' backup='no'/>" for disk in DISKS
+                        if others and disk not in disks)
         increment = f"<incremental>{since}</incremental>" if since else ""
         document = self.work / f"{name}.xml"
         document.write_text(f"<domainbackup>{increment}<disks>{rows}</disks></domainbackup>")
@@ -228,6 +229,28 @@ def test_a_domain_that_is_off_has_no_guest_to_wait_for(make_vm, work):
     push.take("full", "--fleece", "--compress")
     images.require_pattern(work / "full-vda", 0, 2 * MIB, "off")
     assert not list(work.rglob("*.scratch"))
+
+
+def test_a_disk_with_a_thread_of_its_own_and_a_guest_that_writes(make_vm, work):
+    vm = make_vm(disks=1, elements=["<iothreads>1</iothreads>"])
+    vm.disks[0].driver["iothread"] = "1"
+    vm.define().start()
+    push = Push(vm, work)
+    assert vm.spy.execute("query-iothreads")
+    vm.guest.write_pattern("/dev/vda", 0, 8 * MIB, "old")
+    vm.cli.run(*push.words("one", disks=("vda",), others=False), "--fleece", "--bandwidth", "1")
+    speed(vm, 64 * 1024)
+    vm.guest.write_pattern("/dev/vda", 0, 8 * MIB, "new")
+    speed(vm, 0)
+    finish(vm)
+    assert push.last()["state"] == "completed" and not push.left()
+    images.require_pattern(work / "one-vda", 0, 8 * MIB, "old")
+    assert vm.guest.has_pattern("/dev/vda", 0, 8 * MIB, "new")
+    vm.cli.run("backup-create", vm.name, work / "repo", "--fleece")
+    (point,) = [path for path in (work / "repo").iterdir() if path.is_dir()]
+    (copied,) = point.glob("*vda*.qcow2")
+    images.require_pattern(copied, 0, 8 * MIB, "new")
+    assert not push.left()
 
 
 @pytest.mark.parametrize("fault", ["kill", "fail"])
