@@ -71,23 +71,28 @@ look_at_jobs(const VmpRunning *running, VmpQmpClient *client, GError **error)
 
 /* What ends the job of @image.  One that is told to end waits for what its server has not
  * answered yet, and QEMU waits for it when the guest is reset, say: where there is a server,
- * the connection to it is cut instead, which fails the job. */
+ * the connection to it is cut instead, which fails the job.  A storage daemon cannot do that
+ * and has no guest: then there is no @graph. */
 static VmpQmpCommand *
 command_to_end(const VmpJob *job, const VmpNewImage *image, const VmpBlockGraph *graph)
 {
     const VmpBlockNode *node =
-        image->network ? vmp_block_graph_node(graph, image->node) : NULL;
+        graph && image->network ? vmp_block_graph_node(graph, image->node) : NULL;
 
     return node && node->file ? vmp_qmp_yank_node(node->file) : vmp_qmp_job_cancel(job->id);
 }
 
 static gboolean
-cancel_jobs(const VmpRunning *running, const GPtrArray *jobs, VmpQmpClient *client,
-            GError **error)
+cancel_jobs(const VmpRunning *running, const GPtrArray *jobs, VmpMachine *machine,
+            VmpQmpClient *client, GError **error)
 {
-    g_autoptr(VmpBlockGraph) graph = vmp_block_graph_read(client, NULL, error);
+    gboolean has_guest = vmp_machine_is_on(machine);
+    g_autoptr(VmpBlockGraph) graph =
+        has_guest ? vmp_block_graph_read(client, NULL, error) : NULL;
+    if (has_guest && !graph)
+        return FALSE;
 
-    for (guint i = 0; graph && i < jobs->len; i++) {
+    for (guint i = 0; i < jobs->len; i++) {
         const VmpJob *job = g_ptr_array_index(jobs, i);
         if (job->phase == VMP_JOB_CONCLUDED || job->phase == VMP_JOB_GONE)
             continue;
@@ -102,7 +107,7 @@ cancel_jobs(const VmpRunning *running, const GPtrArray *jobs, VmpQmpClient *clie
             return FALSE;
         }
     }
-    return graph != NULL;
+    return TRUE;
 }
 
 /* ---- cleaning up after the jobs ---- */
@@ -239,7 +244,7 @@ static gboolean
 end_jobs(const VmpRunning *running, VmpChange *change, VmpQmpClient *client, GPtrArray **jobs,
          GError **error)
 {
-    return cancel_jobs(running, *jobs, client, error) &&
+    return cancel_jobs(running, *jobs, change->machine, client, error) &&
            take_jobs(jobs, vmp_jobs_wait_at_most(client, (const char *const *)running->ids,
                                                  END_PATIENCE_MS, "backup", change->operation,
                                                  error));
@@ -294,7 +299,7 @@ vmp_backup_cut_off(VmpMachine *machine, GError **error)
         return TRUE;
     VmpQmpClient *client = vmp_machine_get_monitor(machine, error);
     g_autoptr(GPtrArray) jobs = client ? look_at_jobs(&running, client, error) : NULL;
-    return jobs && cancel_jobs(&running, jobs, client, error);
+    return jobs && cancel_jobs(&running, jobs, machine, client, error);
 }
 
 gboolean

@@ -4,6 +4,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -75,6 +76,19 @@ def work():
     path = workdir.make()
     yield path
     workdir.remove(path)
+
+
+@pytest.fixture
+def small(work):
+    """A folder with room for 4 MiB."""
+    folder = work / "small"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder],
+                          capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot mount a small file system: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
 
 
 @pytest.fixture

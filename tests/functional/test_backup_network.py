@@ -275,3 +275,18 @@ def test_a_domain_that_is_off_is_pushed_as_well(make_vm, work, server):
     copy = images.copy(server.uri("vda"), work / "copy.raw")
     images.require_pattern(copy, 0, 2 * MIB, "off", image_format="raw")
     assert not list(work.rglob("*.scratch"))
+
+
+def test_a_domain_that_is_off_loses_one_disk_and_ends_all(make_vm, work, server, small):
+    vm = make_vm(size=SIZE).define()
+    for disk in vm.disks:
+        images.write_pattern(disk.path, 0, 16 * MIB, "off")
+    server.serve()
+    document = work / "push.xml"
+    document.write_text("<domainbackup><disks><disk name='vda' type='file'>"
+                        f"<target file='{small}/full'/></disk><disk name='vdb' type='network'>"
+                        f"{server.place('vdb')}</disk></disks></domainbackup>")
+    said = refused(vm.cli, "backup-begin", vm.name, document, "--wait", "--bandwidth", "2", status=1,
+                   says=("'vda'", "No space left"))
+    assert "vdb" not in said and not list(small.iterdir())
+    assert vm.cli.run("domjobinfo", vm.name, "--completed").data["state"] == "failed"

@@ -17,19 +17,6 @@ SIZE = 32 * MIB
 DISKS = ("vda", "vdb")
 
 
-@pytest.fixture
-def small(work):
-    """A folder with room for 4 MiB."""
-    folder = work / "small"
-    folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder],
-                          capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"cannot mount a small file system: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 class Push:
     """Writes the documents and judges what came of them."""
 
