@@ -4,11 +4,20 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "store/edit.h"
+
 /* By domain: ids are never used again, paths are. */
 static char *
 key_of(VmpMachine *machine, const char *path)
 {
     return g_strdup_printf("frozen:%" G_GINT64_FORMAT ":%s", vmp_machine_get_row(machine)->id,
+                           path);
+}
+
+static char *
+content_key_of(VmpMachine *machine, const char *path)
+{
+    return g_strdup_printf("content:%" G_GINT64_FORMAT ":%s", vmp_machine_get_row(machine)->id,
                            path);
 }
 
@@ -66,8 +75,28 @@ void
 vmp_stamp_forget(VmpMachine *machine, const char *path)
 {
     g_autofree char *key = key_of(machine, path);
+    g_autofree char *content = content_key_of(machine, path);
 
     vmp_store_put_fact(vmp_machine_get_store(machine), key, NULL, NULL);
+    vmp_store_put_fact(vmp_machine_get_store(machine), content, NULL, NULL);
+}
+
+void
+vmp_stamp_keep_content(VmpMachine *machine, const char *path, const char *content,
+                       VmpJson *edits)
+{
+    g_autofree char *key = content_key_of(machine, path);
+
+    vmp_store_edit_put_fact(edits, key, content);
+}
+
+gboolean
+vmp_stamp_is_other_content(VmpMachine *machine, const char *path, const char *content)
+{
+    g_autofree char *key = content_key_of(machine, path);
+    g_autofree char *kept = vmp_store_get_fact(vmp_machine_get_store(machine), key, NULL);
+
+    return kept && g_strcmp0(kept, content) != 0;
 }
 
 GPtrArray *

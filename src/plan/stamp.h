@@ -18,7 +18,16 @@ gboolean vmp_stamp_take(VmpMachine *machine, const char *path, gboolean again, G
 gboolean vmp_stamp_has(VmpMachine *machine, const char *path);
 /* Was @path written to since?  FALSE as well if it has no stamp. */
 gboolean vmp_stamp_is_broken(VmpMachine *machine, const char *path);
+/* Forgets its content as well. */
 void vmp_stamp_forget(VmpMachine *machine, const char *path);
+
+/* Files that nobody ever changes are known by what is in them (@content: a checksum), which
+ * the store is told with @edits. */
+void vmp_stamp_keep_content(VmpMachine *machine, const char *path, const char *content,
+                            VmpJson *edits);
+/* Has @path been kept with another content?  FALSE as well if it was not kept. */
+gboolean vmp_stamp_is_other_content(VmpMachine *machine, const char *path,
+                                    const char *content);
 
 /* Paths (char *) of the domain's images whose stamps are right now. */
 GPtrArray *vmp_stamps_intact(VmpMachine *machine);

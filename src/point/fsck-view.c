@@ -11,6 +11,7 @@
 #include "point/part.h"
 #include "point/pulled.h"
 #include "point/record.h"
+#include "point/memory.h"
 #include "storage/ram-file.h"
 #include "storage/state-file.h"
 #include "store/intent.h"
@@ -355,15 +356,12 @@ check_image(VmpFsckView *view, const char *path, const VmpImage *image,
 
 /* Reads the whole of it against its checksum. */
 static void
-check_memory(VmpFsckView *view, const char *path)
+check_memory(VmpFsckView *view, VmpMachine *machine, const char *path)
 {
     g_autoptr(GError) failure = NULL;
-    int fd =
-        g_hash_table_contains(view->incomplete, path) ? -1 : vmp_ram_file_open(path, &failure);
 
-    if (fd >= 0)
-        close(fd);
-    else if (failure)
+    if (!g_hash_table_contains(view->incomplete, path) &&
+        !vmp_memory_check_file(machine, path, &failure))
         g_hash_table_insert(view->damage, g_strdup(path), g_strdup(failure->message));
 }
 
@@ -390,7 +388,7 @@ check_parts(VmpFsckView *view)
 }
 
 static void
-check_data(VmpFsckView *view, GCancellable *cancellable)
+check_data(VmpFsckView *view, VmpMachine *machine, GCancellable *cancellable)
 {
     GHashTableIter iter;
     gpointer path, entry;
@@ -403,7 +401,7 @@ check_data(VmpFsckView *view, GCancellable *cancellable)
         const VmpFsckSnapshot *snapshot = g_ptr_array_index(view->snapshots, i);
         const char *file = snapshot->snapshot->memory_file;
         if (file && !g_hash_table_contains(view->gone, file))
-            check_memory(view, file);
+            check_memory(view, machine, file);
     }
     check_parts(view);
 }
@@ -494,7 +492,7 @@ vmp_fsck_look(VmpMachine *machine, gboolean data, GError **error)
     look_at_images(view, cancellable);
     look_at_memory(view);
     if (data)
-        check_data(view, cancellable);
+        check_data(view, machine, cancellable);
     if (g_cancellable_is_cancelled(cancellable))
         return vmp_fail_null(error, VMP_ERROR_INTERRUPTED, "interrupted");
     return g_steal_pointer(&view);

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "machine/spare.h"
+#include "plan/stamp.h"
 #include "point/quiet.h"
 #include "point/steps.h"
 #include "qmp/commands.h"
@@ -108,11 +109,18 @@ vmp_memory_plan_seal(VmpPlan *plan)
 }
 
 gboolean
-vmp_memory_check_file(const char *path, GError **error)
+vmp_memory_check_file(VmpMachine *machine, const char *path, GError **error)
 {
     g_auto(VmpFd) fd = vmp_ram_file_open(path, error);
+    if (fd < 0)
+        return FALSE;
 
-    return fd >= 0;
+    /* Sound by itself, it can be another snapshot's: with the disks of this one it would load.
+     */
+    g_autofree char *hash = vmp_ram_file_read_hash(path);
+    return !vmp_stamp_is_other_content(machine, path, hash) ||
+           vmp_fail(error, VMP_ERROR_DAMAGED,
+                    "memory file '%s': it is not the RAM that was saved there", path);
 }
 
 gboolean
@@ -132,7 +140,7 @@ vmp_memory_check_load(VmpMachine *machine, const VmpDomain *definition, const ch
             "a new process cannot be prepared beside the present one because of %s; "
             "end the domain, then revert",
             why);
-    return vmp_memory_check_file(path, error);
+    return vmp_memory_check_file(machine, path, error);
 }
 
 gint64

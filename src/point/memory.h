@@ -17,8 +17,8 @@ gboolean vmp_memory_plan_save(VmpPlan *plan, VmpMachine *machine, const char *pa
 /* Those that come after the commit step: the guest is as it was, the file complete. */
 void vmp_memory_plan_seal(VmpPlan *plan);
 
-/* Is @path complete and undamaged?  Reads all of it. */
-gboolean vmp_memory_check_file(const char *path, GError **error);
+/* Is @path complete and undamaged, and what was saved there?  Reads all of it. */
+gboolean vmp_memory_check_file(VmpMachine *machine, const char *path, GError **error);
 /* The same, and can the guest of that moment be prepared beside what runs now? */
 gboolean vmp_memory_check_load(VmpMachine *machine, const VmpDomain *definition,
                                const char *path, GError **error);

@@ -274,8 +274,8 @@ check_memory(const VmpRevert *revert, GError **error)
     if (!has_memory(revert))
         return TRUE;
     if (revert->way == VMP_REVERT_RAM_IN_PROCESS)
-        return vmp_quiet_check_migration(revert->machine, error)
-               && vmp_memory_check_file(revert->snapshot->memory_file, error);
+        return vmp_quiet_check_migration(revert->machine, error) &&
+               vmp_memory_check_file(revert->machine, revert->snapshot->memory_file, error);
     return vmp_memory_check_load(revert->machine, revert->definition,
                                  revert->snapshot->memory_file, error);
 }

@@ -12,6 +12,7 @@
  */
 
 #include "base/error.h"
+#include "plan/stamp.h"
 #include "point/memory-lost.h"
 #include "point/migration.h"
 #include "point/steps.h"
@@ -213,26 +214,25 @@ const VmpStepKind vmp_step_save_memory = {
 
 /* ---- seal-memory ---- */
 
-/* The disks have switched: without the RAM the snapshot is one of the disks, and says so. */
+/* Done again by recovery, which costs nothing: the store is to be told what is in the file.
+ *
+ * The disks have switched: without the RAM the snapshot is one of the disks, and says so. */
 static gboolean
 seal_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
     g_autoptr(GError) failure = NULL;
 
-    if (vmp_ram_file_seal(path_of(step), &failure))
+    if (vmp_ram_file_seal(path_of(step), &failure)) {
+        g_autofree char *hash = vmp_ram_file_read_hash(path_of(step));
+        vmp_stamp_keep_content(change->machine, path_of(step), hash, change->edits);
         return TRUE;
+    }
     if (vmp_memory_is_lost(failure)) {
         vmp_memory_demote(change, path_of(step));
         g_prefix_error(&failure, "the snapshot is one of the disks alone: ");
     }
     g_propagate_error(error, g_steal_pointer(&failure));
     return FALSE;
-}
-
-static VmpProbe
-seal_probe(const VmpStep *step, VmpChange *change G_GNUC_UNUSED, GError **error G_GNUC_UNUSED)
-{
-    return vmp_ram_file_is_complete(path_of(step)) ? VMP_PROBE_DONE : VMP_PROBE_NOT_DONE;
 }
 
 static char *
@@ -244,6 +244,5 @@ seal_describe(const VmpStep *step)
 const VmpStepKind vmp_step_seal_memory = {
     .name = "seal-memory",
     .apply = seal_apply,
-    .probe = seal_probe,
     .describe = seal_describe,
 };

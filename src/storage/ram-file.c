@@ -251,6 +251,21 @@ vmp_ram_file_open_checked(const char *path, GError **error)
     return open_complete(path, check_header, error);
 }
 
+char *
+vmp_ram_file_read_hash(const char *path)
+{
+    Header header;
+    g_auto(VmpFd) fd = open_file(path, O_RDONLY, &header, NULL);
+    GString *text = NULL;
+
+    if (fd < 0 || header.complete != COMPLETE)
+        return NULL;
+    text = g_string_new(NULL);
+    for (gsize i = 0; i < sizeof header.hash.digest; i++)
+        g_string_append_printf(text, "%02x", header.hash.digest[i]);
+    return g_string_free(text, FALSE);
+}
+
 gboolean
 vmp_ram_file_spoil(const char *path, GError **error)
 {

@@ -43,6 +43,9 @@ vmp_ram_file_open(const char *path, GError **error);
  * is looked at again. */
 int
 vmp_ram_file_open_checked(const char *path, GError **error);
+/* The stream's checksum as its header tells it, as text; NULL unless it is complete.  Free
+ * with g_free(). */
+char *vmp_ram_file_read_hash(const char *path);
 /* Takes it out of use for good: what may still be written to it is not the RAM of one instant.
  * It is DAMAGED from now on.  One that is complete stays. */
 gboolean

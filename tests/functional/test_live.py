@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """RAM saved while the guest runs: one instant, and a save that fails harms nobody."""
 
+import signal
+import subprocess
 import threading
 
 import pytest
 from vmtest.images import MIB
 from vmtest.qmp import Qmp
 
-WARNED = 14
+WARNED, INTERRUPTED = 14, 130
 
 
 @pytest.fixture
@@ -80,3 +82,36 @@ def test_a_guest_that_hangs_is_freed_by_whoever_comes_next(large, work):
     vm.guest.wait_heartbeat(beats + 5)
     assert is_disk_only(vm, work)
     assert vm.cli.run("recover", vm.name).data == {"settled": []}
+
+
+def save_and_leave(vm, work, how):
+    """Again, if the save was quicker; exit status and what was said."""
+    for _ in range(5):
+        with Qmp(vm.domain.spy) as other:
+            saving = vm.cli.start(*create(vm, work), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            other.wait_event("MIGRATION", status="active", timeout=300)
+            saving.send_signal(how)
+            out, err = saving.communicate(timeout=300)
+        if saving.returncode != 0:
+            break
+        vm.cli.run("snapshot-delete", vm.name, "s")
+    return saving.returncode, (out + err).decode()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_qemu_goes_on_without_whoever_waits_for_it(large, work, how):
+    vm = large
+    vm.guest.write_pattern("/dev/vda", 0, MIB, "past")
+    vm.guest.hold("time", "past")
+    status, said = save_and_leave(vm, work, how)
+    assert status == (INTERRUPTED if how == signal.SIGINT else -how), said
+    assert how == signal.SIGKILL or "goes on" in said
+    # The guest goes on, too; whoever comes next waits for QEMU.
+    vm.guest.hold("time", "present")
+    vm.guest.write_pattern("/dev/vda", 0, MIB, "present")
+    assert len(vm.cli.run("recover", vm.name).data["settled"]) == 1
+    assert vm.cli.run("recover", vm.name).data == {"settled": []}
+    assert "<memory snapshot='external'" in vm.cli.run("snapshot-dumpxml", vm.name, "s", json=False).stdout
+    vm.cli.run("snapshot-revert", vm.name, "s")
+    assert vm.guest.held("time") == "past"
+    assert vm.guest.has_pattern("/dev/vda", 0, MIB, "past")

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """External snapshots with RAM: the guest's memory in a file, its disks in new layers."""
 
+import ctypes
 import itertools
 import os
 import shutil
+import struct
 from dataclasses import replace
 
 import pytest
@@ -268,22 +270,80 @@ def test_a_cut_revert_ends_before_or_after(request, work, how, fault):
     assert images.chain(sources(vm)[0], live=True)[1] == work / "vm-vda.qcow2"
 
 
+class Hash128(ctypes.Structure):
+    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+
+
+def reseal(path):
+    """Makes whatever the file has complete and sound, as far as it can tell of itself: its header has the
+    length at 24 and the checksum at 32 (src/storage/ram-file.h)."""
+    library = ctypes.CDLL("libxxhash.so.0")
+    library.XXH3_128bits.restype = Hash128
+    library.XXH3_128bits.argtypes = (ctypes.c_char_p, ctypes.c_size_t)
+    content = path.read_bytes()
+    stream = content[4096:]
+    found = library.XXH3_128bits(stream, len(stream))
+    header = struct.pack("<Q", len(stream)) + struct.pack(">QQ", found.high, found.low)
+    path.write_bytes(content[:24] + header + content[48:])
+
+
+def test_ram_that_is_sound_but_not_the_snapshots_is_refused(vm, work):
+    write(vm, "past")
+    vm.cli.run(*create(vm, work))
+    write(vm, "middle")
+    vm.cli.run(*create(vm, work, name="t"))
+    write(vm, "present")
+    before = (names(vm), sources(vm))
+    saved = {name: (work / name).read_bytes() for name in ("s.ram", "t.ram")}
+
+    def is_refused(name):
+        result = vm.cli.run("snapshot-revert", vm.name, name, check=False)
+        assert result.status == DAMAGED and f"{name}.ram" in result.stderr, result.stderr
+        assert (names(vm), sources(vm)) == before and state(vm) == "running"
+        check(vm, "present")
+
+    # Sound as it was, its header says the same: this is how its seal is made.
+    reseal(work / "s.ram")
+    assert (work / "s.ram").read_bytes() == saved["s.ram"]
+    # Another snapshot's, which would load.
+    (work / "s.ram").write_bytes(saved["t.ram"])
+    (work / "t.ram").write_bytes(saved["s.ram"])
+    is_refused("s")
+    is_refused("t")
+    found = vm.cli.run("fsck", vm.name, "--data", check=False).data
+    assert str(found).count("memory-damaged") == 2, found
+    # Half of its own, as complete as can be.
+    (work / "s.ram").write_bytes(saved["s.ram"][:len(saved["s.ram"]) // 2])
+    reseal(work / "s.ram")
+    is_refused("s")
+
+    for name, content in saved.items():
+        (work / name).write_bytes(content)
+    vm.cli.run("snapshot-revert", vm.name, "s")
+    check(vm, "past")
+
+
 def test_ram_that_does_not_load_is_a_power_cut_at_worst(vm, make_vm, work):
     write(vm, "past")
     vm.cli.run(*create(vm, work))
     write(vm, "present")
-    before = (names(vm), sources(vm), sorted(files(work)))
     # The RAM of another machine, whole as a file: QEMU notices while it loads.
     other = make_vm(name="other", disks=1, memory_mib=320).define()
     vm.cli.run("start", "other", "--paused")
     vm.cli.run("snapshot-create-as", "other", "s", "--memspec", f"file={work}/other.ram")
-    shutil.copy(work / "other.ram", work / "s.ram")
+    # One that was redefined: whose RAM it had is not known.
+    document = work / "s.xml"
+    document.write_text(vm.cli.run("snapshot-dumpxml", vm.name, "s", "--security-info", json=False)
+                        .stdout.replace("s.ram", "s2.ram"), encoding="utf-8")
+    shutil.move(work / "s.ram", work / "s2.ram")
+    vm.cli.run("snapshot-create", vm.name, document, "--redefine", "--current")
+    shutil.move(work / "other.ram", work / "s2.ram")
+    before = (names(vm), sources(vm), sorted(files(work)))
 
     result = vm.cli.run("snapshot-revert", vm.name, "s", check=False)
     assert result.status == DAMAGED and "RAM" in result.stderr, result.stderr
     assert state(vm) == "shut off"
     # No disk is lost: all is as it would be had somebody pulled the plug.
-    (work / "other.ram").unlink()
     assert (names(vm), sources(vm), sorted(files(work))) == before
     settle(vm)
     for source in sources(vm):

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "plan/stamp.h"
 
+#include "store/edit.h"
+
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <sys/stat.h>
@@ -140,6 +142,34 @@ our_own_writes_renew_what_was_right(Fixture *fixture, gconstpointer data G_GNUC_
     g_assert_false(vmp_stamp_has(fixture->machine, fixture->image));
 }
 
+static void
+keep_content(Fixture *fixture, const char *content)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmpJson) edits = json_object_new_array();
+
+    vmp_stamp_keep_content(fixture->machine, fixture->image, content, edits);
+    g_assert_true(
+        vmp_store_apply_edits(vmp_machine_get_store(fixture->machine), edits, &error));
+    g_assert_no_error(error);
+}
+
+static void
+other_content_is_seen_until_it_is_forgotten(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    g_assert_false(vmp_stamp_is_other_content(fixture->machine, fixture->image, "a"));
+    keep_content(fixture, "a");
+    g_assert_false(vmp_stamp_is_other_content(fixture->machine, fixture->image, "a"));
+    g_assert_true(vmp_stamp_is_other_content(fixture->machine, fixture->image, "b"));
+    g_assert_true(vmp_stamp_is_other_content(fixture->machine, fixture->image, NULL));
+    keep_content(fixture, "b");
+    g_assert_false(vmp_stamp_is_other_content(fixture->machine, fixture->image, "b"));
+    /* It is no stamp: nothing is said of size and time. */
+    g_assert_false(vmp_stamp_has(fixture->machine, fixture->image));
+    vmp_stamp_forget(fixture->machine, fixture->image);
+    g_assert_false(vmp_stamp_is_other_content(fixture->machine, fixture->image, "a"));
+}
+
 #define ADD(name, test) g_test_add("/plan/stamp/" name, Fixture, NULL, set_up, test, tear_down)
 
 int
@@ -150,5 +180,7 @@ main(int argc, char **argv)
     ADD("another-size-breaks-it", another_size_breaks_it);
     ADD("a-copy-with-its-times-is-as-good", a_copy_with_its_times_is_as_good);
     ADD("our-own-writes-renew-what-was-right", our_own_writes_renew_what_was_right);
+    ADD("other-content-is-seen-until-it-is-forgotten",
+        other_content_is_seen_until_it_is_forgotten);
     return g_test_run();
 }

@@ -76,7 +76,11 @@ a_sealed_file_opens_at_its_stream(Fixture *fixture, gconstpointer data G_GNUC_UN
     g_assert_no_error(error);
     g_assert_cmpint(read(fd, stream, sizeof stream), ==, 7);
     g_assert_cmpstr(stream, ==, "the RAM");
+    g_autofree char *hash = vmp_ram_file_read_hash(fixture->path);
+    g_assert_cmpuint(strlen(hash), ==, 32);
     g_assert_true(vmp_ram_file_seal(fixture->path, &error)); /* once more changes nothing */
+    g_autofree char *again = vmp_ram_file_read_hash(fixture->path);
+    g_assert_cmpstr(hash, ==, again);
 }
 
 /* Whoever has checked it need not read it again; that it was cut since is seen all the same. */
