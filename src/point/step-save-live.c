@@ -181,10 +181,12 @@ start_if_due(const VmpStep *step, VmpQmpClient *client, GError **error)
 static gboolean
 save_live(const VmpStep *step, VmpChange *change, VmpQmpClient *client, GError **error)
 {
-    /* Whoever is killed from here on leaves a QEMU that goes on by itself. */
+    /* Whoever is killed from here on leaves a QEMU that goes on by itself; so does one who
+     * does not want to wait, although the commit step is behind. */
     return start_if_due(step, client, error) && vmp_fault("memory-under-way", error) &&
            let_run(step, client, error) &&
-           vmp_migration_finish(client, change->operation, NULL, error) &&
+           vmp_migration_finish(client, change->operation,
+                                vmp_operation_get_cancellable(change->operation), error) &&
            vmp_migration_settle(client, error) &&
            vmp_ram_file_note_length(path_of(step), error);
 }
@@ -261,6 +263,11 @@ live_apply(const VmpStep *step, VmpChange *change, GError **error)
 
     if (save_with_patience(step, change, &failure))
         return TRUE;
+    if (vmp_error_is(failure, VMP_ERROR_INTERRUPTED))
+        g_prefix_error(
+            &failure,
+            "QEMU goes on saving the RAM, and the next command for the domain waits for "
+            "its end: ");
     if (!vmp_memory_is_lost(failure)) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
