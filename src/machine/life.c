@@ -165,7 +165,8 @@ make_ready(VmpMachine *machine, const VmpDomain *definition, VmpStartFlags flags
     g_auto(VmpFirmware) firmware = { 0 };
     g_autoptr(VmpQmpClient) monitor = NULL;
 
-    if (!vmp_firmware_prepare(machine, definition, flags & VMP_START_RESET_NVRAM, &firmware,
+    if (!vmp_tpm_check(definition, error) ||
+        !vmp_firmware_prepare(machine, definition, flags & VMP_START_RESET_NVRAM, &firmware,
                               error))
         return FALSE;
     g_autofree char *tpm_folder = vmp_tpm_folder(machine->host, machine->row->uuid);

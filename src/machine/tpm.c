@@ -7,10 +7,24 @@
 #include "base/error.h"
 #include "base/file.h"
 
+#define PROGRAM "swtpm"
+
 char *
 vmp_tpm_folder(const VmpHost *host, const char *uuid)
 {
     return g_build_filename(host->state_dir, "tpm", uuid, NULL);
+}
+
+gboolean
+vmp_tpm_check(const VmpDomain *definition, GError **error)
+{
+    g_autofree char *program =
+        vmp_domain_get_tpm(definition) ? g_find_program_in_path(PROGRAM) : g_strdup("");
+
+    return program ||
+           vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                    "there is no program '" PROGRAM "' to play the TPM: is the package of "
+                    "that name installed?");
 }
 
 VmpSpawn *
@@ -27,7 +41,7 @@ vmp_tpm_spawn(const char *folder, const char *log, int connection, GError **erro
     const int fds[] = { state, connection };
     g_autofree char *place = g_strdup_printf("dir=/proc/self/fd/%d,mode=0600", state);
     g_autofree char *control = g_strdup_printf("type=unixio,clientfd=%d", connection);
-    const char *const argv[] = { "swtpm",  "socket", "--tpm2",      "--tpmstate", place,
+    const char *const argv[] = { PROGRAM,  "socket", "--tpm2",      "--tpmstate", place,
                                  "--ctrl", control,  "--terminate", NULL };
     const VmpSpawnSpec spec = {
         .argv = argv,

@@ -23,6 +23,9 @@
 /* The folder of the domain with @uuid, whether or not there is one; free with g_free(). */
 char *vmp_tpm_folder(const VmpHost *host, const char *uuid);
 
+/* Before anything is let go: can the TPM of @definition, if it has one, be played at all?
+ * UNSUPPORTED: swtpm is not installed. */
+gboolean vmp_tpm_check(const VmpDomain *definition, GError **error);
 /* A process that waits to be let go (machine/spawn.h); it plays the TPM in @folder, which is
  * made if need be, for whoever has the other end of the socket @connection, and ends with that
  * one.  UNSUPPORTED: swtpm is not installed. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/error.h"
 #include "machine/launch.h"
+#include "machine/tpm.h"
 #include "plan/executor.h"
 #include "plan/others.h"
 #include "point/definition.h"
@@ -360,7 +361,7 @@ check_startable(const Revert *revert, GError **error)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "another process would be needed, and this one was not started by vmpoint");
     g_auto(GStrv) command = vmp_launch_command(revert->definition, &host, error);
-    return command != NULL;
+    return command && vmp_tpm_check(revert->definition, error);
 }
 
 /* The step that loads has said why in a warning. */

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "machine/launch.h"
+#include "machine/tpm.h"
 #include "plan/executor.h"
 #include "point/internal.h"
 #include "point/memory.h"
@@ -265,7 +266,7 @@ check_startable(const VmpRevert *revert, GError **error)
     if (revert->end == VMP_STATE_SHUTOFF || vmp_revert_is_in_process(revert))
         return TRUE;
     g_auto(GStrv) command = vmp_launch_command(revert->definition, &host, error);
-    return command != NULL;
+    return command && vmp_tpm_check(revert->definition, error);
 }
 
 static gboolean

@@ -228,6 +228,28 @@ def test_what_is_not_supported_is_named(make_tpm_vm):
     assert result.status == WARNED and "TPM" in result.stderr
 
 
+def test_without_swtpm_nothing_is_let_go(make_tpm_vm, work, monkeypatch):
+    vm = make_tpm_vm()
+    vm.cli.run("start", vm.name, "--paused")
+    vm.cli.run("snapshot-create-as", vm.name, "s", "--disk-only")
+    vm.cli.run("destroy", vm.name)
+    tpm.put_value(vm.tpm_folder, "present")
+    vm.cli.run("start", vm.name, "--paused")
+    before = pid(vm), world.source(vm)
+
+    programs = work / "programs"
+    programs.mkdir()
+    for program in ("qemu-img", "qemu-storage-daemon"):
+        (programs / program).symlink_to(shutil.which(program))
+    monkeypatch.setenv("PATH", str(programs))
+    result = vm.cli.run("snapshot-revert", vm.name, "s", "--paused", "--force", check=False)
+    assert result.status == UNSUPPORTED and "swtpm" in result.stderr
+    assert (pid(vm), world.source(vm)) == before
+    vm.cli.run("destroy", vm.name)
+    result = vm.cli.run("start", vm.name, check=False)
+    assert result.status == UNSUPPORTED and "swtpm" in result.stderr
+
+
 # --- cut ---------------------------------------------------------------------------------------
 
 

@@ -76,7 +76,24 @@ without_the_program_it_is_not_supported(Fixture *fixture, gconstpointer data)
     g_autofree char *places = g_strdup(g_getenv("PATH"));
     (void)data;
 
+    g_autoptr(VmpDomain) with = vmp_domain_parse(
+        "<domain "
+        "type='qemu'><name>n</name><memory>1</memory><os><type>hvm</type></os><devices>"
+        "<tpm><backend type='emulator'/></tpm></devices></domain>",
+        -1, &error);
+    g_assert_no_error(error);
+    g_autoptr(VmpDomain) without = vmp_domain_parse(
+        "<domain "
+        "type='qemu'><name>n</name><memory>1</memory><os><type>hvm</type></os></domain>",
+        -1, &error);
+    g_assert_no_error(error);
+
     g_setenv("PATH", fixture->dir, TRUE);
+    g_assert_true(vmp_tpm_check(without, &error));
+    g_assert_no_error(error);
+    g_assert_false(vmp_tpm_check(with, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_UNSUPPORTED);
+    g_clear_error(&error);
     g_assert_null(vmp_tpm_spawn(folder, log, 1, &error));
     g_assert_error(error, VMP_ERROR, VMP_ERROR_UNSUPPORTED);
     g_assert_nonnull(strstr(error->message, "swtpm"));
