@@ -52,6 +52,31 @@ VMP_PUBLIC gboolean vmp_block_pull(VmpHost *host, const char *domain, const char
                                    const VmpBlockRange *range, VmpOperation *operation,
                                    GError **error);
 
+/* Where to, and how; zeroes are QEMU's own ways. */
+typedef struct {
+    const char *path;    /* of the copy; absolute */
+    const char *format;  /* "qcow2", "raw"; NULL = that of the disk */
+    guint64 bandwidth;   /* bytes per second; 0 = no limit */
+    guint64 granularity; /* bytes, a power of two; 0 = as QEMU has it */
+    guint64 buffer;      /* bytes in flight; 0 = as QEMU has it */
+} VmpBlockCopy;
+
+typedef enum {
+    VMP_BLOCK_COPY_REUSE_EXTERNAL = 1 << 1, /* the file is there, of the right size */
+    VMP_BLOCK_COPY_SYNCHRONOUS = 1
+                                 << 3, /* what is written meanwhile is written twice at once */
+    VMP_BLOCK_COPY_BLOCK_DEVICE = 1 << 16, /* ours: path is one; not with PIVOT */
+    VMP_BLOCK_COPY_PIVOT = 1 << 17,        /* ours: the disk goes on with the copy */
+} VmpBlockCopyFlags;
+
+/* Copies all that @disk of a running domain reads as to ->path, and returns when that is done:
+ * the copy is the disk of that moment.  With PIVOT the disk goes on with the copy, which gets
+ * the bitmaps; the images that it had before stay as they are, for the snapshots that have
+ * them. */
+VMP_PUBLIC gboolean vmp_block_copy_disk(VmpHost *host, const char *domain, const char *disk,
+                                        const VmpBlockCopy *copy, VmpBlockCopyFlags flags,
+                                        VmpOperation *operation, GError **error);
+
 /* The block job that runs on a disk: a merge or a copy of a backup that some other command has
  * begun, or that goes on by itself. */
 typedef struct {

@@ -2,6 +2,7 @@
 #include "api/open.h"
 #include "backup/backup.h"
 #include "point/block-job.h"
+#include "point/copy-disk.h"
 #include "point/merge-disk.h"
 #include "point/resize.h"
 
@@ -33,6 +34,17 @@ vmp_block_pull(VmpHost *host, const char *domain, const char *disk, const VmpBlo
 
     return machine && vmp_backup_check_no_pull(machine, error) &&
            vmp_point_pull_disk(machine, disk, range, error);
+}
+
+gboolean
+vmp_block_copy_disk(VmpHost *host, const char *domain, const char *disk,
+                    const VmpBlockCopy *copy, VmpBlockCopyFlags flags, VmpOperation *operation,
+                    GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
+
+    return machine && vmp_backup_check_no_pull(machine, error) &&
+           vmp_point_copy_disk(machine, disk, copy, flags, error);
 }
 
 /* ---- jobs: beside whoever has the lock ---- */

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "machine/server.h"
 #include "plan/executor.h"
+#include "point/copy-disk.h"
 #include "point/memory-lost.h"
 #include "point/steps.h"
 #include "point/writable.h"
@@ -64,6 +65,7 @@ static const VmpStepKind *const step_kinds[] = {
     &vmp_step_thaw_guest,
     &vmp_step_set_backing,
     &vmp_step_resize_disk,
+    &vmp_step_copy_once,
     &vmp_step_open_memory,
     &vmp_step_load_memory,
     &vmp_step_save_and_revert,

@@ -150,6 +150,70 @@ run_pull(VmpSession *session, const VmpArguments *arguments, GError **error)
     return TRUE;
 }
 
+/* ---- copies ---- */
+
+static gboolean
+check_copy(const VmpArguments *arguments, GError **error)
+{
+    if (vmp_arguments_has(arguments, "shallow"))
+        refuse(error, "--shallow is not supported: a copy stands on nothing");
+    else if (vmp_arguments_has(arguments, "xml") || vmp_arguments_has(arguments, "print-xml"))
+        refuse(error, "a destination is said by --dest and --format, not by --xml");
+    else if (!vmp_arguments_has(arguments, "dest"))
+        g_set_error_literal(error, VMP_ERROR, VMP_ERROR_INVALID, "blockcopy needs --dest");
+    else if (!vmp_arguments_has(arguments, "pivot") && !vmp_arguments_has(arguments, "finish"))
+        refuse(error,
+               "a copy has to be brought to its end by the same command: say --pivot or "
+               "--finish");
+    else
+        return TRUE;
+    return FALSE;
+}
+
+static gboolean
+read_bytes(const VmpArguments *arguments, const char *name, guint64 *bytes, GError **error)
+{
+    const char *text = vmp_arguments_get(arguments, name);
+
+    if (!text || vmp_parse_bytes(text, 1, bytes))
+        return TRUE;
+    g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID, "--%s is no size: '%s'", name, text);
+    return FALSE;
+}
+
+static gboolean
+read_copy(const VmpArguments *arguments, VmpBlockCopy *copy, GError **error)
+{
+    copy->path = vmp_arguments_get(arguments, "dest");
+    copy->format = vmp_arguments_get(arguments, "format");
+    if (vmp_arguments_has(arguments, "blockdev") && !copy->format)
+        copy->format = "raw";
+    return check_copy(arguments, error) &&
+           read_bytes(arguments, "granularity", &copy->granularity, error) &&
+           read_bytes(arguments, "buf-size", &copy->buffer, error) &&
+           read_bandwidth(arguments, &copy->bandwidth, error) &&
+           read_patience(arguments, error);
+}
+
+static gboolean
+run_copy(VmpSession *session, const VmpArguments *arguments, GError **error)
+{
+    const char *domain = vmp_arguments_get(arguments, "domain");
+    const char *path = vmp_arguments_get(arguments, "path");
+    VmpBlockCopy copy = { 0 };
+    VmpHost *host =
+        read_copy(arguments, &copy, error) ? vmp_session_open(session, error) : NULL;
+
+    if (!host ||
+        !vmp_block_copy_disk(host, domain, path, &copy, vmp_arguments_get_bits(arguments),
+                             vmp_session_get_operation(session), error))
+        return fail(arguments, error);
+    vmp_session_finish(session, vmp_result_new(domain, NULL), "\n%s",
+                       vmp_arguments_has(arguments, "pivot") ? "Successfully pivoted"
+                                                             : "Successfully copied");
+    return TRUE;
+}
+
 /* ---- jobs ---- */
 
 static const char *
@@ -282,6 +346,39 @@ static const VmpOption pull_options[] = {
     VMP_OPTION_END,
 };
 
+static const VmpOption copy_options[] = {
+    VMP_DOMAIN_OPTION,
+    DISK_OPTION,
+    VMP_POSITION("dest", 0, "path", VMP_COMPLETE_FILE, "file of the copy"),
+    RATE_OPTIONS,
+    VMP_FLAG("shallow", "refused: a copy stands on nothing"),
+    VMP_FLAG_BIT("reuse-external", VMP_BLOCK_COPY_REUSE_EXTERNAL,
+                 "use a file that exists already"),
+    VMP_FLAG_BIT("blockdev", VMP_BLOCK_COPY_BLOCK_DEVICE, "--dest is a block device"),
+    VMP_FLAG("wait", "accepted: the command returns when it is done"),
+    VMP_FLAG("verbose", "accepted: progress is shown on a terminal, or by --progress"),
+    VMP_FLAG("async", "accepted: an end that was asked for is waited for"),
+    VMP_VALUE("timeout", "seconds", VMP_COMPLETE_NOTHING,
+              "take it back if it is not done by then"),
+    VMP_FLAG_BIT("pivot", VMP_BLOCK_COPY_PIVOT, "the disk goes on with the copy"),
+    VMP_FLAG("finish", "the disk goes on as before"),
+    VMP_VALUE("xml", "file", VMP_COMPLETE_FILE, "refused: say --dest"),
+    VMP_VALUE("format", "format", VMP_COMPLETE_NOTHING,
+              "qcow2 or raw; that of the disk if it is not said"),
+    VMP_VALUE("granularity", "bytes", VMP_COMPLETE_NOTHING, "what is copied at once at least"),
+    VMP_VALUE("buf-size", "bytes", VMP_COMPLETE_NOTHING, "what is in flight at most"),
+    VMP_FLAG("transient-job", "accepted: no job outlives the command"),
+    VMP_FLAG_BIT("synchronous-writes", VMP_BLOCK_COPY_SYNCHRONOUS,
+                 "what the guest writes meanwhile is written twice at once"),
+    VMP_FLAG("print-xml", "refused: there is no such document"),
+    VMP_OPTION_END,
+};
+
+static const VmpRule copy_rules[] = {
+    { VMP_RULE_AT_MOST_ONE, "pivot finish" },
+    { VMP_RULE_NONE, NULL },
+};
+
 static const VmpOption job_options[] = {
     VMP_DOMAIN_OPTION,
     DISK_OPTION,
@@ -333,6 +430,17 @@ const VmpCommand vmp_block_commands[] = {
       .options = commit_options,
       .changes = TRUE,
       .run = run_commit },
+    { .name = "blockcopy",
+      .help = "copy a disk while its guest runs",
+      .description =
+          "Copies all that a disk of a running domain reads as into another image, and "
+          "returns "
+          "when that is done.  With --finish the copy is the disk as it is then, with --pivot "
+          "the disk goes on with the copy, bitmaps included.",
+      .options = copy_options,
+      .rules = copy_rules,
+      .changes = TRUE,
+      .run = run_copy },
     { .name = "blockjob",
       .help = "look at the block job of a disk, slow it down or end it",
       .description =

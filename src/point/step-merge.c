@@ -14,7 +14,12 @@
  *          "nodes": [ node ], "paths": [ path ], "formats": [ ... ]   lowest layer first
  *          "stamped": bool: the lowest one was as it had been frozen (see plan/stamp.h),
  *          "below": path of what the lowest one stands on, "below-format",
- *          "speed": bytes per second at most; or absent }
+ *          "speed": bytes per second at most; or absent,
+ *          "granularity", "buf-size", "synchronous": of a copy; or absent }
+ *
+ * "way" may also be "copy": "base", the lowest of "nodes", is not in the disk's chain but
+ * another image that gets all of it (copy-disk.c).  It ends as a commit of the active layer
+ * does.
  *
  * A commit writes into the lowest layer while all above it still reads the same.  But whoever
  * froze the lowest one loses it with the first byte.  Undoing therefore takes the jobs
@@ -44,9 +49,16 @@ merges_of(const VmpStep *step)
 }
 
 static gboolean
+is_copy(VmpJson *merge)
+{
+    return g_strcmp0(vmp_json_get_string(merge, "way"), "copy") == 0;
+}
+
+/* The lowest layer is the one that is left. */
+static gboolean
 is_commit(VmpJson *merge)
 {
-    return g_strcmp0(vmp_json_get_string(merge, "way"), "commit") == 0;
+    return is_copy(merge) || g_strcmp0(vmp_json_get_string(merge, "way"), "commit") == 0;
 }
 
 /* The guest's own layer goes: its disk changes over to the lower image. */
@@ -72,13 +84,31 @@ count_layers(VmpJson *merge)
 }
 
 static VmpQmpCommand *
-start_command(VmpJson *merge)
+copy_command(VmpJson *merge)
+{
+    const VmpQmpMirror mirror = {
+        .job_id = vmp_json_get_string(merge, "job"),
+        .node = vmp_json_get_string(merge, "root"),
+        .target = vmp_json_get_string(merge, "base"),
+        .speed = (guint64)vmp_json_get_int(merge, "speed", 0),
+        .granularity = (guint64)vmp_json_get_int(merge, "granularity", 0),
+        .buffer = (guint64)vmp_json_get_int(merge, "buf-size", 0),
+        .synchronous = vmp_json_get_bool(merge, "synchronous", FALSE),
+    };
+
+    return vmp_qmp_mirror(&mirror);
+}
+
+VmpQmpCommand *
+vmp_step_merge_command(VmpJson *merge)
 {
     const char *job = vmp_json_get_string(merge, "job");
     const char *base = vmp_json_get_string(merge, "base");
     const char *top = vmp_json_get_string(merge, "top");
     guint64 speed = (guint64)vmp_json_get_int(merge, "speed", 0);
 
+    if (is_copy(merge))
+        return copy_command(merge);
     if (!is_commit(merge))
         return vmp_qmp_block_stream(job, top, base, vmp_json_get_string(merge, "below"),
                                     speed);
@@ -129,8 +159,10 @@ wait_phase(const GPtrArray *merges, gboolean pivots, VmpChange *change, VmpQmpCl
         const VmpJob *job = g_ptr_array_index(jobs, i);
         if (job->phase == phase || job->phase == VMP_JOB_PENDING)
             continue;
-        return vmp_fail(error, VMP_ERROR_REFUSED, "disk '%s': merging its layers failed: %s",
+        return vmp_fail(error, VMP_ERROR_REFUSED, "disk '%s': %s failed: %s",
                         vmp_json_get_string(g_ptr_array_index(waited, i), "disk"),
+                        is_copy(g_ptr_array_index(waited, i)) ? "copying it"
+                                                              : "merging its layers",
                         job->failure ? job->failure : "the job is gone");
     }
     return jobs != NULL;
@@ -171,7 +203,7 @@ start_jobs(const GPtrArray *merges, VmpQmpClient *client, GError **error)
         g_ptr_array_new_with_free_func((GDestroyNotify)vmp_qmp_command_unref);
 
     for (guint i = 0; i < merges->len; i++)
-        g_ptr_array_add(commands, start_command(g_ptr_array_index(merges, i)));
+        g_ptr_array_add(commands, vmp_step_merge_command(g_ptr_array_index(merges, i)));
     return commands->len == 0 ||
            vmp_qmp_client_execute_all(client, commands, NULL, NULL, error);
 }
@@ -249,6 +281,15 @@ cancel_jobs(const VmpStep *step, const GPtrArray *known, VmpQmpClient *client, G
     return TRUE;
 }
 
+gboolean
+vmp_step_merges_cancel(const VmpStep *step, VmpChange *change, GError **error)
+{
+    VmpQmpClient *client = vmp_change_get_client(change, error);
+    g_autoptr(GPtrArray) jobs = client ? vmp_jobs_query(client, NULL, error) : NULL;
+
+    return jobs && cancel_jobs(step, jobs, client, error);
+}
+
 /* What was copied into them is nothing that who stands on them can see. */
 static gboolean
 renew_stamps(const VmpStep *step, VmpMachine *machine, GError **error)
@@ -293,6 +334,11 @@ start_describe(const VmpStep *step)
         VmpJson *merge = vmp_json_at(merges, i);
         const char *top = text_at(merge, "paths", G_MAXUINT);
         const char *bottom = text_at(merge, "paths", 0);
+        if (is_copy(merge)) {
+            g_string_append_printf(text, "%scopy disk %s to '%s'", i ? ", " : "",
+                                   vmp_json_get_string(merge, "disk"), bottom);
+            continue;
+        }
         g_string_append_printf(
             text, "%smerge '%s' %s '%s'", i ? ", " : "", is_commit(merge) ? top : bottom,
             is_commit(merge) ? "down into" : "up into", is_commit(merge) ? bottom : top);
@@ -306,7 +352,7 @@ start_commands(const VmpStep *step, GPtrArray *commands)
     VmpJson *merges = merges_of(step);
 
     for (guint i = 0; i < vmp_json_length(merges); i++)
-        g_ptr_array_add(commands, start_command(vmp_json_at(merges, i)));
+        g_ptr_array_add(commands, vmp_step_merge_command(vmp_json_at(merges, i)));
     for (guint i = 0; i < vmp_json_length(merges); i++)
         if (is_pivot(vmp_json_at(merges, i)))
             g_ptr_array_add(commands, vmp_qmp_job_complete(

@@ -83,6 +83,10 @@ extern const VmpStepKind vmp_step_open_layers;
 extern const VmpStepKind vmp_step_shut_layers;
 
 /* step-merge.c: layers become one */
+/* The command that starts a MERGE. */
+VmpQmpCommand *vmp_step_merge_command(VmpJson *merge);
+/* Takes out what is left of the jobs of a step's "merges". */
+gboolean vmp_step_merges_cancel(const VmpStep *step, VmpChange *change, GError **error);
 extern const VmpStepKind vmp_step_start_merges;
 extern const VmpStepKind vmp_step_finish_merges; /* commit */
 extern const VmpStepKind vmp_step_move_backings;

@@ -299,6 +299,12 @@ vmp_qmp_yank_node(const char *node)
 }
 
 VmpQmpCommand *
+vmp_qmp_block_job_end(const char *id)
+{
+    return COMMAND("block-job-cancel", "s:device", id, "b:force", FALSE);
+}
+
+VmpQmpCommand *
 vmp_qmp_job_resume(const char *id)
 {
     return COMMAND("job-resume", "s:id", id);
@@ -531,6 +537,17 @@ vmp_qmp_blockdev_mirror(const char *job_id, const char *node, const char *target
 {
     return COMMAND("blockdev-mirror", "s:job-id", job_id, "s:device", node, "s:target", target,
                    "s:sync", "full", "b:auto-finalize", TRUE, "b:auto-dismiss", FALSE);
+}
+
+VmpQmpCommand *
+vmp_qmp_mirror(const VmpQmpMirror *mirror)
+{
+    return COMMAND("blockdev-mirror", "s:job-id", mirror->job_id, "s:device", mirror->node,
+                   "s:target", mirror->target, "s:sync", "full", "I:speed",
+                   (gint64)mirror->speed, "I:granularity", (gint64)mirror->granularity,
+                   "I:buf-size", (gint64)mirror->buffer, "S:copy-mode",
+                   mirror->synchronous ? "write-blocking" : NULL, "b:auto-finalize", FALSE,
+                   "b:auto-dismiss", FALSE);
 }
 
 VmpJson *

@@ -88,6 +88,14 @@ VmpJson *vmp_qmp_options_part(const char *node, const char *of, guint64 size);
 VmpJson *vmp_qmp_options_null(const char *node, guint64 size);
 
 /* Jobs */
+typedef struct {
+    const char *job_id, *node, *target;
+    guint64 speed;               /* bytes per second; 0 = no limit */
+    guint64 granularity, buffer; /* bytes; 0 = QEMU's own */
+    gboolean synchronous;        /* what is written meanwhile is written twice at once */
+} VmpQmpMirror;                  /* auto-finalize and auto-dismiss are off */
+
+VmpQmpCommand *vmp_qmp_mirror(const VmpQmpMirror *mirror);
 VmpQmpCommand *vmp_qmp_blockdev_mirror(const char *job_id, const char *node, const char *target);
 VmpQmpCommand *vmp_qmp_job_dismiss(const char *id);
 VmpQmpCommand *vmp_qmp_job_finalize(const char *id);
@@ -95,6 +103,9 @@ VmpQmpCommand *vmp_qmp_job_complete(const char *id);
 VmpQmpCommand *vmp_qmp_job_cancel(const char *id);
 /* The connection of the node to its server is cut: what it waits for fails. */
 VmpQmpCommand *vmp_qmp_yank_node(const char *node);
+/* Of a mirror that is ready: it ends well, with a copy of that moment.  job-cancel breaks it
+ * off. */
+VmpQmpCommand *vmp_qmp_block_job_end(const char *id);
 VmpQmpCommand *vmp_qmp_job_resume(const char *id);
 VmpQmpCommand *vmp_qmp_block_job_set_speed(const char *id, guint64 bytes_per_second);
 

@@ -290,3 +290,101 @@ def test_cut_anywhere_it_is_before_or_after(off, guest, work, words, fault):
         if len(now) > 1:
             vm.cli.run(command, vm.name, "vda", *options)
     assert n > 3
+
+
+# --- copies ---
+
+
+class Copies:
+    """Copies of vda, and what there is before and after them."""
+
+    def __init__(self, vm, work):
+        self.vm, self.work, self.count = vm, work, 0
+
+    def take(self, *options, check=True, **how):
+        self.count += 1
+        path = self.work / f"copy-{self.count}"
+        return path, self.vm.cli.run("blockcopy", self.vm.name, "vda", path, *options, check=check, **how)
+
+
+def test_a_copy_is_the_disk_and_a_pivot_takes_the_bitmaps_along(off, work):
+    vm = off
+    guest = world.StandIn(vm).start()
+    base, a, b, c = stack(vm, guest)
+    copies = Copies(vm, work)
+    before = content(vm)
+    path, said = copies.take("--wait", "--verbose", "--finish", json=False)
+    assert said.stdout == "\nSuccessfully copied\n", said
+    assert images.read(path, 0, SIZE) == before and images.chain(path) == [path]
+    images.check(path)
+    assert source(vm) == str(c)
+    raw, _ = copies.take("--finish", "--format", "raw", "--synchronous-writes", "--granularity", "64k",
+                         "--buf-size", "4M")
+    assert raw.read_bytes() == before
+    frozen = {layer: images.digest(layer, live=True) for layer in (base, a, b)}
+    path, said = copies.take("--pivot", "--transient-job", json=False)
+    assert said.stdout == "\nSuccessfully pivoted\n", said
+    assert source(vm) == str(path) and images.chain(path, live=True) == [path]
+    assert content(vm) == before
+    assert dirty(vm, work, "c1") == C1 and dirty(vm, work, "c2") == C2
+    guest.write("vda", 20 * MIB, MIB, 7)
+    assert dirty(vm, work, "c2") == [*C2, (20 * MIB, MIB)]
+    assert not [node for node in world.nodes(vm) if node[0] in ("vda-format", "vda-storage")]
+    # The layer that nobody has any more stays, and is known as such.
+    assert [row["path"] for row in vm.cli.run("fsck", vm.name, check=False).data] == [str(c)]
+    # What was written since is in the copy alone, and the snapshots have what they had.
+    assert {layer: images.digest(layer) for layer in frozen} == frozen
+    vm.cli.run("destroy", vm.name)
+    vm.close()
+    images.check(path)
+    assert dirty(vm, work, "c2") == [*C2, (20 * MIB, MIB)]
+    vm.cli.run("snapshot-revert", vm.name, "b")
+    assert images.chain(source(vm))[1:] == [a, base]
+
+
+def test_what_cannot_be_copied_is_said(off, work):
+    vm = off
+    copies = Copies(vm, work)
+    assert copies.take("--finish", check=False)[1].status == 1, "it is off"
+    world.StandIn(vm).start()
+    (work / "copy-9").write_text("precious")
+    before = world.look(vm, work)
+    for words, status in (((work / "copy-9", "--finish"), 4), (("copy", "--finish"), 2), ((), 2),
+                          ((work / "x",), 6), ((work / "x", "--finish", "--shallow"), 6),
+                          ((work / "x", "--finish", "--pivot"), 2), (("--xml", work / "x", "--pivot"), 6),
+                          ((work / "x", "--pivot", "--blockdev"), 6),
+                          ((work / "none" / "x", "--pivot"), 3)):
+        refused(vm.cli, "blockcopy", vm.name, "vda", *words, status=status)
+    plan = vm.cli.run("blockcopy", vm.name, "vda", work / "x", "--pivot", "--dry-run").data
+    assert "copy disk vda" in plan["steps"][1]["describe"], plan
+    assert world.look(vm, work) == before
+    assert (work / "copy-9").read_text() == "precious"
+
+
+@pytest.mark.parametrize("fault", ["kill", "fail"])
+@pytest.mark.parametrize("end", ["--pivot", "--finish"])
+def test_a_copy_that_is_cut_is_none_or_whole(off, work, end, fault):
+    vm = off
+    guest = world.StandIn(vm).start()
+    guest.write("vda", 0, 4 * MIB, 1)
+    vm.cli.run("checkpoint-create-as", vm.name, "c1")
+    guest.write("vda", MIB, MIB, 2)
+    before = content(vm)
+    copies = Copies(vm, work)
+    for n in itertools.count(1):
+        assert n < MOST, "the operation never gets through"
+        was, nodes = source(vm), world.nodes(vm)
+        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
+        try:
+            path, result = copies.take(end, check=False)
+        finally:
+            del os.environ["VMPOINT_FAULT"]
+        vm.cli.run("recover", vm.name)
+        assert vm.cli.run("recover", vm.name).data == {"settled": []}
+        assert source(vm) in (was, str(path)) and not vm.spy.execute("query-jobs"), f"cut at {n}"
+        assert content(vm) == before and dirty(vm, work, "c1") == [(MIB, MIB)], f"cut at {n}"
+        if source(vm) == was and not (end == "--finish" and result.status == 0):
+            assert result.status != 0 and not path.exists() and world.nodes(vm) == nodes, f"cut at {n}"
+        if result.status == 0:
+            break
+    assert n > 3

@@ -104,7 +104,7 @@ every_name_is_given_once(void)
 static gboolean
 is_habit(const VmpCommand *command, const char *option)
 {
-    static const char *const commands[] = { "blockcommit", "blockpull", NULL };
+    static const char *const commands[] = { "blockcommit", "blockcopy", "blockpull", NULL };
     static const char *const options[] = { "timeout", "verbose", NULL };
 
     return g_strv_contains(commands, command->name) && g_strv_contains(options, option);

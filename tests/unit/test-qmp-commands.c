@@ -167,6 +167,8 @@ test_jobs(void)
     check(QEMU, vmp_qmp_yank_node("n"), "yank",
           "{'instances': [{'type': 'block-node', 'node-name': 'n'}]}");
     check(BOTH, vmp_qmp_job_resume("j"), "job-resume", "{'id': 'j'}");
+    check(BOTH, vmp_qmp_block_job_end("j"), "block-job-cancel",
+          "{'device': 'j', 'force': false}");
     check(BOTH, vmp_qmp_block_job_set_speed("j", 1048576), "block-job-set-speed",
           "{'device': 'j', 'speed': 1048576}");
 }
@@ -306,6 +308,17 @@ test_nbd(void)
           "'size': 512}");
     check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_null("z", 512)), "blockdev-add",
           "{'driver': 'null-co', 'node-name': 'z', 'size': 512}");
+    const VmpQmpMirror mirror = { .job_id = "j",
+                                  .node = "n",
+                                  .target = "t",
+                                  .speed = 5,
+                                  .granularity = 4096,
+                                  .buffer = 8192,
+                                  .synchronous = TRUE };
+    check(BOTH, vmp_qmp_mirror(&mirror), "blockdev-mirror",
+          "{'job-id': 'j', 'device': 'n', 'target': 't', 'sync': 'full', 'speed': 5, "
+          "'granularity': 4096, 'buf-size': 8192, 'copy-mode': 'write-blocking', "
+          "'auto-finalize': false, 'auto-dismiss': false}");
     check(BOTH, vmp_qmp_blockdev_mirror("j", "p", "z"), "blockdev-mirror",
           "{'job-id': 'j', 'device': 'p', 'target': 'z', 'sync': 'full', "
           "'auto-finalize': true, 'auto-dismiss': false}");

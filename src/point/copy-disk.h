@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A copy of a running disk, in another image; see include/vmpoint/block.h for the promises.
+ *
+ * The job is QEMU's mirror.  When the disk is to go on with the copy, its end is that of an
+ * active commit: writes are held back, the bitmaps are carried over, the device gets the
+ * other image (step-merge.c).  Else it is cancelled once all is copied, which leaves the copy
+ * as the disk was at that moment.
+ */
+
+#include <vmpoint/block.h>
+
+#include "plan/step.h"
+
+gboolean vmp_point_copy_disk(VmpMachine *machine, const char *disk, const VmpBlockCopy *copy,
+                             VmpBlockCopyFlags flags, GError **error);
+
+/* copy-once { "merges": [ one of way "copy", see step-merge.c ], "images": [ VmpNewImage ] }
+ */
+extern const VmpStepKind vmp_step_copy_once; /* commit */

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/error.h"
+#include "point/copy-disk.h"
+#include "point/steps.h"
+#include "qmp/commands.h"
+#include "storage/job.h"
+#include "storage/overlay.h"
+
+static VmpJson *
+copy_of(const VmpStep *step)
+{
+    return vmp_json_at(vmp_json_get_array(step->args, "merges"), 0);
+}
+
+static gboolean
+run(VmpQmpClient *client, VmpQmpCommand *command /* taken */, GError **error)
+{
+    g_autoptr(VmpQmpCommand) owned = command;
+    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, owned, NULL, error);
+
+    return reply != NULL;
+}
+
+static gboolean
+bring(VmpJson *copy, VmpChange *change, VmpQmpClient *client, VmpJobPhase phase,
+      GError **error)
+{
+    const char *const ids[] = { vmp_json_get_string(copy, "job"), NULL };
+    g_autoptr(GPtrArray) jobs =
+        vmp_jobs_wait(client, ids, phase, "copying", change->operation, error);
+    if (!jobs)
+        return FALSE;
+
+    const VmpJob *job = g_ptr_array_index(jobs, 0);
+    return job->phase == phase ||
+           vmp_fail(error, VMP_ERROR_REFUSED, "disk '%s': copying it failed: %s",
+                    vmp_json_get_string(copy, "disk"),
+                    job->failure ? job->failure : "the job is gone");
+}
+
+/* Brings the job to where copy and disk are the same, and ends it there. */
+static gboolean
+mirror(VmpJson *copy, VmpChange *change, VmpQmpClient *client, GError **error)
+{
+    const char *id = vmp_json_get_string(copy, "job");
+    const char *const ids[] = { id, NULL };
+
+    return run(client, vmp_step_merge_command(copy), error) &&
+           bring(copy, change, client, VMP_JOB_READY, error) &&
+           run(client, vmp_qmp_block_job_end(id), error) &&
+           bring(copy, change, client, VMP_JOB_PENDING, error) &&
+           run(client, vmp_qmp_job_finalize(id), error) &&
+           vmp_jobs_finish(client, ids, NULL, error);
+}
+
+static GPtrArray *
+read_images(const VmpStep *step, GError **error)
+{
+    g_autoptr(GPtrArray) images =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_new_image_free);
+    VmpNewImage *image = vmp_new_image_from_json(
+        vmp_json_at(vmp_json_get_array(step->args, "images"), 0), error);
+
+    if (!image)
+        return NULL;
+    g_ptr_array_add(images, image);
+    return g_steal_pointer(&images);
+}
+
+static gboolean
+apply(const VmpStep *step, VmpChange *change, GError **error)
+{
+    VmpQmpClient *client = vmp_change_get_client(change, error);
+    g_autoptr(GPtrArray) images = client ? read_images(step, error) : NULL;
+
+    return images && mirror(copy_of(step), change, client, error) &&
+           vmp_new_images_close(client, images, NULL, error) &&
+           vmp_new_images_sync(images, error);
+}
+
+static gboolean
+undo(const VmpStep *step, VmpChange *change, GError **error)
+{
+    return !vmp_machine_is_on(change->machine) || vmp_step_merges_cancel(step, change, error);
+}
+
+/* A copy that nobody was told of is none. */
+static VmpProbe
+probe(const VmpStep *step G_GNUC_UNUSED, VmpChange *change G_GNUC_UNUSED,
+      GError **error G_GNUC_UNUSED)
+{
+    return VMP_PROBE_NOT_DONE;
+}
+
+static char *
+describe(const VmpStep *step)
+{
+    return g_strdup_printf("copy disk %s, as it is when all is copied",
+                           vmp_json_get_string(copy_of(step), "disk"));
+}
+
+static void
+commands(const VmpStep *step, GPtrArray *list)
+{
+    g_ptr_array_add(list, vmp_step_merge_command(copy_of(step)));
+    g_ptr_array_add(list, vmp_qmp_block_job_end(vmp_json_get_string(copy_of(step), "job")));
+}
+
+const VmpStepKind vmp_step_copy_once = {
+    .name = "copy-once",
+    .apply = apply,
+    .undo = undo,
+    .probe = probe,
+    .describe = describe,
+    .commands = commands,
+};
