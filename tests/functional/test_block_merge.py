@@ -388,3 +388,29 @@ def test_a_copy_that_is_cut_is_none_or_whole(off, work, end, fault):
         if result.status == 0:
             break
     assert n > 3
+
+
+@pytest.mark.parametrize("command", ["blockcopy", "blockcommit", "blockpull"])
+def test_qemu_that_dies_in_the_middle_leaves_all_as_it_was(off, work, command):
+    vm = off
+    guest = world.StandIn(vm).start()
+    base, a = layers(vm, "a")
+    guest.write("vda", 0, 24 * MIB, 1)
+    b = layers(vm, "b")[-1]
+    forget(vm, "a", "b")
+    before = content(vm)
+    words = {"blockcopy": (work / "copy", "--pivot"), "blockcommit": ("--pivot",), "blockpull": ()}
+    vm.spy.drain_events()
+    running = vm.cli.start(command, vm.name, "vda", *words[command], "--bandwidth", "1", "--bytes",
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    vm.spy.wait_event("JOB_STATUS_CHANGE", status="running")
+    vm.kill()
+    assert running.wait(120) != 0
+    vm.cli.run("recover", vm.name)
+    assert vm.cli.run("recover", vm.name).data == {"settled": []}
+    assert source(vm) == str(b) and images.chain(b) == [b, a, base]
+    assert content(vm) == before and not (work / "copy").exists()
+    vm.close()
+    vm.cli.run("start", vm.name, "--paused")
+    vm.cli.run(command, vm.name, "vda", *words[command])
+    assert content(vm) == before
