@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Backups to somebody's NBD server, and servers that stall, err or go away: nbdkit plays them."""
 
+import itertools
 import signal
 import socket
 
@@ -262,6 +263,31 @@ def test_a_machine_whose_backup_stalls_can_be_ended(push):
     assert not list(push.work.rglob("*.scratch"))
     images.check(vm.disks[0].path)
     assert "in-use" not in images.bitmaps(vm.disks[0].path)["c1"]["flags"], "QEMU ended by itself"
+
+
+@pytest.mark.parametrize("fault", ["kill", "fail"])
+def test_a_push_over_the_network_that_is_cut_leaves_nothing_and_loses_nothing(push, monkeypatch, fault):
+    vm, guest, server = push.vm, push.guest, push.server
+    server.serve()
+    guest.write("vda", 0, MIB, 1)
+    vm.cli.run(*push.words(checkpoint="c1"), "--wait")
+    for n in itertools.count(1):
+        guest.write("vda", n * 64 * 1024, 64 * 1024, n)
+        monkeypatch.setenv("VMPOINT_FAULT", f"{fault}@{n}")
+        done = vm.cli.run(*push.words(since="c1", checkpoint=f"k{n}"), "--wait", check=False)
+        monkeypatch.delenv("VMPOINT_FAULT")
+        # One that began runs on in QEMU, and is settled when it has ended.
+        while any(job["status"] != "concluded" for job in vm.spy.execute("query-jobs")):
+            vm.spy.wait_event("JOB_STATUS_CHANGE", status="concluded")
+        vm.cli.run("recover", vm.name)
+        assert not push.left(), f"cut at {n}"
+        if done.status == 0:
+            break
+        if f"k{n}" in world.names(vm, "checkpoint"):
+            vm.cli.run("checkpoint-delete", vm.name, f"k{n}")
+    assert n > 8
+    for disk in DISKS:
+        assert push.served(disk) == push.live(disk)
 
 
 def test_a_domain_that_is_off_is_pushed_as_well(make_vm, work, server):
