@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """RAM saved while the guest runs: one instant, and a save that fails harms nobody."""
 
+import random
 import signal
 import subprocess
 import threading
@@ -115,3 +116,23 @@ def test_qemu_goes_on_without_whoever_waits_for_it(large, work, how):
     vm.cli.run("snapshot-revert", vm.name, "s")
     assert vm.guest.held("time") == "past"
     assert vm.guest.has_pattern("/dev/vda", 0, MIB, "past")
+
+
+def test_thousands_of_files_in_ram_are_of_one_instant(vm, work):
+    """Whoever bumps a generation over them, and on the disks, finds it so in each state that comes back."""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    vm.guest.writer_start(*[disk.device for disk in vm.disks], files=2000, offset=8 * MIB)
+    rounds = [f"r{n}" for n in range(3)]
+    for name in rounds:
+        vm.guest.wait_generation(vm.guest.writer_state().generation + chance.randrange(1, 3), timeout=600)
+        vm.cli.run(*create(vm, work, name))
+    for name in chance.sample(rounds, len(rounds)):
+        vm.cli.run("snapshot-revert", vm.name, name)
+        # What does not fit convicts itself within two generations.
+        vm.guest.wait_generation(vm.guest.writer_state().generation + 2, timeout=600)
+        found = vm.guest.writer_state()
+        assert found.torn == 0 and found.newest - found.oldest in (0, 1, 2), found
+    vm.guest.writer_stop()
+    assert vm.guest.writer_state().is_one_instant()
