@@ -184,9 +184,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpPruneDecision, vmp_prune_decision_free)
  * block compared with its digest; so whatever is cut off, all points that are listed are
  * whole.
  *
- * INVALID for a policy that keeps nothing, BUSY while another command uses the repository,
+ * INVALID for a policy that keeps nothing, BUSY while another command uses the repository or a
+ * domain of @host stands on what would go (nobody knows of those of other hosts),
  * DAMAGED if what is to be merged is not what was written: then nothing is removed. */
-VMP_PUBLIC GPtrArray *vmp_repository_prune(const char *repository,
+VMP_PUBLIC GPtrArray *vmp_repository_prune(VmpHost *host, const char *repository,
                                            const VmpRetentionPolicy *policy,
                                            VmpOperation *operation, GError **error);
 

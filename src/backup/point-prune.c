@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/file.h"
+#include "plan/others.h"
 #include "storage/image.h"
 
 #define MAX_SMALL_FILE (64 * 1024 * 1024)
@@ -175,6 +176,42 @@ measure_all(const Prune *prune, GError **error)
         }
     }
     return TRUE;
+}
+
+/* ---- who stands on them ---- */
+
+static gboolean
+check_is_unused(const Prune *prune, const VmpManifest *manifest, const VmpOthers *domains,
+                GError **error)
+{
+    for (guint i = 0; i < manifest->disks->len; i++) {
+        const VmpManifestDisk *disk = g_ptr_array_index(manifest->disks, i);
+        g_autofree char *path =
+            vmp_repository_path(prune->repository, manifest->name, disk->image);
+        const char *domain = vmp_others_find(domains, path);
+        if (domain)
+            return vmp_fail(error, VMP_ERROR_BUSY,
+                            "point '%s' cannot go: domain '%s' stands on it", manifest->name,
+                            domain);
+    }
+    return TRUE;
+}
+
+/* A domain that was booted from a point has overlays on it, and so on those below: files that
+ * QEMU has open are lost on a network file system when they are removed. */
+static gboolean
+check_are_unused(const Prune *prune, VmpHost *host, GError **error)
+{
+    g_autoptr(VmpOthers) domains =
+        vmp_others_look_at_all(host, vmp_operation_get_cancellable(prune->operation), error);
+
+    for (guint i = 0; domains && i < prune->decisions->len; i++) {
+        const VmpRepositoryPoint *point = g_ptr_array_index(prune->repository->points, i);
+        if (point->manifest && !stays(prune, point->name) &&
+            !check_is_unused(prune, point->manifest, domains, error))
+            return FALSE;
+    }
+    return domains != NULL;
 }
 
 /* ---- merging ---- */
@@ -378,7 +415,7 @@ read_policy(const VmpRetentionPolicy *policy, gint64 *since, GError **error)
 }
 
 GPtrArray *
-vmp_repository_prune(const char *path, const VmpRetentionPolicy *policy,
+vmp_repository_prune(VmpHost *host, const char *path, const VmpRetentionPolicy *policy,
                      VmpOperation *operation, GError **error)
 {
     gboolean dry_run = vmp_operation_get_dry_run(operation);
@@ -395,7 +432,8 @@ vmp_repository_prune(const char *path, const VmpRetentionPolicy *policy,
     if (!repository || (!dry_run && !vmp_repository_sweep(repository, error)))
         return NULL;
     decide(&prune, policy, since);
-    if (!measure_all(&prune, error) || (!dry_run && !carry_out(&prune, error)))
+    if (!check_are_unused(&prune, host, error) || !measure_all(&prune, error) ||
+        (!dry_run && !carry_out(&prune, error)))
         return NULL;
     return g_steal_pointer(&decisions);
 }

@@ -410,11 +410,11 @@ static gboolean
 run_prune(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
     VmpRetentionPolicy policy = { 0 };
+    VmpHost *host = read_policy(arguments, &policy, error) ? vmp_session_open(session, error) : NULL;
     g_autoptr(GPtrArray) decisions =
-        read_policy(arguments, &policy, error)
-            ? vmp_repository_prune(vmp_arguments_get(arguments, "repository"), &policy,
-                                   vmp_session_get_operation(session), error)
-            : NULL;
+        host ? vmp_repository_prune(host, vmp_arguments_get(arguments, "repository"), &policy,
+                                    vmp_session_get_operation(session), error)
+             : NULL;
 
     if (!decisions)
         return FALSE;

@@ -131,22 +131,18 @@ look_at_snapshots(const Look *look, gint64 domain, GError **error)
     return rows != NULL;
 }
 
-VmpOthers *
-vmp_others_look(VmpMachine *machine, GError **error)
+static VmpOthers *
+look_at_domains(VmpStore *store, gint64 except, GCancellable *cancellable, GError **error)
 {
     g_autoptr(VmpOthers) others = g_new0(VmpOthers, 1);
-    Look look = {
-        .others = others,
-        .store = vmp_machine_get_store(machine),
-        .cancellable = vmp_operation_get_cancellable(vmp_machine_get_operation(machine)),
-    };
-    g_autoptr(GPtrArray) rows = vmp_store_list_domains(look.store, error);
+    Look look = { .others = others, .store = store, .cancellable = cancellable };
+    g_autoptr(GPtrArray) rows = vmp_store_list_domains(store, error);
 
     others->paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     others->identities = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     for (guint i = 0; rows && i < rows->len; i++) {
         const VmpStoreDomain *row = g_ptr_array_index(rows, i);
-        if (row->id == vmp_machine_get_row(machine)->id)
+        if (row->id == except)
             continue;
         look.domain = row->name;
         if (!look_at_definition(&look, row->active, error) ||
@@ -155,6 +151,20 @@ vmp_others_look(VmpMachine *machine, GError **error)
             return NULL;
     }
     return rows ? g_steal_pointer(&others) : NULL;
+}
+
+VmpOthers *
+vmp_others_look(VmpMachine *machine, GError **error)
+{
+    return look_at_domains(vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id,
+                           vmp_operation_get_cancellable(vmp_machine_get_operation(machine)),
+                           error);
+}
+
+VmpOthers *
+vmp_others_look_at_all(VmpHost *host, GCancellable *cancellable, GError **error)
+{
+    return look_at_domains(host->store, 0, cancellable, error);
 }
 
 const char *

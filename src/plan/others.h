@@ -15,6 +15,8 @@ typedef struct _VmpOthers VmpOthers;
  * lowest image.  A chain ends where an image is not there or is none; @error for one of which
  * nobody can say what it stands on. */
 VmpOthers *vmp_others_look(VmpMachine *machine, GError **error);
+/* The same for all domains. */
+VmpOthers *vmp_others_look_at_all(VmpHost *host, GCancellable *cancellable, GError **error);
 void vmp_others_free(VmpOthers *others);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpOthers, vmp_others_free)
 

@@ -314,3 +314,85 @@ def test_a_point_becomes_another_domain(made, work, repo):
     assert {path: path.read_bytes() for path in repo.path.rglob("*.qcow2")} == before
     refused(vm.cli, "backup-boot", repo.path, name, "--name", "other", "--to", work / "none", status=3)
     assert not list((work / "new").glob("other*"))
+
+
+def test_what_a_booted_domain_stands_on_is_not_pruned(off, work, repo):
+    points = []
+    for byte in range(3):
+        images.write_pattern(source(off, "vda"), byte * MIB, MIB, f"{byte}")
+        points.append(repo.create())
+    off.cli.run("backup-boot", repo.path, points[1], "--name", "b", "--to", work, "--paused", check=False)
+    for state in ("running", "off"):
+        for options in ((), ("--dry-run",)):
+            refused(off.cli, "backup-prune", repo.path, "--keep-last", "1", *options, status=5,
+                    says=("domain 'b'", points[0]))
+        assert [point["name"] for point in repo.points()] == points, state
+        if state == "running":
+            off.cli.run("destroy", "b")
+    off.cli.run("undefine", "b")
+    off.cli.run("backup-prune", repo.path, "--keep-last", "1")
+    assert [point["name"] for point in repo.points()] == points[2:]
+    repo.require_exact(points[2])
+
+
+def test_a_medium_that_cannot_be_written_is_read(off, work, repo):
+    images.write_pattern(source(off, "vda"), 0, MIB, "one")
+    repo.create()
+    images.write_pattern(source(off, "vda"), MIB, MIB, "two")
+    name = repo.create()
+    medium = work / "medium"
+    medium.mkdir()
+    done = subprocess.run(["mount", "--bind", repo.path, medium], check=False)
+    if done.returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", medium], check=True)
+        for lock in (repo.path / ".use", repo.path / ".lock"):
+            lock.unlink(missing_ok=True)
+        assert [point["name"] for point in off.cli.run("backup-list", medium).data["points"]] == list(repo.instants)
+        assert not findings(off.cli, medium)
+        off.cli.run("backup-restore", medium, name, "--disk", "vda", "--to", work / "back.qcow2")
+        assert images.identical(work / "back.qcow2", repo.instants[name]["vda"])
+        off.cli.run("backup-boot", medium, name, "--name", "b", "--to", work, "--paused", check=False)
+        assert off.cli.run("domstate", "b").data["state"] == "paused"
+        off.cli.run("destroy", "b")
+        assert images.identical(work / "b-vda.qcow2", repo.instants[name]["vda"])
+        off.cli.run("backup-restore", medium, name, "--over", off.name, "--overwrite")
+        assert images.identical(source(off, "vda"), repo.instants[name]["vda"])
+        for words in (("backup-create", off.name, medium), ("backup-prune", medium, "--keep-last", "1")):
+            refused(off.cli, *words, status=13, says=(medium,))
+    finally:
+        subprocess.run(["umount", medium], check=True)
+
+
+def test_a_guest_that_can_be_quiesced_is(make_vm, work):
+    vm = make_vm(size=SIZE, disks=1, agent=True).define()
+    repo = Repository(vm, work)
+    vm.cli.run("backup-create", vm.name, repo.path, "--quiesce", "require")
+    assert repo.points()[-1]["quiesced"] is False, "one that is off is at rest by itself"
+    vm.start()
+    vm.guest.wait_until("pidof", "qemu-ga")
+    vm.cli.run("backup-create", vm.name, repo.path, "--quiesce", "require")
+    assert repo.points()[-1]["quiesced"] is True
+    assert vm.guest.run("true").status == 0
+    vm.guest.check("kill -STOP $(pidof qemu-ga)")
+    before = repo.points()
+    message = refused(vm.cli, "--timeout", "1", "backup-create", vm.name, repo.path, "--quiesce", "require",
+                      status=9)
+    assert message.count("domain vm") == 1 and repo.points() == before
+    result = vm.cli.run("--timeout", "1", "backup-create", vm.name, repo.path, "--quiesce", "try", check=False)
+    assert result.status == 14 and "not quiesced" in result.stderr
+    assert repo.points()[-1]["quiesced"] is False
+    refused(vm.cli, "backup-create", vm.name, repo.path, "--quiesce", "maybe", status=2, says=("maybe",))
+
+
+def test_a_bandwidth_is_what_qemu_is_told(made, repo):
+    vm, guest = made
+    guest.write("vda", 0, 8 * MIB, 1)
+    vm.spy.drain_events()
+    creation = vm.cli.start("backup-create", vm.name, repo.path, "--bandwidth", "3", json=False,
+                            stdout=subprocess.DEVNULL)
+    vm.spy.wait_event("JOB_STATUS_CHANGE", status="running")
+    assert {job["speed"] for job in vm.spy.execute("query-block-jobs")} <= {3 * MIB}
+    assert creation.wait(timeout=120) == 0
+    refused(vm.cli, "backup-create", vm.name, repo.path, "--bandwidth", "fast", status=2, says=("fast",))
