@@ -362,6 +362,11 @@ def test_a_restore_point_has_it_and_brings_it_to_another_domain(make_tpm_vm, wor
     assert len(folders(work)) == 3
     vm.cli.run("destroy", f"boot-{second}")
 
+    # The domain itself returns to it.
+    tpm.put_value(vm.tpm_folder, "third")
+    vm.cli.run("backup-restore", repository, second, "--over", vm.name, "--overwrite")
+    assert in_folder(vm) == "second" and len(folders(work)) == 3 and copies(work) == []
+
     # It is as well guarded as the disks are.
     state = repository / second / tpm.STATE
     data = bytearray(state.read_bytes())
