@@ -124,9 +124,9 @@ def finish(vm):
 @pytest.mark.parametrize("full", ["target", "scratch"])
 def test_space_that_ends_fails_the_backup_and_not_the_guest(vm, work, small, full):
     push = Push(vm, work)
-    vm.guest.write_pattern("/dev/vda", 0, 16 * MIB, "old")
+    vm.guest.write_pattern("/dev/vda", 0, 8 * MIB, "old")
     push.take("base", checkpoint="c1")
-    vm.guest.write_pattern("/dev/vda", 0, 16 * MIB, "older")
+    vm.guest.write_pattern("/dev/vda", 0, 8 * MIB, "older")
 
     words = push.words("one", since="c1", checkpoint="c2",
                        folders={"vda": small} if full == "target" else {})
@@ -134,8 +134,8 @@ def test_space_that_ends_fails_the_backup_and_not_the_guest(vm, work, small, ful
     # Still there, however slowly the guest writes.
     speed(vm, 64 * 1024)
     vm.spy.drain_events()
-    vm.guest.write_pattern("/dev/vda", 0, 16 * MIB, "new")
-    assert vm.guest.has_pattern("/dev/vda", 0, 16 * MIB, "new"), "each write has succeeded"
+    vm.guest.write_pattern("/dev/vda", 0, 8 * MIB, "new")
+    assert vm.guest.has_pattern("/dev/vda", 0, 8 * MIB, "new"), "each write has succeeded"
     speed(vm, 0)
     finish(vm)
     assert vm.state() == "running" and not vm.spy.pauses(), "and the guest was never stopped"
@@ -145,27 +145,27 @@ def test_space_that_ends_fails_the_backup_and_not_the_guest(vm, work, small, ful
     assert not push.left() and not list(small.iterdir()) and not list(work.glob("one-v*"))
     # No dirty bit is lost: the next increment has it all, and rests on what was there before.
     push.take("two", since="c1")
-    images.require_pattern(work / "two-vda", 0, 16 * MIB, "new")
+    images.require_pattern(work / "two-vda", 0, 8 * MIB, "new")
 
 
 def test_a_guest_that_a_full_target_has_stopped_goes_on(vm, work, small):
     """Without scratch images its write waits for the target; whatever comes next lets it go."""
     push = Push(vm, work)
-    vm.guest.write_pattern("/dev/vda", 0, 16 * MIB, "old")
+    vm.guest.write_pattern("/dev/vda", 0, 8 * MIB, "old")
     vm.cli.run(*push.words("one", checkpoint="c1", folders={"vda": small}), "--bandwidth", "1")
     # What fills the target is the guest, not the job.
     speed(vm, 64 * 1024)
     vm.spy.drain_events()
-    writes = threading.Thread(target=vm.guest.write_pattern, args=("/dev/vda", 0, 16 * MIB, "new"))
+    writes = threading.Thread(target=vm.guest.write_pattern, args=("/dev/vda", 0, 8 * MIB, "new"))
     writes.start()
     vm.spy.wait_event("STOP")
     vm.cli.run("domjobabort", vm.name)
     writes.join(120)
     assert not writes.is_alive() and vm.state() == "running"
-    assert vm.guest.has_pattern("/dev/vda", 0, 16 * MIB, "new")
+    assert vm.guest.has_pattern("/dev/vda", 0, 8 * MIB, "new")
     assert not push.left() and not list(small.iterdir())
     push.take("two", since="c1")
-    images.require_pattern(work / "two-vda", 0, 16 * MIB, "new")
+    images.require_pattern(work / "two-vda", 0, 8 * MIB, "new")
 
 
 def test_one_disk_that_fails_ends_all(push, small):
