@@ -11,7 +11,8 @@ from vmtest.images import MIB
 from vmtest.world import names, refused
 
 SIZE = 16 * MIB
-KINDS = ("vda.qcow2", "vda.blocks", "domain.xml", "checkpoint.xml", "manifest.json", "SHA256SUMS")
+KINDS = ("vda.qcow2", "vda.blocks", "domain.xml", "checkpoint.xml", "nvram.fd", "manifest.json", "SHA256SUMS")
+OVMF = "/usr/share/OVMF/OVMF_{}_4M.fd"
 
 
 def take(vm, path, *options, status=0):
@@ -22,8 +23,13 @@ def take(vm, path, *options, status=0):
 
 @pytest.fixture
 def made(make_vm, work):
-    """Two points of a domain that is off, the second an increment."""
-    vm = make_vm(size=SIZE, disks=1).define()
+    """Two points of a domain that is off and has firmware variables, the second an increment."""
+    vm = make_vm(size=SIZE, disks=1)
+    write = vm.domain.xml
+    shutil.copyfile(OVMF.format("VARS"), work / "vars")
+    vm.domain.xml = lambda: write().replace("</os>", f"""
+      <loader readonly='yes' type='pflash'>{OVMF.format("CODE")}</loader><nvram>{work}/vars</nvram></os>""")
+    vm.define()
     images.write_pattern(work / "vm-vda.qcow2", 0, 4 * MIB, "one")
     full = take(vm, work / "repo")
     images.write_pattern(work / "vm-vda.qcow2", 2 * MIB, MIB, "two")
@@ -126,14 +132,17 @@ def test_swapped_files_strange_files_and_wrong_links(made, work):
     assert any("'stray'" in each for each in findings(vm.cli, repo))
     (repo / "stray").unlink()
 
-    for kind in ("vda.qcow2", "vda.blocks"):
+    (work / "vars").write_bytes(bytes(1024))
+    one = take(vm, repo)
+    for kind in ("vda.qcow2", "vda.blocks", "nvram.fd"):
         here, there, aside = repo / full / kind, repo / one / kind, work / "aside"
         for source, target in ((here, aside), (there, here), (aside, there)):
             source.rename(target)
         found = findings(vm.cli, repo)
         assert any(full in each and kind in each for each in found), found
         assert any(one in each and kind in each for each in found), found
-        refused(vm.cli, "backup-restore", repo, one, "--to", work, status=12)
+        words = ("--over", vm.name, "--overwrite") if kind == "nvram.fd" else ("--to", work)
+        refused(vm.cli, "backup-restore", repo, one, *words, status=12)
         for source, target in ((here, aside), (there, here), (aside, there)):
             source.rename(target)
 
