@@ -576,6 +576,23 @@ vmp_image_set_backing(const char *path, const char *backing, const char *backing
     return run(arguments, NULL, cancellable, error);
 }
 
+/* A name by which qemu-img opens an image as @format where it takes no -f and would guess.
+ * @alone: without what is below, which may be open elsewhere, and be written to.  The file may be a
+ * device: QEMU looks. */
+static char *
+name_of(const char *path, const char *format, gboolean alone)
+{
+    g_autofree char *full = absolute(path);
+    g_autoptr(VmpJson) options =
+        vmp_json_build("s:driver", format, "o:file", vmp_json_build("s:filename", full, NULL),
+                       NULL);
+
+    if (alone)
+        vmp_json_add(options, "n:backing", NULL);
+    g_autofree char *text = vmp_json_to_text(options);
+    return g_strconcat("json:", text, NULL);
+}
+
 gboolean
 vmp_image_snapshot(const char *path, VmpImageSnapshotVerb verb, const char *tag,
                    GCancellable *cancellable, GError **error)
@@ -583,13 +600,9 @@ vmp_image_snapshot(const char *path, VmpImageSnapshotVerb verb, const char *tag,
     static const char *const options[] = { "-c", "-a", "-d" };
     VMP_ERROR_CONTEXT(error, "internal snapshot '%s' of image '%s'", tag, path);
 
-    /* There is no -f here; without the format qemu-img would guess it. */
-    g_autofree char *full = absolute(path);
-    g_auto(GStrv) parts = g_strsplit(full, ",", 0);
-    g_autofree char *escaped = g_strjoinv(",,", parts);
-    g_autofree char *opened = g_strconcat("driver=qcow2,file.filename=", escaped, NULL);
+    g_autofree char *name = name_of(path, "qcow2", verb == VMP_IMAGE_SNAPSHOT_DELETE);
     g_autoptr(GStrvBuilder) arguments =
-        arguments_new("snapshot", "-q", "--image-opts", options[verb], tag, opened, NULL);
+        arguments_new("snapshot", "-q", options[verb], tag, name, NULL);
 
     return run(arguments, NULL, cancellable, error);
 }
@@ -661,14 +674,7 @@ vmp_image_check_alone(const char *path, const char *format, GCancellable *cancel
                       GError **error)
 {
     VMP_ERROR_CONTEXT(error, "image '%s'", path);
-    g_autofree char *full = absolute(path);
-    g_autoptr(VmpJson) node =
-        vmp_json_build("s:driver", format, "o:file",
-                       vmp_json_build("s:driver", "file", "s:filename", full, NULL), NULL);
-
-    json_object_object_add(node, "backing", NULL);
-    g_autofree char *text = vmp_json_to_text(node);
-    g_autofree char *name = g_strconcat("json:", text, NULL);
+    g_autofree char *name = name_of(path, format, TRUE);
     g_autoptr(GStrvBuilder) arguments = arguments_new("check", "-U", NULL);
     g_strv_builder_add(arguments, name);
     return run_check(arguments, cancellable, error);

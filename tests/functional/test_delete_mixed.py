@@ -93,6 +93,23 @@ def test_in_a_branch_that_was_left(tree):
     assert sorted(tree.layers()) == sorted(tree.chain())
 
 
+def test_in_a_branch_over_what_the_guest_writes_to(tree):
+    """An internal snapshot was gone back to: the present is the image that the branch stands on."""
+    tree.internal("i1").snapshot("e1").internal("i2")
+    tree.vm.cli.run("snapshot-delete", tree.vm.name, "e1", "--metadata")
+    base = tree.vm.disks[0].path.parent
+    tree.vm.close()
+    tree.vm.cli.run("destroy", tree.vm.name, check=False)
+    text = tree.vm.cli.run("dumpxml", tree.vm.name, "--inactive", "--security-info").data["xml"]
+    (base / "back.xml").write_text(text.replace("vm-vda.e1", "vm-vda.qcow2").replace("vm-vdb.e1", "vm-vdb.qcow2"))
+    tree.vm.cli.run("define", base / "back.xml")
+    if tree.live:
+        tree.guest.start()
+    assert tree.chain() == ["qcow2"] and tree.tags("e1") == ["i2"]
+    tree.vm.cli.run("snapshot-delete", tree.vm.name, "i2")
+    assert tree.layers() == ["qcow2"] and names(tree.vm) == ["i1"]
+
+
 def test_a_layer_that_carries_one_goes_after_it(tree):
     """Nobody needs it since e2 is gone, and it stays for what stands on it."""
     tree.snapshot("e1", "e2").internal("i1")
