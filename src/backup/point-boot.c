@@ -105,8 +105,12 @@ check_lives(const Trial *trial, GError **error)
     VmpState state = VMP_STATE_SHUTOFF;
     g_autoptr(GError) failure = NULL;
 
-    if (!vmp_machine_query_state(trial->machine, &state, NULL, &failure) ||
-        state != VMP_STATE_RUNNING)
+    gboolean known = vmp_machine_query_state(trial->machine, &state, NULL, &failure);
+    if (vmp_error_is(failure, VMP_ERROR_INTERRUPTED)) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
+    if (!known || state != VMP_STATE_RUNNING)
         return vmp_fail(error, VMP_ERROR_DAMAGED,
                         "it does not boot: before its guest had booted, its machine was '%s'",
                         failure ? failure->message : vmp_state_name(state));
