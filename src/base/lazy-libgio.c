@@ -74,22 +74,6 @@ PROCEDURE(g_task_return_pointer, (GTask * task, gpointer result, GDestroyNotify 
           (task, result, destroy))
 FUNCTION(gpointer, g_task_propagate_pointer, (GTask * task, GError **error), (task, error))
 
-/* ---- processes ---- */
-
-FUNCTION(GSubprocess *, g_subprocess_newv,
-         (const gchar *const *argv, GSubprocessFlags flags, GError **error),
-         (argv, flags, error))
-FUNCTION(gboolean, g_subprocess_communicate,
-         (GSubprocess * process, GBytes *in, GCancellable *cancellable, GBytes **out,
-          GBytes **err, GError **error),
-         (process, in, cancellable, out, err, error))
-FUNCTION(gboolean, g_subprocess_wait,
-         (GSubprocess * process, GCancellable *cancellable, GError **error),
-         (process, cancellable, error))
-PROCEDURE(g_subprocess_force_exit, (GSubprocess * process), (process))
-FUNCTION(gboolean, g_subprocess_get_if_exited, (GSubprocess * process), (process))
-FUNCTION(gint, g_subprocess_get_exit_status, (GSubprocess * process), (process))
-FUNCTION(gint, g_subprocess_get_term_sig, (GSubprocess * process), (process))
 
 /* ---- sockets ---- */
 

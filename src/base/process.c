@@ -2,6 +2,7 @@
 #include "base/process.h"
 
 #include <errno.h>
+#include <glib/gstdio.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,48 +21,105 @@ vmp_tool_result_clear(VmpToolResult *result)
     g_clear_pointer(&result->err, g_free);
 }
 
-static char *
-take_text(GBytes *bytes, gsize *length)
-{
-    gsize size = 0;
-    const char *data = bytes ? g_bytes_get_data(bytes, &size) : NULL;
+/* What a tool says on one of its ends. */
+typedef struct {
+    int fd; /* -1 once it has ended */
+    GByteArray *text;
+} Stream;
 
-    if (length)
-        *length = size;
-    return g_strndup(data ? data : "", size);
+static void
+read_some(Stream *stream)
+{
+    guint8 buffer[65536];
+    gssize got = TEMP_FAILURE_RETRY(read(stream->fd, buffer, sizeof buffer));
+
+    if (got > 0) {
+        g_byte_array_append(stream->text, buffer, (guint)got);
+        return;
+    }
+    g_close(stream->fd, NULL);
+    stream->fd = -1;
 }
 
+/* Until both have ended; FALSE if it was cancelled first. */
+static gboolean
+listen_to(Stream *out, Stream *err, GCancellable *cancellable)
+{
+    GPollFD cancelled = { .fd = -1 };
+    gboolean can_be = g_cancellable_make_pollfd(cancellable, &cancelled);
+
+    while (!g_cancellable_is_cancelled(cancellable) && (out->fd >= 0 || err->fd >= 0)) {
+        struct pollfd ends[] = { { .fd = out->fd, .events = POLLIN },
+                                 { .fd = err->fd, .events = POLLIN },
+                                 { .fd = can_be ? cancelled.fd : -1, .events = POLLIN } };
+        if (poll(ends, G_N_ELEMENTS(ends), -1) < 0)
+            continue;
+        if (ends[0].revents)
+            read_some(out);
+        if (ends[1].revents)
+            read_some(err);
+    }
+    if (can_be)
+        g_cancellable_release_fd(cancellable);
+    return out->fd < 0 && err->fd < 0;
+}
+
+static char *
+take_text(GByteArray *text /* taken */, gsize *length)
+{
+    if (length)
+        *length = text->len;
+    g_byte_array_append(text, (const guint8 *)"", 1);
+    return (char *)g_byte_array_free(text, FALSE);
+}
+
+/* Reaps it. */
+static int
+wait_for_exit(GPid pid)
+{
+    int status = 0;
+
+    if (TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)) < 0)
+        return 127;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* Not by GSubprocess: it reads in threads of GLib's, and in a command with many tools one of
+ * them let go of an event source after the context of the call was gone (GLib 2.74), which
+ * destroys the heap. */
 gboolean
 vmp_tool_run(const char *const *argv, VmpToolResult *result, GCancellable *cancellable,
              GError **error)
 {
-    g_autoptr(GSubprocess) tool =
-        g_subprocess_newv(argv, G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE,
-                          error);
-    if (!tool) {
+    Stream out = { .fd = -1 }, err = { .fd = -1 };
+    GPid pid = 0;
+
+    if (!g_spawn_async_with_pipes(NULL, (char **)argv, NULL,
+                                  G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD |
+                                      G_SPAWN_CLOEXEC_PIPES,
+                                  NULL, NULL, &pid, NULL, &out.fd, &err.fd, error)) {
         if (error)
             (*error)->domain = VMP_ERROR, (*error)->code = VMP_ERROR_UNSUPPORTED;
         g_prefix_error(error, "cannot run %s: ", argv[0]);
         return FALSE;
     }
 
-    g_autoptr(GBytes) out = NULL;
-    g_autoptr(GBytes) err = NULL;
-    if (!g_subprocess_communicate(tool, NULL, cancellable, &out, &err, error)) {
-        g_subprocess_force_exit(tool);
-        g_subprocess_wait(tool, NULL, NULL);
-        vmp_error_adopt(error);
-        return FALSE;
-    }
-
-    *result = (VmpToolResult){
-        .exit_status = g_subprocess_get_if_exited(tool)
-                           ? g_subprocess_get_exit_status(tool)
-                           : 128 + g_subprocess_get_term_sig(tool),
-    };
-    result->out = take_text(out, &result->out_length);
-    result->err = g_strchomp(take_text(err, NULL));
-    return TRUE;
+    out.text = g_byte_array_new();
+    err.text = g_byte_array_new();
+    gboolean ended = listen_to(&out, &err, cancellable);
+    if (!ended)
+        kill(pid, SIGKILL);
+    if (out.fd >= 0)
+        g_close(out.fd, NULL);
+    if (err.fd >= 0)
+        g_close(err.fd, NULL);
+    *result = (VmpToolResult){ .exit_status = wait_for_exit(pid) };
+    result->out = take_text(out.text, &result->out_length);
+    result->err = g_strchomp(take_text(err.text, NULL));
+    if (ended)
+        return TRUE;
+    vmp_tool_result_clear(result);
+    return vmp_fail(error, VMP_ERROR_INTERRUPTED, "interrupted");
 }
 
 gboolean
@@ -120,7 +178,8 @@ vmp_process_wait_gone(GPid pid, guint64 start_time, int timeout_ms)
     struct pollfd wait = { .fd = fd, .events = POLLIN };
     if (TEMP_FAILURE_RETRY(poll(&wait, 1, timeout_ms)) <= 0)
         return FALSE;
-    /* A child of ours stays a zombie until it is reaped; others' children are not ours to reap. */
+    /* A child of ours stays a zombie until it is reaped; others' children are not ours to
+     * reap. */
     waitpid(pid, NULL, WNOHANG);
     return TRUE;
 }
