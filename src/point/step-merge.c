@@ -35,6 +35,7 @@
 
 #include "base/error.h"
 #include "plan/stamp.h"
+#include "point/record.h"
 #include "point/steps.h"
 #include "qmp/commands.h"
 #include "qmp/transaction.h"
@@ -226,26 +227,19 @@ start_apply(const VmpStep *step, VmpChange *change, GError **error)
 static gboolean
 forget(const VmpStep *step, VmpChange *change, GError **error)
 {
-    VmpStore *store = vmp_machine_get_store(change->machine);
     VmpJson *points = vmp_json_get_array(step->args, "points");
     VmpJson *edits = vmp_json_get_array(step->args, "forget");
+    gboolean exists = TRUE;
 
     if (vmp_json_length(edits) == 0)
         return TRUE;
     /* Undoing may be done again: the edits were applied together or not at all. */
-    if (vmp_json_length(points) > 0) {
-        g_autoptr(GError) failure = NULL;
-        g_autoptr(VmpStorePoint) point = vmp_store_find_point(
-            store, vmp_machine_get_row(change->machine)->id, VMP_POINT_SNAPSHOT,
-            json_object_get_string(vmp_json_at(points, 0)), &failure);
-        if (vmp_error_is(failure, VMP_ERROR_NOT_FOUND))
-            return TRUE;
-        if (failure) {
-            g_propagate_error(error, g_steal_pointer(&failure));
-            return FALSE;
-        }
-    }
-    return vmp_store_apply_edits(store, edits, error);
+    if (vmp_json_length(points) > 0 &&
+        !vmp_record_exists(change->machine, VMP_POINT_SNAPSHOT,
+                           json_object_get_string(vmp_json_at(points, 0)), &exists, error))
+        return FALSE;
+    return !exists ||
+           vmp_store_apply_edits(vmp_machine_get_store(change->machine), edits, error);
 }
 
 /* Takes out what is left of the jobs in @known; the chain is then as before. */
