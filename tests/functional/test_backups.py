@@ -301,14 +301,12 @@ def test_restore_names_and_full_disks(off, work, small, backups, vmpoint, monkey
 
 
 @pytest.mark.parametrize("document, status, says", [
-    ("<domainbackup mode='pull'><server transport='unix' socket='/x'/></domainbackup>", 6, "pull"),
     ("<domainbackup><incremental>none</incremental></domainbackup>", 3, "'none'"),
     ("<domainbackup><disks><disk name='vdx' type='file'/></disks></domainbackup>", 3, "vdx"),
     ("<domainbackup><disks><disk name='vda' type='file'/><disk name='vda' type='file'/></disks></domainbackup>", 2, "vda"),
     ("<domainbackup mode='sideways'/>", 2, "sideways"),
     ("<domainsnapshot/>", 2, "domainbackup"),
-], ids=["pull", "unknown-checkpoint", "unknown-disk", "a-disk-twice", "unknown-mode",
-        "another-document"])
+], ids=["unknown-checkpoint", "unknown-disk", "a-disk-twice", "unknown-mode", "another-document"])
 def test_a_backup_that_cannot_be_is_refused(off, work, vmpoint, document, status, says):
     before = world.look(off, work)
     refused(vmpoint, "backup-begin", off.name, "-", stdin=document, status=status,

@@ -63,8 +63,9 @@ have_memory(int in, int out)
     _exit(is_as_made(memory) ? 0 : 1);
 }
 
+/* KiB in huge pages of a process of its own, before and after. */
 static void
-what_is_there_is_put_together(void)
+gather_once(guint64 *before, guint64 *after)
 {
     int to[2], from[2], status = 0;
     char ready = 0;
@@ -75,9 +76,9 @@ what_is_there_is_put_together(void)
     if (child == 0)
         have_memory(to[0], from[1]);
     g_assert_cmpint(read(from[0], &ready, 1), ==, 1);
-    guint64 before = read_huge_kib(child);
+    *before = read_huge_kib(child);
     vmp_huge_pages_gather(child);
-    guint64 after = read_huge_kib(child);
+    *after = read_huge_kib(child);
     g_assert_cmpint(write(to[1], "g", 1), ==, 1);
     waitpid(child, &status, 0);
     for (int i = 0; i < 2; i++) {
@@ -86,9 +87,25 @@ what_is_there_is_put_together(void)
     }
 
     g_assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    g_assert_cmpuint(*after, >=, *before);
+}
+
+static void
+what_is_there_is_put_together(void)
+{
+    const guint64 bound = COUNT / 2 * HUGE_SIZE / 1024;
+    guint64 before = 0, after = 0;
+
+    /* The kernel goes through all memory now and then by itself, and does not mind what is hardly
+     * there; it does not come by each time. */
+    for (int tries = 0; tries < 5; tries++) {
+        gather_once(&before, &after);
+        if (after <= before + bound)
+            break;
+    }
+
     /* What is hardly there is not made larger. */
-    g_assert_cmpuint(after, <=, before + COUNT / 2 * HUGE_SIZE / 1024);
-    g_assert_cmpuint(after, >=, before);
+    g_assert_cmpuint(after, <=, before + bound);
     /* The kernel may have no huge page left for one or the other. */
     if (after == before)
         g_test_skip(
