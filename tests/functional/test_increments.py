@@ -191,8 +191,8 @@ def test_the_judge_sees_an_increment_that_missed_something(history):
     history.write()
     node = {row["file"]: row["node-name"] for row in
             history.vm.spy.execute("query-named-block-nodes", {"flat": True}) if row["drv"] == "qcow2"}
-    history.guest.write("vda", 0, GRAIN, 1)
+    byte = images.read(source(history.vm), 0, 1, live=True)[0] ^ 0xff
+    history.guest.write("vda", 0, GRAIN, byte)
     history.vm.spy.execute("block-dirty-bitmap-clear", {"node": node[source(history.vm)], "name": "c1"})
-    history.write()
     with pytest.raises(AssertionError, match="vda since c1 is not what it was"):
         history.backup()

@@ -91,8 +91,10 @@ def save_and_leave(vm, work, how):
         with Qmp(vm.domain.spy) as other:
             saving = vm.cli.start(*create(vm, work), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             other.wait_event("MIGRATION", status="active", timeout=300)
+            other.execute("migrate-set-parameters", {"max-bandwidth": MIB})
             saving.send_signal(how)
             out, err = saving.communicate(timeout=300)
+            other.execute("migrate-set-parameters", {"max-bandwidth": 4096 * MIB})
         if saving.returncode != 0:
             break
         vm.cli.run("snapshot-delete", vm.name, "s")

@@ -431,7 +431,6 @@ def test_a_load_that_fails_leaves_disks_and_tpm_of_before(make_tpm_vm, work):
     vm.cli.run("destroy", vm.name)
     tpm.put_value(vm.tpm_folder, "present")
     world.StandIn(vm).start()
-    before = (world.source(vm), len(copies(work)))
 
     other = make_tpm_vm(name="other")
     other.domain.devices.append("<watchdog model='ib700' action='none'/>")
@@ -439,9 +438,16 @@ def test_a_load_that_fails_leaves_disks_and_tpm_of_before(make_tpm_vm, work):
     tpm.put_value(other.tpm_folder, "other")
     world.StandIn(other).start()
     other.cli.run("snapshot-create-as", "other", "s", "--memspec", f"file={work}/other.ram")
-    shutil.copy(work / "other.ram", work / "s.ram")
     other.cli.run("destroy", "other")
+    # One that was redefined: whose RAM it had is not known.
+    document = work / "s.xml"
+    document.write_text(vm.cli.run("snapshot-dumpxml", vm.name, "s", "--security-info", json=False)
+                        .stdout.replace("s.ram", "s2.ram"), encoding="utf-8")
+    (work / "s.ram").unlink()
+    vm.cli.run("snapshot-create", vm.name, document, "--redefine", "--current")
+    shutil.move(work / "other.ram", work / "s2.ram")
     other.cli.run("undefine", "other", "--snapshots-metadata")
+    before = (world.source(vm), len(copies(work)))
 
     result = vm.cli.run("snapshot-revert", vm.name, "s", check=False)
     assert result.status == DAMAGED and "RAM" in result.stderr, result.stderr
