@@ -234,19 +234,6 @@ def test_a_backup_fails_with_its_process(large, work):
     assert not list(work.glob("dead-v*"))
 
 
-@pytest.fixture
-def small(work):
-    """A file system with room for 4 MiB."""
-    folder = work / "small"
-    folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder],
-                          capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"cannot mount a small file system: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 def test_a_full_target_fails_the_backup_of_a_domain_that_is_off(off, work, small, backups):
     images.write_pattern(work / "vm-vda.qcow2", 0, 16 * MIB, "data")
     said = refused(off.cli, *backups.words("full", checkpoint="c1", folder=small), status=1,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The guest comes first: its writes go on whatever becomes of a backup's scratch space."""
 
-import subprocess
 import xml.etree.ElementTree as xml
 
 import nbd
@@ -11,19 +10,6 @@ from vmtest.images import MIB
 from vmtest.world import refused
 
 SIZE = 32 * MIB
-
-
-@pytest.fixture
-def small(work):
-    """A folder with room for 4 MiB."""
-    folder = work / "small"
-    folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder],
-                          capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"cannot mount a small file system: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
 
 
 def document(work, targets, scratch=None, server=None):
