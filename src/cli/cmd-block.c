@@ -315,8 +315,8 @@ run_job(VmpSession *session, const VmpArguments *arguments, GError **error)
         VMP_FLAG("verbose", "accepted: progress is shown on a terminal, or by --progress"), \
         VMP_FLAG("async", "accepted: an end that was asked for is waited for"),             \
         VMP_VALUE("timeout", "seconds", VMP_COMPLETE_NOTHING,                               \
-                  "take it back if it is not done by then"),                                \
-        VMP_FLAG("keep-relative", "refused: paths are absolute")
+                  "take it back if it is not done by then")
+#define RELATIVE_OPTION VMP_FLAG("keep-relative", "refused: paths are absolute")
 
 static const VmpOption commit_options[] = {
     VMP_DOMAIN_OPTION,
@@ -330,6 +330,7 @@ static const VmpOption commit_options[] = {
     VMP_FLAG_BIT("active", VMP_BLOCK_COMMIT_ACTIVE, "the active layer goes"),
     VMP_FLAG_BIT("delete", VMP_BLOCK_COMMIT_DELETE, "remove the files that vmpoint made"),
     WAIT_OPTIONS,
+    RELATIVE_OPTION,
     VMP_FLAG_BIT("pivot", VMP_BLOCK_COMMIT_ACTIVE,
                  "the same as --active: the disk goes on with the base"),
     VMP_FLAG("keep-overlay", "refused: the active layer goes or stays as it is"),
@@ -343,6 +344,7 @@ static const VmpOption pull_options[] = {
     VMP_VALUE("base", "path", VMP_COMPLETE_FILE,
               "image to stand on then; nothing if it is not said"),
     WAIT_OPTIONS,
+    RELATIVE_OPTION,
     VMP_OPTION_END,
 };
 
@@ -355,11 +357,7 @@ static const VmpOption copy_options[] = {
     VMP_FLAG_BIT("reuse-external", VMP_BLOCK_COPY_REUSE_EXTERNAL,
                  "use a file that exists already"),
     VMP_FLAG_BIT("blockdev", VMP_BLOCK_COPY_BLOCK_DEVICE, "--dest is a block device"),
-    VMP_FLAG("wait", "accepted: the command returns when it is done"),
-    VMP_FLAG("verbose", "accepted: progress is shown on a terminal, or by --progress"),
-    VMP_FLAG("async", "accepted: an end that was asked for is waited for"),
-    VMP_VALUE("timeout", "seconds", VMP_COMPLETE_NOTHING,
-              "take it back if it is not done by then"),
+    WAIT_OPTIONS,
     VMP_FLAG_BIT("pivot", VMP_BLOCK_COPY_PIVOT, "the disk goes on with the copy"),
     VMP_FLAG("finish", "the disk goes on as before"),
     VMP_VALUE("xml", "file", VMP_COMPLETE_FILE, "refused: say --dest"),
