@@ -227,7 +227,7 @@ touches_frozen(const VmpPlan *plan)
     static const char *const operations[] = { "snapshot-delete",
                                               "checkpoint-delete",
                                               "checkpoint-clear",
-                                              "block-commit",
+                                              "blockcommit",
                                               "fsck",
                                               NULL };
 

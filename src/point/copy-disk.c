@@ -193,7 +193,7 @@ vmp_point_copy_disk(VmpMachine *machine, const char *name, const VmpBlockCopy *a
 
     g_autoptr(VmpNewImage) image = plan_image(&copy);
     g_autoptr(VmpPlan) plan =
-        vmp_plan_new("block-copy", vmp_machine_get_name(machine), copy.disk->target);
+        vmp_plan_new("blockcopy", vmp_machine_get_name(machine), copy.disk->target);
     plan_steps(plan, &copy, image);
     return vmp_change_begin_planning(&change, error) &&
            plan_edits(plan, &copy, image, error) && vmp_plan_execute(plan, &change, error);

@@ -269,7 +269,7 @@ vmp_point_commit_disk(VmpMachine *machine, const char *disk, const VmpBlockRange
     g_auto(Merge) merge = { .machine = machine };
 
     return look(&merge, disk, error) && choose_commit(&merge, range, flags, error) &&
-           execute(&merge, "block-commit", VMP_MERGE_COMMIT, range,
+           execute(&merge, "blockcommit", VMP_MERGE_COMMIT, range,
                    (flags & VMP_BLOCK_COMMIT_DELETE) != 0, error);
 }
 
@@ -295,5 +295,5 @@ vmp_point_pull_disk(VmpMachine *machine, const char *disk, const VmpBlockRange *
         return vmp_fail(error, VMP_ERROR_INVALID,
                         "disk '%s': '%s' stands on %s: there is nothing to pull",
                         merge.disk->target, merge.top->path, base ? "it already" : "nothing");
-    return execute(&merge, "block-pull", VMP_MERGE_STREAM, range, FALSE, error);
+    return execute(&merge, "blockpull", VMP_MERGE_STREAM, range, FALSE, error);
 }

@@ -105,7 +105,7 @@ vmp_point_resize_disk(VmpMachine *machine, const char *name, guint64 size,
     const VmpBlockNode *image =
         graph ? vmp_block_session_image(session, graph, disk->target, error) : NULL;
     g_autoptr(VmpPlan) plan =
-        vmp_plan_new("block-resize", vmp_machine_get_name(machine), disk->target);
+        vmp_plan_new("blockresize", vmp_machine_get_name(machine), disk->target);
     if (!image || !vmp_change_begin_planning(&change, error) ||
         !plan_change(plan, machine, disk->target, image, (size + SECTOR - 1) / SECTOR * SECTOR,
                      flags, error))

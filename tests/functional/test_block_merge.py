@@ -183,7 +183,7 @@ def test_what_is_no_range_is_said(off, work):
         refused(vm.cli, "blockpull", vm.name, "vda", *words, status=status)
     refused(vm.cli, "blockpull", vm.name, "vdz", status=3)
     plan = vm.cli.run("blockcommit", vm.name, "vda", "--pivot", "--dry-run").data
-    assert plan["operation"] == "block-commit" and len(plan["steps"]) >= 2, plan
+    assert plan["operation"] == "blockcommit" and len(plan["steps"]) >= 2, plan
     assert world.look(vm, work) == before
 
 
