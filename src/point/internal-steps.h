@@ -20,10 +20,10 @@ vmp_internal_is_untouched(const GError *failure);
 gboolean
 vmp_internal_end_process(VmpChange *change, GError **error);
 
-/* The nodes that @entries (see step-internal.c) mean, with @tag if not NULL; as planned when
- * @disks is NULL.  Free with g_strfreev(). */
+/* The nodes that @entries (see step-internal.c) mean; as planned when @disks is NULL.  Free with
+ * g_strfreev(). */
 char **
-vmp_internal_nodes(VmpJson *entries, const GPtrArray *disks, const char *tag);
+vmp_internal_nodes(VmpJson *entries, const GPtrArray *disks);
 
 /* Of a domain that is off: does it to each image that needs it. */
 gboolean

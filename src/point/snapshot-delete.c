@@ -206,21 +206,31 @@ settle_for_less(VmpMachine *machine, const char *name, GError *failure /* taken 
     return TRUE;
 }
 
+/* What can be merged only after what was merged before; nothing in a rehearsal. */
+static gboolean
+merge_rest(VmpMachine *machine, const char *subject, const char *name, gboolean more,
+           GError **error)
+{
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    GError *failure = NULL;
+
+    while (more && !vmp_operation_get_dry_run(vmp_machine_get_operation(machine)))
+        if (!delete_once(machine, none, subject, &more, &failure))
+            return settle_for_less(machine, name, failure, error);
+    return TRUE;
+}
+
 static gboolean
 delete_external(VmpMachine *machine, const GPtrArray *names, const char *subject,
                 GError **error)
 {
-    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    const char *first = g_ptr_array_index(names, 0);
     GError *failure = NULL;
     gboolean more = FALSE;
-    gboolean dry = vmp_operation_get_dry_run(vmp_machine_get_operation(machine));
 
     if (!delete_once(machine, names, subject, &more, &failure))
-        return settle_for_less(machine, g_ptr_array_index(names, 0), failure, error);
-    while (more && !dry)
-        if (!delete_once(machine, none, subject, &more, &failure))
-            return settle_for_less(machine, g_ptr_array_index(names, 0), failure, error);
-    return TRUE;
+        return settle_for_less(machine, first, failure, error);
+    return merge_rest(machine, subject, first, more, error);
 }
 
 /* ---- what is asked for ---- */
@@ -274,16 +284,10 @@ check_internal(VmpMachine *machine, const GPtrArray *rows, const GPtrArray *name
 static gboolean
 merge_idle(VmpMachine *machine, const char *subject, const char *name, GError **error)
 {
-    g_autoptr(GPtrArray) none = g_ptr_array_new();
-    GError *failure = NULL;
-    gboolean more = FALSE;
+    gboolean idle = FALSE;
 
-    if (!vmp_standing_has_idle(machine, &more, error))
-        return FALSE;
-    while (more && !vmp_operation_get_dry_run(vmp_machine_get_operation(machine)))
-        if (!delete_once(machine, none, subject, &more, &failure))
-            return settle_for_less(machine, name, failure, error);
-    return TRUE;
+    return vmp_standing_has_idle(machine, &idle, error) &&
+           merge_rest(machine, subject, name, idle, error);
 }
 
 /* Internal ones and external ones take turns, children first: an image that internal snapshots

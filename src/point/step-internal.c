@@ -61,7 +61,7 @@ vmp_internal_run_job(VmpChange *change, VmpQmpCommand *command, const char *id, 
 }
 
 char **
-vmp_internal_nodes(VmpJson *entries, const GPtrArray *disks, const char *tag)
+vmp_internal_nodes(VmpJson *entries, const GPtrArray *disks)
 {
     g_autoptr(GStrvBuilder) nodes = g_strv_builder_new();
 
@@ -71,7 +71,7 @@ vmp_internal_nodes(VmpJson *entries, const GPtrArray *disks, const char *tag)
             disks ? vmp_internal_disks_find_entry(disks, entry) : NULL;
         const char *node = disk ? disk->node : disks ? NULL : vmp_json_get_string(entry, "node");
 
-        if (node && (!tag || !disk || vmp_internal_snapshots_find(disk->snapshots, tag)))
+        if (node)
             g_strv_builder_add(nodes, node);
     }
     return g_strv_builder_end(nodes);
@@ -186,7 +186,7 @@ static VmpQmpCommand *
 save_command(const VmpStep *step, const GPtrArray *disks)
 {
     g_auto(GStrv) nodes =
-        vmp_internal_nodes(vmp_json_get_array(step->args, "disks"), disks, NULL);
+        vmp_internal_nodes(vmp_json_get_array(step->args, "disks"), disks);
 
     return nodes[0] ? vmp_qmp_snapshot_save(SAVE_JOB, vmp_json_get_string(step->args, "tag"),
                                             nodes[0], (const char *const *)nodes)
@@ -344,7 +344,7 @@ delete_commands(const VmpStep *step, GPtrArray *commands)
     for (guint i = 0; i < vmp_json_length(snapshots); i++) {
         VmpJson *snapshot = vmp_json_at(snapshots, i);
         g_auto(GStrv) nodes =
-            vmp_internal_nodes(vmp_json_get_array(snapshot, "disks"), NULL, NULL);
+            vmp_internal_nodes(vmp_json_get_array(snapshot, "disks"), NULL);
         if (nodes[0])
             g_ptr_array_add(commands,
                             vmp_qmp_snapshot_delete(DELETE_JOB, vmp_json_get_string(snapshot, "tag"),

@@ -164,7 +164,7 @@ load_command(const VmpStep *step, const GPtrArray *disks)
 {
     VmpJson *entries = vmp_json_get_array(step->args, "disks");
     const char *vmstate = vmp_json_get_string(step->args, "vmstate");
-    g_auto(GStrv) nodes = vmp_internal_nodes(entries, disks, NULL);
+    g_auto(GStrv) nodes = vmp_internal_nodes(entries, disks);
     const char *node = NULL;
 
     for (guint i = 0; i < vmp_json_length(entries) && !node; i++) {
