@@ -64,6 +64,9 @@ gboolean vmp_machine_require_on(VmpMachine *machine, GError **error);
 gboolean vmp_machine_end_process(VmpMachine *machine, VmpDestroyFlags flags, GError **error);
 /* spare.c: ends a spare that was not used, or finishes a switch that was decided. */
 gboolean vmp_machine_settle_spare(VmpMachine *machine, GError **error);
+/* session.c: ends a storage daemon whose vmpoint is gone.  The caller has the lock, so every
+ * one that is there is such a one. */
+gboolean vmp_machine_end_leftover_daemon(VmpMachine *machine, GError **error);
 /* life.c: what a CHANGE finds when it opens: a QEMU that has gone, a start that was not
  * finished, a spare that was not used. */
 gboolean vmp_machine_settle(VmpMachine *machine, GError **error);

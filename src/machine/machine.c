@@ -25,8 +25,9 @@ find_row(VmpMachine *machine, const char *name_or_uuid, GError **error)
 
     machine->lock = vmp_lock_take(machine->host, machine->row->uuid, machine->row->name,
                                   vmp_machine_get_cancellable(machine), error);
-    /* Whoever had the lock may have changed the row. */
-    return machine->lock && vmp_machine_reload(machine, error);
+    /* Whoever had the lock may have changed the row, and left a daemon that has the disks. */
+    return machine->lock && vmp_machine_reload(machine, error) &&
+           vmp_machine_end_leftover_daemon(machine, error);
 }
 
 VmpMachine *

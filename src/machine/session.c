@@ -23,9 +23,10 @@ struct _VmpBlockSession {
 
 /* ---- the daemon ---- */
 
-/* One whose vmpoint is gone and that has not noticed: SIGTERM makes it store its bitmaps. */
-static gboolean
-end_leftover(VmpMachine *machine, GError **error)
+/* SIGTERM makes it store its bitmaps; with its vmpoint it gets that from the kernel, but then
+ * nobody has waited for its end. */
+gboolean
+vmp_machine_end_leftover_daemon(VmpMachine *machine, GError **error)
 {
     g_autoptr(GError) failure = NULL;
     g_autoptr(VmpInstance) daemon =
@@ -39,9 +40,8 @@ end_leftover(VmpMachine *machine, GError **error)
         return TRUE;
     if (!vmp_instance_kill(daemon, LEFTOVER_TIMEOUT_MS, NULL))
         return vmp_fail(error, VMP_ERROR_BUSY,
-                        "a storage daemon (pid %d) holds the disks and "
-                        "does not end",
-                        (int)daemon->process.pid);
+                        "domain %s: a storage daemon (pid %d) holds the disks and does not end",
+                        machine->row->name, (int)daemon->process.pid);
     vmp_instance_remove_files(daemon, VMP_INSTANCE_DAEMON);
     return TRUE;
 }
@@ -133,8 +133,6 @@ open_offline(VmpBlockSession *session, GError **error)
 {
     VmpMachine *machine = session->machine;
 
-    if (!end_leftover(machine, error))
-        return FALSE;
     session->daemon =
         vmp_instance_start_daemon(machine->host, machine->row->uuid, &session->client,
                                   vmp_machine_get_cancellable(machine), error);

@@ -2,8 +2,11 @@
 """blockcommit and blockpull: bytes, bitmaps, and what must stay as it is."""
 
 import itertools
+import json
 import os
+import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from vmtest import images, world
@@ -290,6 +293,27 @@ def test_cut_anywhere_it_is_before_or_after(off, guest, work, words, fault):
         if len(now) > 1:
             vm.cli.run(command, vm.name, "vda", *options)
     assert n > 3
+
+
+def test_a_daemon_that_outlives_its_command_is_ended_before_the_disks_are_touched(off, processes):
+    vm = off
+    Off(vm).write("vda", 0, SIZE // 2, 1)
+    layers(vm, "top")
+    forget(vm, "top")
+    before, top = content(vm), Path(source(vm))
+    pulling = vm.cli.start("--progress", "blockpull", vm.name, "vda", "--bandwidth", "1",
+                           stderr=subprocess.PIPE, text=True)
+    next(line for line in pulling.stderr if json.loads(line)["progress"]["done"] > MIB)
+    (daemon,) = [one for one in processes.alive() if one.program() == "qemu-storage-daemon"]
+    os.kill(daemon.pid, signal.SIGSTOP)
+    pulling.kill()
+    pulling.wait()
+    assert not daemon.has_ended(0)
+    assert len(vm.cli.run("recover", vm.name).data["settled"]) == 1
+    assert daemon.has_ended(0)
+    assert vm.cli.run("recover", vm.name).data == {"settled": []}
+    images.check(top)
+    assert content(vm) == before
 
 
 # --- copies ---
