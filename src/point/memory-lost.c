@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "machine/uffd-rescue.h"
 #include "plan/sweep.h"
+#include "point/migration.h"
 #include "point/steps.h"
 #include "storage/ram-file.h"
 #include "store/edit.h"
@@ -90,6 +91,39 @@ find_live_save(VmpJson *plan)
     return NULL;
 }
 
+/* FALSE if QEMU does not answer in time. */
+static gboolean
+ask_in_time(VmpMachine *machine, gboolean *lost)
+{
+    VmpQmpClient *client = vmp_machine_get_monitor(machine, NULL);
+    if (!client)
+        return FALSE;
+
+    int usual_timeout_ms = vmp_qmp_client_get_timeout(client);
+    vmp_qmp_client_set_timeout(client, VMP_MEMORY_ANSWER_TIMEOUT_MS);
+    gboolean answered = vmp_migration_wait_begun(client, lost, NULL);
+    vmp_qmp_client_set_timeout(client, usual_timeout_ms);
+    return answered;
+}
+
+/* A guest that does not sleep yet will, as soon as it writes to a page that nobody saves any
+ * more; often that is QEMU's main loop, and then no command is answered.  So it is QEMU's word
+ * that counts, as long as it has one. */
+static gboolean
+is_lost(VmpMachine *machine, const char *path)
+{
+    for (guint left = VMP_MEMORY_PATIENCE; left > 0; left--) {
+        gboolean lost = FALSE;
+
+        if (ask_in_time(machine, &lost))
+            return lost && vmp_ram_file_is_begun(path);
+        vmp_machine_forget_monitor(machine);
+        if (vmp_memory_is_hung(machine, path))
+            return TRUE;
+    }
+    return FALSE;
+}
+
 void
 vmp_memory_free_hung(VmpMachine *machine)
 {
@@ -103,7 +137,7 @@ vmp_memory_free_hung(VmpMachine *machine)
         const VmpIntent *intent = g_ptr_array_index(intents, i);
         g_autoptr(VmpJson) plan = vmp_json_parse(intent->plan, -1, NULL);
         const char *path = plan ? find_live_save(plan) : NULL;
-        if (path && vmp_memory_is_hung(machine, path))
+        if (path && is_lost(machine, path))
             vmp_memory_give_up(machine, path);
     }
 }

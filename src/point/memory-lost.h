@@ -10,6 +10,11 @@
 
 #include "plan/step.h"
 
+/* How long QEMU may take to answer while it saves live, and how often one looks whether it
+ * hangs. */
+#define VMP_MEMORY_ANSWER_TIMEOUT_MS 5000
+#define VMP_MEMORY_PATIENCE 12
+
 /* Does @failure say for certain that the RAM will never be in the file? */
 gboolean vmp_memory_is_lost(const GError *failure);
 /* Does somebody in QEMU sleep all the time, while nothing is saved?  Takes some seconds if so.
@@ -20,6 +25,6 @@ gboolean vmp_memory_is_hung(VmpMachine *machine, const char *path);
 void vmp_memory_give_up(VmpMachine *machine, const char *path);
 /* The plan's snapshot becomes one of the disks alone, when it is settled. */
 void vmp_memory_demote(VmpChange *change, const char *path);
-/* Before anything else is asked of QEMU: is there an open intent whose live save has hung the
- * guest, and perhaps QEMU itself?  Then it is freed. */
+/* Before anything else is asked of QEMU: is there an open intent whose live save has failed, or
+ * has hung the guest, and perhaps QEMU itself?  Then the guest is freed. */
 void vmp_memory_free_hung(VmpMachine *machine);

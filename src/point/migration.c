@@ -83,6 +83,13 @@ wait_a_while(VmpQmpClient *client, VmpQmpDoneFunc done, gpointer data, int inter
     return FALSE;
 }
 
+/* Between two states that last: it says nothing about what will become of it. */
+static gboolean
+is_passing(const char *status)
+{
+    return g_str_equal(status, "setup") || g_str_equal(status, "cancelling");
+}
+
 /* The status that the migration ended with (@started: or goes on with after its setup); NULL
  * if that cannot be told.  Free with g_free(). */
 static char *
@@ -101,7 +108,7 @@ wait_for_end(VmpQmpClient *client, Watch *watch, gboolean started, char **words,
                                       (guint64)vmp_json_get_int(ram, "transferred", 0),
                                       (guint64)vmp_json_get_int(ram, "total", 0));
         if (!status || g_str_equal(status, "none") || is_end(status) ||
-            (started && !g_str_equal(status, "setup"))) {
+            (started && !is_passing(status))) {
             *words = g_strdup(vmp_json_get_string(reply, "error-desc"));
             return g_strdup(status ? status : "none");
         }
@@ -124,11 +131,13 @@ watch_until(VmpQmpClient *client, gboolean started, char **words, VmpOperation *
 }
 
 gboolean
-vmp_migration_wait_begun(VmpQmpClient *client, GError **error)
+vmp_migration_wait_begun(VmpQmpClient *client, gboolean *lost, GError **error)
 {
     g_autofree char *words = NULL;
     g_autofree char *status = watch_until(client, TRUE, &words, NULL, NULL, error);
 
+    if (status && lost)
+        *lost = g_str_equal(status, "failed") || g_str_equal(status, "cancelled");
     return status != NULL;
 }
 

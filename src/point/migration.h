@@ -22,8 +22,9 @@ gboolean vmp_migration_give(VmpQmpClient *client, int fd, GError **error);
 
 /* From the reply to query-migrate. */
 gboolean vmp_migration_is_under_way(VmpJson *reply);
-/* Waits until it is past its setup, whatever comes of it. */
-gboolean vmp_migration_wait_begun(VmpQmpClient *client, GError **error);
+/* Waits until it is past its setup, whatever comes of it.  @lost (or NULL): it has failed or
+ * was cancelled. */
+gboolean vmp_migration_wait_begun(VmpQmpClient *client, gboolean *lost, GError **error);
 /* Waits for its end; REFUSED, with QEMU's words, unless it is completed. */
 gboolean vmp_migration_finish(VmpQmpClient *client, VmpOperation *operation,
                               GCancellable *cancellable, GError **error);

@@ -22,10 +22,6 @@
 #include "qmp/commands.h"
 #include "storage/ram-file.h"
 
-/* How long QEMU may take to answer while it saves live, and how often one looks whether it
- * hangs. */
-#define ANSWER_TIMEOUT_MS 5000
-#define PATIENCE 12
 
 static const char *
 path_of(const VmpStep *step)
@@ -139,7 +135,7 @@ start_live(const VmpStep *step, VmpQmpClient *client, GError **error)
 static gboolean
 let_run(const VmpStep *step, VmpQmpClient *client, GError **error)
 {
-    return vmp_migration_wait_begun(client, error) && vmp_migration_settle(client, error) &&
+    return vmp_migration_wait_begun(client, NULL, error) && vmp_migration_settle(client, error) &&
            vmp_migration_wake(client, vmp_json_get_bool(step->args, "was-running", FALSE),
                               error);
 }
@@ -219,7 +215,7 @@ save_for_a_while(const VmpStep *step, VmpChange *change, GError **error)
         return !vmp_machine_is_on(change->machine) && save_live_if_on(step, change, error);
 
     int usual_timeout_ms = vmp_qmp_client_get_timeout(client);
-    vmp_qmp_client_set_timeout(client, ANSWER_TIMEOUT_MS);
+    vmp_qmp_client_set_timeout(client, VMP_MEMORY_ANSWER_TIMEOUT_MS);
     gboolean saved = save_live_if_on(step, change, error);
     vmp_qmp_client_set_timeout(client, usual_timeout_ms);
     return saved;
@@ -239,7 +235,7 @@ begin_anew(VmpChange *change)
 static gboolean
 save_with_patience(const VmpStep *step, VmpChange *change, GError **error)
 {
-    for (guint left = PATIENCE;; left--) {
+    for (guint left = VMP_MEMORY_PATIENCE;; left--) {
         g_autoptr(GError) failure = NULL;
 
         if (save_for_a_while(step, change, &failure))
