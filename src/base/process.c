@@ -21,6 +21,53 @@ vmp_tool_result_clear(VmpToolResult *result)
     g_clear_pointer(&result->err, g_free);
 }
 
+/* ---- locks that are lent ---- */
+
+G_LOCK_DEFINE_STATIC(lent);
+static GArray *lent; /* of int */
+
+void
+vmp_tool_lend_lock(int fd)
+{
+    G_LOCK(lent);
+    if (!lent)
+        lent = g_array_new(FALSE, FALSE, sizeof(int));
+    g_array_append_val(lent, fd);
+    G_UNLOCK(lent);
+}
+
+void
+vmp_tool_take_back_lock(int fd)
+{
+    G_LOCK(lent);
+    for (guint i = 0; i < lent->len; i++) {
+        if (g_array_index(lent, int, i) == fd) {
+            g_array_remove_index_fast(lent, i);
+            break;
+        }
+    }
+    G_UNLOCK(lent);
+}
+
+/* Starts @argv with pipes at its ends, and with what is lent under the same numbers. */
+static gboolean
+start_tool(const char *const *argv, GPid *pid, int *out, int *err, GError **error)
+{
+    GSpawnFlags flags =
+        G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CLOEXEC_PIPES;
+
+    /* Held until the tool has them: they could be closed and mean other files. */
+    G_LOCK(lent);
+    const int *fds = lent ? (const int *)(gpointer)lent->data : NULL;
+    gboolean started =
+        g_spawn_async_with_pipes_and_fds(NULL, argv, NULL, flags, NULL, NULL, -1, -1, -1, fds,
+                                         fds, lent ? lent->len : 0, pid, NULL, out, err, error);
+    G_UNLOCK(lent);
+    return started;
+}
+
+/* ---- running ---- */
+
 /* What a tool says on one of its ends. */
 typedef struct {
     int fd; /* -1 once it has ended */
@@ -94,10 +141,7 @@ vmp_tool_run(const char *const *argv, VmpToolResult *result, GCancellable *cance
     Stream out = { .fd = -1 }, err = { .fd = -1 };
     GPid pid = 0;
 
-    if (!g_spawn_async_with_pipes(NULL, (char **)argv, NULL,
-                                  G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD |
-                                      G_SPAWN_CLOEXEC_PIPES,
-                                  NULL, NULL, &pid, NULL, &out.fd, &err.fd, error)) {
+    if (!start_tool(argv, &pid, &out.fd, &err.fd, error)) {
         if (error)
             (*error)->domain = VMP_ERROR, (*error)->code = VMP_ERROR_UNSUPPORTED;
         g_prefix_error(error, "cannot run %s: ", argv[0]);
@@ -140,6 +184,8 @@ vmp_tool_check(const char *const *argv, int code, char **out, GCancellable *canc
         *out = g_steal_pointer(&result.out);
     return TRUE;
 }
+
+/* ---- knowing one again ---- */
 
 guint64
 vmp_process_start_time(GPid pid)

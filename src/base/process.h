@@ -25,7 +25,15 @@ gboolean
 vmp_tool_run(const char *const *argv, VmpToolResult *result, GCancellable *cancellable,
              GError **error);
 
-/* The same, where anything but exit 0 is an error: @code with the tool's own last words. */
+/* From now on every tool has the lock @fd (of flock()) as well: should we be killed, it is
+ * there until the last tool has ended, which may still write.  Who takes it back must unlock
+ * it, not only close it. */
+void
+vmp_tool_lend_lock(int fd);
+void
+vmp_tool_take_back_lock(int fd);
+
+/* vmp_tool_run(), where anything but exit 0 is an error: @code with the tool's own last words. */
 gboolean
 vmp_tool_check(const char *const *argv, int code, char **out, GCancellable *cancellable,
                GError **error);

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/process.h"
 
 #define DEFAULT_TIMEOUT_MS 10000
 #define HOLDER_MAX 4096
@@ -205,6 +206,7 @@ vmp_lock_take(const VmpHost *host, const char *uuid, const char *domain_name,
         VmpLock *lock = g_new0(VmpLock, 1);
         lock->fd = fd;
         fd = -1;
+        vmp_tool_lend_lock(lock->fd);
         return lock;
     }
 }
@@ -217,6 +219,8 @@ vmp_lock_release(VmpLock *lock)
     /* Emptied while still held, so that nobody reads of a holder that has gone. */
     if (ftruncate(lock->fd, 0) < 0)
         g_debug("cannot empty a lock file: %s", g_strerror(errno));
+    vmp_tool_take_back_lock(lock->fd);
+    flock(lock->fd, LOCK_UN);
     vmp_fd_clear(&lock->fd);
     g_free(lock);
 }

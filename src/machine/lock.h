@@ -3,8 +3,9 @@
 
 /* The lock of a domain: who holds it alone may change the domain.
  *
- * An flock() on <runtime dir>/<uuid>.lock: it ends with its process, so there are no stale
- * locks.  The file names its holder for error messages only.
+ * An flock() on <runtime dir>/<uuid>.lock: it ends with its process and with the tools that
+ * this has begun, so there are no stale locks.  The file names its holder for error messages
+ * only.
  */
 
 #include "machine/host.h"

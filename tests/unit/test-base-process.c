@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,6 +59,67 @@ cancelling_ends_the_tool(void)
     g_assert_error(error, VMP_ERROR, VMP_ERROR_INTERRUPTED);
 }
 
+G_NORETURN static void
+run_tool_under_lock(const char *lock, const char *fifo)
+{
+    const char *const argv[] = { "cat", fifo, NULL };
+    g_auto(VmpToolResult) result = { 0 };
+    int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0 || flock(fd, LOCK_EX) < 0)
+        _exit(1);
+    vmp_tool_lend_lock(fd);
+    vmp_tool_run(argv, &result, NULL, NULL);
+    _exit(2);
+}
+
+static void
+a_lock_that_was_lent_lasts_as_long_as_the_tool(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("vmpoint-XXXXXX", NULL);
+    g_autofree char *lock = g_build_filename(folder, "lock", NULL);
+    g_autofree char *fifo = g_build_filename(folder, "fifo", NULL);
+    g_assert_cmpint(mkfifo(fifo, 0600), ==, 0);
+
+    pid_t child = fork();
+    if (child == 0)
+        run_tool_under_lock(lock, fifo);
+    /* Opens when the tool does. */
+    int writer = open(fifo, O_WRONLY | O_CLOEXEC);
+    g_assert_cmpint(writer, >=, 0);
+    kill(child, SIGKILL);
+    g_assert_cmpint(waitpid(child, NULL, 0), ==, child);
+
+    int fd = open(lock, O_RDWR | O_CLOEXEC);
+    g_assert_cmpint(flock(fd, LOCK_EX | LOCK_NB), ==, -1);
+    g_assert_cmpint(errno, ==, EWOULDBLOCK);
+    close(writer);
+    g_assert_cmpint(flock(fd, LOCK_EX), ==, 0);
+
+    close(fd);
+    unlink(fifo);
+    unlink(lock);
+    rmdir(folder);
+}
+
+static void
+a_lock_that_was_taken_back_is_lent_to_nobody(void)
+{
+    const char *const argv[] = { "sh", "-c", "ls -l /proc/self/fd", NULL };
+    g_autofree char *path = NULL;
+    int fd = g_file_open_tmp("vmpoint-XXXXXX", &path, NULL);
+
+    for (int lent = 1; lent >= 0; lent--) {
+        g_autofree char *out = NULL;
+
+        (lent ? vmp_tool_lend_lock : vmp_tool_take_back_lock)(fd);
+        g_assert_true(vmp_tool_check(argv, VMP_ERROR_IO, &out, NULL, NULL));
+        g_assert_cmpint(strstr(out, path) != NULL, ==, lent);
+    }
+    close(fd);
+    unlink(path);
+}
+
 static void
 a_pid_is_the_same_process_only_with_its_start_time(void)
 {
@@ -94,6 +160,10 @@ main(int argc, char **argv)
     g_test_add_func("/base/process/a-tool-that-is-not-installed-is-unsupported",
                     a_tool_that_is_not_installed_is_unsupported);
     g_test_add_func("/base/process/cancelling-ends-the-tool", cancelling_ends_the_tool);
+    g_test_add_func("/base/process/a-lock-that-was-lent-lasts-as-long-as-the-tool",
+                    a_lock_that_was_lent_lasts_as_long_as_the_tool);
+    g_test_add_func("/base/process/a-lock-that-was-taken-back-is-lent-to-nobody",
+                    a_lock_that_was_taken_back_is_lent_to_nobody);
     g_test_add_func("/base/process/a-pid-is-the-same-process-only-with-its-start-time",
                     a_pid_is_the_same_process_only_with_its_start_time);
     g_test_add_func("/base/process/there-is-no-process-of-pid-zero",
