@@ -59,9 +59,9 @@ start_tool(const char *const *argv, GPid *pid, int *out, int *err, GError **erro
     /* Held until the tool has them: they could be closed and mean other files. */
     G_LOCK(lent);
     const int *fds = lent ? (const int *)(gpointer)lent->data : NULL;
-    gboolean started =
-        g_spawn_async_with_pipes_and_fds(NULL, argv, NULL, flags, NULL, NULL, -1, -1, -1, fds,
-                                         fds, lent ? lent->len : 0, pid, NULL, out, err, error);
+    gboolean started = g_spawn_async_with_pipes_and_fds(
+        NULL, argv, NULL, flags, NULL, NULL, -1, -1, -1, fds, fds, lent ? lent->len : 0, pid,
+        NULL, out, err, error);
     G_UNLOCK(lent);
     return started;
 }
