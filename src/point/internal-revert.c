@@ -10,6 +10,7 @@
 #include "point/part.h"
 #include "point/quiet.h"
 #include "point/record.h"
+#include "point/revert-request.h"
 #include "point/steps.h"
 #include "store/edit.h"
 
@@ -38,74 +39,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Revert, revert_clear)
 static gboolean
 has_memory(const Revert *revert)
 {
-    return revert->snapshot->memory == VMP_LOCATION_INTERNAL;
-}
-
-/* ---- the request ---- */
-
-static gboolean
-check_request(const Revert *revert, GError **error)
-{
-    gboolean running = (revert->flags & VMP_SNAPSHOT_REVERT_RUNNING) != 0;
-    gboolean paused = (revert->flags & VMP_SNAPSHOT_REVERT_PAUSED) != 0;
-
-    if (running && paused)
-        return vmp_fail(error, VMP_ERROR_INVALID, "running and paused exclude each other");
-    if (has_memory(revert) && revert->flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "a snapshot with memory has the firmware's variables of its moment; fresh "
-                        "ones go with a boot only");
-    if (!has_memory(revert) && !vmp_machine_get_row(revert->machine)->inactive && !running
-        && !paused)
-        return vmp_fail(error, VMP_ERROR_INVALID,
-                        "a transient domain cannot revert to an inactive state; ask for running "
-                        "or paused");
-    if (revert->snapshot->state == VMP_STATE_PMSUSPENDED)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED, "the guest was suspended to memory then");
-    return TRUE;
-}
-
-static void
-choose_end(Revert *revert)
-{
-    revert->end = !has_memory(revert)                              ? VMP_STATE_SHUTOFF
-                  : revert->snapshot->state == VMP_STATE_PAUSED ? VMP_STATE_PAUSED
-                                                                   : VMP_STATE_RUNNING;
-    if (revert->flags & VMP_SNAPSHOT_REVERT_RUNNING)
-        revert->end = VMP_STATE_RUNNING;
-    else if (revert->flags & VMP_SNAPSHOT_REVERT_PAUSED)
-        revert->end = VMP_STATE_PAUSED;
-}
-
-/* ---- definitions ---- */
-
-static VmpDomain *
-parse_definition(const Revert *revert, const char *xml, GError **error)
-{
-    g_autoptr(VmpDomain) domain = vmp_domain_parse(xml, -1, error);
-
-    /* The name never reverts. */
-    if (!domain || !vmp_domain_set_name(domain, vmp_machine_get_name(revert->machine), error))
-        return NULL;
-    return g_steal_pointer(&domain);
-}
-
-static gboolean
-choose_definitions(Revert *revert, const VmpDomain *present, GError **error)
-{
-    const VmpSnapshot *snapshot = revert->snapshot;
-
-    if (!snapshot->domain_xml) { /* see the risk "no-domain" */
-        revert->definition = vmp_domain_copy(present);
-        revert->inactive = vmp_domain_copy(present);
-        return TRUE;
-    }
-    revert->definition = parse_definition(revert, snapshot->domain_xml, error);
-    revert->inactive = parse_definition(
-        revert,
-        snapshot->inactive_domain_xml ? snapshot->inactive_domain_xml : snapshot->domain_xml,
-        error);
-    return revert->definition && revert->inactive;
+    return vmp_revert_has_memory(revert->snapshot);
 }
 
 /* ---- disks ---- */
@@ -116,7 +50,8 @@ is_frozen_by(const VmpSnapshot *snapshot, const char *path)
     g_autoptr(VmpDomain) domain =
         snapshot->domain_xml ? vmp_domain_parse(snapshot->domain_xml, -1, NULL) : NULL;
     const VmpDomainDisk *disk = domain ? vmp_domain_find_disk(domain, path) : NULL;
-    const VmpSnapshotDisk *entry = disk ? vmp_snapshot_find_disk(snapshot, disk->target) : NULL;
+    const VmpSnapshotDisk *entry =
+        disk ? vmp_snapshot_find_disk(snapshot, disk->target) : NULL;
 
     return entry && entry->location == VMP_LOCATION_EXTERNAL;
 }
@@ -137,10 +72,11 @@ check_not_frozen(VmpMachine *machine, const char *target, const char *path, GErr
         if (!other)
             return FALSE;
         if (is_frozen_by(other, path))
-            return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                            "disk '%s': image '%s' is what the external snapshot '%s' stands on; "
-                            "taking it back would damage that",
-                            target, path, row->name);
+            return vmp_fail(
+                error, VMP_ERROR_UNSUPPORTED,
+                "disk '%s': image '%s' is what the external snapshot '%s' stands on; "
+                "taking it back would damage that",
+                target, path, row->name);
     }
     return rows != NULL;
 }
@@ -156,13 +92,14 @@ check_disk(Revert *revert, const char *target, GError **error)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "disk '%s' of the snapshot is not the domain's any more", target);
     if (g_strcmp0(then->source, now->path) != 0)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "disk '%s': its present image '%s' is not '%s', which the snapshot is in",
-                        target, now->path ? now->path : now->node, then->source);
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "disk '%s': its present image '%s' is not '%s', which the snapshot is in", target,
+            now->path ? now->path : now->node, then->source);
     if (!vmp_internal_snapshots_find(now->snapshots, tag))
         return vmp_fail(error, VMP_ERROR_INCONSISTENT,
-                        "disk '%s': image '%s' has no internal snapshot '%s'", target, now->path,
-                        tag);
+                        "disk '%s': image '%s' has no internal snapshot '%s'", target,
+                        now->path, tag);
     return check_not_frozen(revert->machine, target, now->path, error);
 }
 
@@ -176,10 +113,11 @@ check_tagged(Revert *revert, const VmpInternalDisk *disk, GError **error)
     if (!found)
         return TRUE;
     if (!vmp_internal_snapshots_is_clear(disk->snapshots, tag))
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "disk '%s': '%s' is the number of another internal snapshot of its image, "
-                        "which QEMU would take",
-                        disk->disk, tag);
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "disk '%s': '%s' is the number of another internal snapshot of its image, "
+            "which QEMU would take",
+            disk->disk, tag);
     if (found->vm_state_size > 0)
         revert->vmstate = disk->disk;
     return TRUE;
@@ -190,7 +128,8 @@ check_disks(Revert *revert, GError **error)
 {
     for (guint i = 0; i < revert->snapshot->disks->len; i++) {
         const VmpSnapshotDisk *entry = g_ptr_array_index(revert->snapshot->disks, i);
-        if (entry->location == VMP_LOCATION_INTERNAL && !check_disk(revert, entry->name, error))
+        if (entry->location == VMP_LOCATION_INTERNAL &&
+            !check_disk(revert, entry->name, error))
             return FALSE;
     }
     for (guint i = 0; i < revert->disks->len; i++)
@@ -253,10 +192,11 @@ add_clone_risks(VmpPlan *plan, const Revert *revert, GError **error)
         const VmpInternalDisk *disk = g_ptr_array_index(revert->disks, i);
         const char *other = disk->path ? vmp_others_find(others, disk->path) : NULL;
         if (other && vmp_internal_snapshots_find(disk->snapshots, revert->snapshot->name))
-            vmp_plan_add_risk(plan, "other-domain", TRUE,
-                              "disk '%s': domain '%s' stands on image '%s', whose content would "
-                              "change under it",
-                              disk->disk, other, disk->path);
+            vmp_plan_add_risk(
+                plan, "other-domain", TRUE,
+                "disk '%s': domain '%s' stands on image '%s', whose content would "
+                "change under it",
+                disk->disk, other, disk->path);
     }
     return others != NULL;
 }
@@ -267,9 +207,10 @@ add_risks(VmpPlan *plan, Revert *revert, const VmpDomain *present)
     g_autofree char *bitmaps = bitmaps_in_the_way(revert);
 
     if (!revert->snapshot->domain_xml)
-        vmp_plan_add_risk(plan, "no-domain", TRUE,
-                          "the snapshot has no complete <domain>: the present definition would be "
-                          "used");
+        vmp_plan_add_risk(
+            plan, "no-domain", TRUE,
+            "the snapshot has no complete <domain>: the present definition would be "
+            "used");
     add_process_risks(plan, revert, present);
     if (*bitmaps)
         vmp_plan_add_risk(plan, "checkpoints", TRUE,
@@ -277,10 +218,11 @@ add_risks(VmpPlan *plan, Revert *revert, const VmpDomain *present)
     for (guint i = 0; i < revert->disks->len; i++) {
         const VmpInternalDisk *disk = g_ptr_array_index(revert->disks, i);
         if (!vmp_internal_snapshots_find(disk->snapshots, revert->snapshot->name))
-            vmp_plan_add_risk(plan, "uncovered-disk", TRUE,
-                              "disk '%s' is not part of the snapshot: its content stays what it is "
-                              "now",
-                              disk->disk);
+            vmp_plan_add_risk(
+                plan, "uncovered-disk", TRUE,
+                "disk '%s' is not part of the snapshot: its content stays what it is "
+                "now",
+                disk->disk);
     }
 }
 
@@ -314,7 +256,8 @@ plan_memory(VmpPlan *plan, const Revert *revert, gint64 definition, GError **err
 static gboolean
 plan_steps(VmpPlan *plan, const Revert *revert, GError **error)
 {
-    /* An image does not say what it was taken back to: only the note tells that it was begun. */
+    /* An image does not say what it was taken back to: only the note tells that it was begun.
+     */
     plan->mark_commit = TRUE;
     if (!has_memory(revert)) {
         vmp_part_plan_stage(plan, &revert->parts);
@@ -343,7 +286,8 @@ plan_edits(VmpPlan *plan, const Revert *revert, GError **error)
     if (!vmp_definition_edit(revert->machine, has_memory(revert) ? revert->definition : NULL,
                              row->inactive ? revert->inactive : NULL, plan->edits, error))
         return FALSE;
-    vmp_store_edit_set_current(plan->edits, row->id, VMP_POINT_SNAPSHOT, revert->snapshot->name);
+    vmp_store_edit_set_current(plan->edits, row->id, VMP_POINT_SNAPSHOT,
+                               revert->snapshot->name);
     return TRUE;
 }
 
@@ -358,8 +302,9 @@ check_startable(const Revert *revert, GError **error)
     if (!starts)
         return TRUE;
     if (revert->on && vmp_machine_get_row(revert->machine)->qmp_path)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "another process would be needed, and this one was not started by vmpoint");
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "another process would be needed, and this one was not started by vmpoint");
     g_auto(GStrv) command = vmp_launch_command(revert->definition, &host, error);
     return command && vmp_tpm_check(revert->definition, error);
 }
@@ -386,11 +331,11 @@ finish(const Revert *revert, GError **error)
 
     if (revert->flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM)
         flags |= VMP_START_RESET_NVRAM;
-    if (revert->end == VMP_STATE_SHUTOFF || has_memory(revert)
-        || vmp_machine_start_with(revert->machine, revert->definition, flags, error))
+    if (revert->end == VMP_STATE_SHUTOFF || has_memory(revert) ||
+        vmp_machine_start_with(revert->machine, revert->definition, flags, error))
         return TRUE;
-    g_prefix_error(error, "reverted to '%s', but it could not be started: ",
-                   revert->snapshot->name);
+    g_prefix_error(error,
+                   "reverted to '%s', but it could not be started: ", revert->snapshot->name);
     return FALSE;
 }
 
@@ -399,13 +344,14 @@ look(Revert *revert, GError **error)
 {
     const VmpDomain *present = vmp_machine_get_definition(revert->machine, error);
 
-    if (!present || !check_request(revert, error)
-        || (revert->on
-            && (!vmp_quiet_check_jobs(revert->machine, error)
-                || !vmp_quiet_check_migration(revert->machine, error)))
-        || !choose_definitions(revert, present, error))
+    if (!present ||
+        !vmp_revert_check_request(revert->machine, revert->snapshot, revert->flags, error) ||
+        (revert->on && (!vmp_quiet_check_jobs(revert->machine, error) ||
+                        !vmp_quiet_check_migration(revert->machine, error))) ||
+        !vmp_revert_choose_definitions(revert->machine, revert->snapshot, present,
+                                       &revert->definition, &revert->inactive, error))
         return FALSE;
-    choose_end(revert);
+    revert->end = vmp_revert_choose_end(revert->snapshot, revert->flags);
     revert->disks = vmp_internal_disks_look(revert->machine, error);
     return revert->disks && check_disks(revert, error) &&
            vmp_part_look(revert->machine, revert->definition, revert->snapshot->name,
@@ -430,13 +376,13 @@ vmp_point_revert_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("snapshot-revert", vmp_machine_get_name(machine), snapshot->name);
     add_risks(plan, &revert, vmp_machine_get_definition(machine, NULL));
-    if (!add_clone_risks(plan, &revert, error) || !check_startable(&revert, error)
-        || (!dry_run
-            && !vmp_plan_check_risks(plan, (flags & VMP_SNAPSHOT_REVERT_FORCE) != 0, error)))
+    if (!add_clone_risks(plan, &revert, error) || !check_startable(&revert, error) ||
+        (!dry_run &&
+         !vmp_plan_check_risks(plan, (flags & VMP_SNAPSHOT_REVERT_FORCE) != 0, error)))
         return FALSE;
-    if (!vmp_change_begin_planning(&change, error) || !plan_steps(plan, &revert, error)
-        || !plan_edits(plan, &revert, error))
+    if (!vmp_change_begin_planning(&change, error) || !plan_steps(plan, &revert, error) ||
+        !plan_edits(plan, &revert, error))
         return FALSE;
-    return rehearse
-           || (vmp_plan_execute(plan, &change, error) && (dry_run || finish(&revert, error)));
+    return rehearse ||
+           (vmp_plan_execute(plan, &change, error) && (dry_run || finish(&revert, error)));
 }

@@ -10,6 +10,7 @@
 #include "point/quiet.h"
 #include "point/record.h"
 #include "point/revert-private.h"
+#include "point/revert-request.h"
 #include "point/snapshot.h"
 #include "point/steps.h"
 
@@ -26,87 +27,21 @@ revert_clear(VmpRevert *revert)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmpRevert, revert_clear)
 
-/* ---- the request ---- */
-
 static gboolean
 has_memory(const VmpRevert *revert)
 {
-    return revert->snapshot->memory == VMP_LOCATION_EXTERNAL;
-}
-
-static gboolean
-check_request(const VmpRevert *revert, GError **error)
-{
-    gboolean running = (revert->flags & VMP_SNAPSHOT_REVERT_RUNNING) != 0;
-    gboolean paused = (revert->flags & VMP_SNAPSHOT_REVERT_PAUSED) != 0;
-
-    if (running && paused)
-        return vmp_fail(error, VMP_ERROR_INVALID, "running and paused exclude each other");
-    if (has_memory(revert) && (revert->flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM))
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "fresh firmware variables go with a boot, not with the memory of a guest");
-    if (has_memory(revert))
-        return TRUE;
-    if (!vmp_machine_get_row(revert->machine)->inactive && !running && !paused)
-        return vmp_fail(error, VMP_ERROR_INVALID,
-                        "a transient domain cannot revert to an inactive state; ask for running "
-                        "or paused");
-    return TRUE;
-}
-
-/* ---- definitions ---- */
-
-/* Parses @xml, with the domain's present name and uuid: those never revert. */
-static VmpDomain *
-parse_definition(VmpMachine *machine, const char *xml, GError **error)
-{
-    g_autoptr(VmpDomain) domain = vmp_domain_parse(xml, -1, error);
-
-    if (!domain || !vmp_domain_set_name(domain, vmp_machine_get_name(machine), error))
-        return NULL;
-    return g_steal_pointer(&domain);
-}
-
-static gboolean
-choose_definitions(VmpRevert *revert, GError **error)
-{
-    VmpMachine *machine = revert->machine;
-    const VmpSnapshot *snapshot = revert->snapshot;
-
-    if (snapshot->domain_xml) {
-        revert->definition = parse_definition(machine, snapshot->domain_xml, error);
-        if (!revert->definition)
-            return FALSE;
-        const char *inactive =
-            snapshot->inactive_domain_xml ? snapshot->inactive_domain_xml : snapshot->domain_xml;
-        revert->inactive = parse_definition(machine, inactive, error);
-        return revert->inactive != NULL;
-    }
-
-    /* Redefined without <domain>: see the risk "no-domain". */
-    const VmpDomain *present = vmp_machine_get_definition(machine, error);
-    if (!present)
-        return FALSE;
-    revert->definition = vmp_domain_copy(present);
-    revert->inactive = vmp_domain_copy(present);
-    return TRUE;
+    return vmp_revert_has_memory(revert->snapshot);
 }
 
 static void
 choose_way(VmpRevert *revert, const VmpDomain *active)
 {
-    revert->end = !has_memory(revert)                              ? VMP_STATE_SHUTOFF
-                  : revert->snapshot->state == VMP_STATE_PAUSED ? VMP_STATE_PAUSED
-                                                                   : VMP_STATE_RUNNING;
-    if (revert->flags & VMP_SNAPSHOT_REVERT_RUNNING)
-        revert->end = VMP_STATE_RUNNING;
-    else if (revert->flags & VMP_SNAPSHOT_REVERT_PAUSED)
-        revert->end = VMP_STATE_PAUSED;
+    revert->end = vmp_revert_choose_end(revert->snapshot, revert->flags);
 
-    gboolean can_stay = active && vmp_launch_same_abi(active, revert->definition, NULL)
-                        && !vmp_domain_has_genid(revert->definition)
-                        && (has_memory(revert) || !revert->parts.differ)
-                        && !(revert->flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM);
+    gboolean can_stay = active && vmp_launch_same_abi(active, revert->definition, NULL) &&
+                        !vmp_domain_has_genid(revert->definition) &&
+                        (has_memory(revert) || !revert->parts.differ) &&
+                        !(revert->flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM);
     if (has_memory(revert))
         revert->way = can_stay ? VMP_REVERT_RAM_IN_PROCESS : VMP_REVERT_RAM_ELSEWHERE;
     else if (!active)
@@ -149,9 +84,10 @@ add_uncovered_risks(VmpPlan *plan, const VmpRevert *revert, const VmpDomain *pre
     for (guint i = 0; i < disks->len; i++) {
         const VmpDomainDisk *disk = g_ptr_array_index(disks, i);
         if (disk->source && !disk->readonly && !vmp_revert_covers(revert, disk->target))
-            vmp_plan_add_risk(plan, "uncovered-disk", TRUE,
-                              "disk '%s' is not part of the snapshot: its content stays what it is now",
-                              disk->target);
+            vmp_plan_add_risk(
+                plan, "uncovered-disk", TRUE,
+                "disk '%s' is not part of the snapshot: its content stays what it is now",
+                disk->target);
     }
 }
 
@@ -162,8 +98,9 @@ add_risks(VmpPlan *plan, const VmpRevert *revert, const VmpDomain *present,
     g_autofree char *difference = NULL;
 
     if (!revert->snapshot->domain_xml)
-        vmp_plan_add_risk(plan, "no-domain", TRUE,
-                          "the snapshot has no complete <domain>: the present definition would be used");
+        vmp_plan_add_risk(
+            plan, "no-domain", TRUE,
+            "the snapshot has no complete <domain>: the present definition would be used");
     if (needs_new_process(revert)) {
         if (!vmp_launch_same_abi(active, revert->definition, &difference))
             vmp_plan_add_risk(plan, "abi-change", TRUE,
@@ -228,7 +165,8 @@ static gboolean
 look(VmpRevert *revert, const char *name, GError **error)
 {
     revert->snapshot = vmp_record_load_snapshot(revert->machine, name, error);
-    if (!revert->snapshot || !check_request(revert, error))
+    if (!revert->snapshot ||
+        !vmp_revert_check_request(revert->machine, revert->snapshot, revert->flags, error))
         return FALSE;
     if (!vmp_machine_is_on(revert->machine))
         return TRUE;
@@ -252,8 +190,8 @@ start_if_asked(const VmpRevert *revert, GError **error)
         flags |= VMP_START_RESET_NVRAM;
     if (vmp_machine_start_with(revert->machine, revert->definition, flags, error))
         return TRUE;
-    g_prefix_error(error, "reverted to '%s', but it could not be started: ",
-                   revert->snapshot->name);
+    g_prefix_error(error,
+                   "reverted to '%s', but it could not be started: ", revert->snapshot->name);
     return FALSE;
 }
 
@@ -305,7 +243,9 @@ revert_external(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags fl
     VmpOperation *operation = vmp_machine_get_operation(machine);
     g_auto(VmpRevert) revert = { .machine = machine, .flags = flags };
     const VmpDomain *present = vmp_machine_get_definition(machine, error);
-    if (!present || !look(&revert, name, error) || !choose_definitions(&revert, error) ||
+    if (!present || !look(&revert, name, error) ||
+        !vmp_revert_choose_definitions(machine, revert.snapshot, present, &revert.definition,
+                                       &revert.inactive, error) ||
         !vmp_part_look(machine, revert.definition, name,
                        (flags & VMP_SNAPSHOT_REVERT_RESET_NVRAM ? VMP_PARTS_NOT_NVRAM : 0) |
                            (has_memory(&revert) ? VMP_PARTS_IN_RAM : 0),
@@ -315,13 +255,14 @@ revert_external(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags fl
     const VmpDomain *active = vmp_machine_is_on(machine) ? present : NULL;
     choose_way(&revert, active);
 
-    g_autoptr(VmpPlan) plan = vmp_plan_new("snapshot-revert", vmp_machine_get_name(machine), name);
+    g_autoptr(VmpPlan) plan =
+        vmp_plan_new("snapshot-revert", vmp_machine_get_name(machine), name);
     g_auto(VmpChange) change = { .machine = machine, .operation = operation };
     if (!vmp_revert_plan_branches(&revert, error))
         return FALSE;
     add_risks(plan, &revert, present, active);
-    if (!plan_steps(plan, &revert, error) || !check_startable(&revert, error)
-        || !check_memory(&revert, error))
+    if (!plan_steps(plan, &revert, error) || !check_startable(&revert, error) ||
+        !check_memory(&revert, error))
         return FALSE;
     if (!vmp_operation_get_dry_run(operation) &&
         !vmp_plan_check_risks(plan, (flags & VMP_SNAPSHOT_REVERT_FORCE) != 0, error))
@@ -330,9 +271,9 @@ revert_external(VmpMachine *machine, const char *name, VmpSnapshotRevertFlags fl
         !vmp_revert_plan_edits(plan, &revert, present, error) ||
         !plan_memory(plan, &revert, error))
         return FALSE;
-    return rehearse
-           || (vmp_plan_execute(plan, &change, error)
-               && (vmp_operation_get_dry_run(operation) || start_if_asked(&revert, error)));
+    return rehearse ||
+           (vmp_plan_execute(plan, &change, error) &&
+            (vmp_operation_get_dry_run(operation) || start_if_asked(&revert, error)));
 }
 
 gboolean
