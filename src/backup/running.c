@@ -16,21 +16,6 @@ vmp_running_clear(VmpRunning *running)
 
 /* ---- reading ---- */
 
-static GPtrArray *
-read_images(VmpJson *list, GError **error)
-{
-    g_autoptr(GPtrArray) images =
-        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_new_image_free);
-
-    for (guint i = 0; i < vmp_json_length(list); i++) {
-        VmpNewImage *image = vmp_new_image_from_json(vmp_json_at(list, i), error);
-        if (!image)
-            return NULL;
-        g_ptr_array_add(images, image);
-    }
-    return g_steal_pointer(&images);
-}
-
 static gboolean
 take_apart(VmpRunning *running, GError **error)
 {
@@ -39,10 +24,12 @@ take_apart(VmpRunning *running, GError **error)
     running->detail = vmp_json_parse(running->row->detail, -1, error);
     if (!running->detail)
         return FALSE;
-    running->images = read_images(vmp_json_get_array(running->detail, "images"), error);
+    running->images =
+        vmp_new_images_from_json(vmp_json_get_array(running->detail, "images"), error);
     if (!running->images)
         return FALSE;
-    running->scratch = read_images(vmp_json_get_array(running->detail, "scratch"), error);
+    running->scratch =
+        vmp_new_images_from_json(vmp_json_get_array(running->detail, "scratch"), error);
     if (!running->scratch)
         return FALSE;
 

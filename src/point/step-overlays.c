@@ -28,17 +28,7 @@
 static GPtrArray *
 read_images(const VmpStep *step, GError **error)
 {
-    VmpJson *list = vmp_json_get_array(step->args, "images");
-    g_autoptr(GPtrArray) images =
-        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_new_image_free);
-
-    for (guint i = 0; i < vmp_json_length(list); i++) {
-        VmpNewImage *image = vmp_new_image_from_json(vmp_json_at(list, i), error);
-        if (!image)
-            return NULL;
-        g_ptr_array_add(images, image);
-    }
-    return g_steal_pointer(&images);
+    return vmp_new_images_from_json(vmp_json_get_array(step->args, "images"), error);
 }
 
 static gboolean

@@ -90,6 +90,21 @@ vmp_new_image_from_json(VmpJson *json, GError **error)
     return image;
 }
 
+GPtrArray *
+vmp_new_images_from_json(VmpJson *list, GError **error)
+{
+    g_autoptr(GPtrArray) images =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_new_image_free);
+
+    for (guint i = 0; i < vmp_json_length(list); i++) {
+        VmpNewImage *image = vmp_new_image_from_json(vmp_json_at(list, i), error);
+        if (!image)
+            return NULL;
+        g_ptr_array_add(images, image);
+    }
+    return g_steal_pointer(&images);
+}
+
 const char *
 vmp_new_image_get_format(const VmpNewImage *image)
 {

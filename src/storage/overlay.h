@@ -48,6 +48,9 @@ VmpJson *
 vmp_new_image_to_json(VmpNewImage *image);
 VmpNewImage *
 vmp_new_image_from_json(VmpJson *json, GError **error);
+/* Of VmpNewImage. */
+GPtrArray *
+vmp_new_images_from_json(VmpJson *list, GError **error);
 
 /* Makes the files and their formats, for all of @images (of VmpNewImage) in parallel.  On
  * failure none is left.  EXISTS, IO (no space), INVALID (a relative backing path, say) name
