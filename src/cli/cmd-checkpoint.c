@@ -6,10 +6,10 @@
 #include "cli/commands.h"
 #include "cli/editor.h"
 #include "cli/input.h"
+#include "cli/new-point.h"
 #include "cli/points.h"
 #include "cli/print.h"
 #include "cli/session.h"
-#include "cli/spec.h"
 
 /* Bytes, or KiB and MiB with a letter; 0 if it is not said. */
 static gboolean
@@ -32,83 +32,52 @@ read_granularity(const VmpArguments *arguments, guint64 *granularity, GError **e
     return TRUE;
 }
 
-/* @origin: where the document came from, or NULL if it is ours. */
-static gboolean
-create(VmpSession *session, const VmpArguments *arguments, const char *xml, const char *origin,
-       GError **error)
+static char *
+create(VmpSession *session, const VmpArguments *arguments, const char *xml,
+       json_object **result, GError **error)
 {
     const char *domain = vmp_arguments_get(arguments, "domain");
     guint64 granularity = 0;
     VmpHost *host = read_granularity(arguments, &granularity, error)
                         ? vmp_session_open(session, error)
                         : NULL;
-    if (!host)
-        return FALSE;
+    char *name = host ? vmp_checkpoint_create_granular(
+                            host, domain, xml, granularity, vmp_arguments_get_bits(arguments),
+                            vmp_session_get_operation(session), error)
+                      : NULL;
 
-    g_autofree char *name = vmp_checkpoint_create_granular(
-        host, domain, xml, granularity, vmp_arguments_get_bits(arguments),
-        vmp_session_get_operation(session), error);
-    if (!name)
-        return FALSE;
-    if (origin)
-        vmp_session_finish(session, vmp_result_new(domain, name),
-                           "Domain checkpoint %s created from '%s'", name, origin);
-    else
-        vmp_session_finish(session, vmp_result_new(domain, name),
-                           "Domain checkpoint %s created", name);
-    return TRUE;
+    if (name)
+        *result = vmp_result_new(domain, name);
+    return name;
 }
 
-static gboolean
-redefine_all(VmpSession *session, const VmpArguments *arguments, VmpDocument *document,
-             GError **error)
+static gint64
+redefine_all(VmpHost *host, const char *domain, guint flags, VmpReadFunc read, gpointer data,
+             VmpOperation *operation, GError **error)
 {
-    const char *domain = vmp_arguments_get(arguments, "domain");
-    VmpHost *host = vmp_session_open(session, error);
-    gint64 count = host ? vmp_checkpoint_redefine_all(
-                              host, domain, vmp_arguments_get_bits(arguments),
-                              vmp_document_read, document,
-                              vmp_session_get_operation(session), error)
-                        : -1;
-
-    if (count >= 0)
-        vmp_bulk_finish(session, domain, "checkpoint", count, document->title);
-    return count >= 0;
+    return vmp_checkpoint_redefine_all(host, domain, flags, read, data, operation, error);
 }
 
-static gboolean
-redefine_folder(VmpSession *session, const VmpArguments *arguments, GError **error)
+static gint64
+redefine_folder(VmpHost *host, const char *domain, guint flags, const char *folder,
+                VmpOperation *operation, GError **error)
 {
-    const char *domain = vmp_arguments_get(arguments, "domain");
-    const char *folder = vmp_arguments_get(arguments, "from-dir");
-    VmpHost *host = vmp_session_open(session, error);
-    gint64 count = host ? vmp_checkpoint_redefine_folder(
-                              host, domain, vmp_arguments_get_bits(arguments), folder,
-                              vmp_session_get_operation(session), error)
-                        : -1;
-
-    if (count >= 0)
-        vmp_bulk_finish(session, domain, "checkpoint", count, folder);
-    return count >= 0;
+    return vmp_checkpoint_redefine_folder(host, domain, flags, folder, operation, error);
 }
+
+static const VmpNewPointKind new_checkpoint = {
+    .kind = "checkpoint",
+    .root = "domaincheckpoints",
+    .format = vmp_spec_format_checkpoint,
+    .create = create,
+    .redefine_all = redefine_all,
+    .redefine_folder = redefine_folder,
+};
 
 static gboolean
 run_create(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
-    const char *file = vmp_arguments_get(arguments, "xmlfile");
-    g_auto(VmpDocument) document = { .fd = -1 };
-
-    if (vmp_arguments_has(arguments, "from-dir"))
-        return redefine_folder(session, arguments, error);
-    if (!file)
-        return create(session, arguments, NULL, NULL, error);
-    if (!vmp_document_open(&document, file, error))
-        return FALSE;
-    if (vmp_arguments_has(arguments, "redefine") &&
-        vmp_document_has_root(&document, "domaincheckpoints"))
-        return redefine_all(session, arguments, &document, error);
-    g_autofree char *xml = vmp_document_read_text(&document, error);
-    return xml && create(session, arguments, xml, file, error);
+    return vmp_new_point_create(&new_checkpoint, session, arguments, error);
 }
 
 static gboolean
@@ -119,15 +88,7 @@ run_create_as(VmpSession *session, const VmpArguments *arguments, GError **error
         .description = vmp_arguments_get(arguments, "description"),
         .disks = vmp_arguments_get_list(arguments, "diskspec"),
     };
-    g_autofree char *xml = vmp_spec_format_checkpoint(&spec, error);
-
-    if (!xml)
-        return FALSE;
-    if (vmp_arguments_has(arguments, "print-xml")) {
-        vmp_print_new_xml(session, xml);
-        return TRUE;
-    }
-    return create(session, arguments, xml, NULL, error);
+    return vmp_new_point_create_as(&new_checkpoint, session, arguments, &spec, error);
 }
 
 static const char *

@@ -6,10 +6,10 @@
 #include "cli/commands.h"
 #include "cli/editor.h"
 #include "cli/input.h"
+#include "cli/new-point.h"
 #include "cli/points.h"
 #include "cli/print.h"
 #include "cli/session.h"
-#include "cli/spec.h"
 #include "cli/units.h"
 
 /* The document of the checkpoint that goes with it; *xml is NULL if there is to be none. */
@@ -36,10 +36,9 @@ created_to_json(const char *domain, const char *name, const char *checkpoint)
     return result;
 }
 
-/* @origin: where the document came from, or NULL if it is ours. */
-static gboolean
-create(VmpSession *session, const VmpArguments *arguments, const char *xml, const char *origin,
-       GError **error)
+static char *
+create(VmpSession *session, const VmpArguments *arguments, const char *xml,
+       json_object **result, GError **error)
 {
     const char *domain = vmp_arguments_get(arguments, "domain");
     g_autofree char *checkpoint_xml = NULL;
@@ -47,72 +46,44 @@ create(VmpSession *session, const VmpArguments *arguments, const char *xml, cons
     VmpHost *host = read_checkpoint(arguments, &checkpoint_xml, error)
                         ? vmp_session_open(session, error)
                         : NULL;
-    if (!host)
-        return FALSE;
+    char *name = host ? vmp_snapshot_create_with_checkpoint(
+                            host, domain, xml, checkpoint_xml,
+                            vmp_arguments_get_bits(arguments), &checkpoint,
+                            vmp_session_get_operation(session), error)
+                      : NULL;
 
-    g_autofree char *name = vmp_snapshot_create_with_checkpoint(
-        host, domain, xml, checkpoint_xml, vmp_arguments_get_bits(arguments), &checkpoint,
-        vmp_session_get_operation(session), error);
-    if (!name)
-        return FALSE;
-    json_object *result = created_to_json(domain, name, checkpoint);
-    if (origin)
-        vmp_session_finish(session, result, "Domain snapshot %s created from '%s'", name, origin);
-    else
-        vmp_session_finish(session, result, "Domain snapshot %s created", name);
-    return TRUE;
+    if (name)
+        *result = created_to_json(domain, name, checkpoint);
+    return name;
 }
 
-static gboolean
-redefine_all(VmpSession *session, const VmpArguments *arguments, VmpDocument *document,
-             GError **error)
+static gint64
+redefine_all(VmpHost *host, const char *domain, guint flags, VmpReadFunc read, gpointer data,
+             VmpOperation *operation, GError **error)
 {
-    const char *domain = vmp_arguments_get(arguments, "domain");
-    VmpHost *host = vmp_session_open(session, error);
-    gint64 count = host ? vmp_snapshot_redefine_all(
-                              host, domain, vmp_arguments_get_bits(arguments),
-                              vmp_document_read, document,
-                              vmp_session_get_operation(session), error)
-                        : -1;
-
-    if (count >= 0)
-        vmp_bulk_finish(session, domain, "snapshot", count, document->title);
-    return count >= 0;
+    return vmp_snapshot_redefine_all(host, domain, flags, read, data, operation, error);
 }
 
-static gboolean
-redefine_folder(VmpSession *session, const VmpArguments *arguments, GError **error)
+static gint64
+redefine_folder(VmpHost *host, const char *domain, guint flags, const char *folder,
+                VmpOperation *operation, GError **error)
 {
-    const char *domain = vmp_arguments_get(arguments, "domain");
-    const char *folder = vmp_arguments_get(arguments, "from-dir");
-    VmpHost *host = vmp_session_open(session, error);
-    gint64 count = host ? vmp_snapshot_redefine_folder(
-                              host, domain, vmp_arguments_get_bits(arguments), folder,
-                              vmp_session_get_operation(session), error)
-                        : -1;
-
-    if (count >= 0)
-        vmp_bulk_finish(session, domain, "snapshot", count, folder);
-    return count >= 0;
+    return vmp_snapshot_redefine_folder(host, domain, flags, folder, operation, error);
 }
+
+static const VmpNewPointKind new_snapshot = {
+    .kind = "snapshot",
+    .root = "domainsnapshots",
+    .format = vmp_spec_format_snapshot,
+    .create = create,
+    .redefine_all = redefine_all,
+    .redefine_folder = redefine_folder,
+};
 
 static gboolean
 run_create(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
-    const char *file = vmp_arguments_get(arguments, "xmlfile");
-    g_auto(VmpDocument) document = { .fd = -1 };
-
-    if (vmp_arguments_has(arguments, "from-dir"))
-        return redefine_folder(session, arguments, error);
-    if (!file)
-        return create(session, arguments, NULL, NULL, error);
-    if (!vmp_document_open(&document, file, error))
-        return FALSE;
-    if (vmp_arguments_has(arguments, "redefine") &&
-        vmp_document_has_root(&document, "domainsnapshots"))
-        return redefine_all(session, arguments, &document, error);
-    g_autofree char *xml = vmp_document_read_text(&document, error);
-    return xml && create(session, arguments, xml, file, error);
+    return vmp_new_point_create(&new_snapshot, session, arguments, error);
 }
 
 static gboolean
@@ -124,15 +95,7 @@ run_create_as(VmpSession *session, const VmpArguments *arguments, GError **error
         .memory = vmp_arguments_get(arguments, "memspec"),
         .disks = vmp_arguments_get_list(arguments, "diskspec"),
     };
-    g_autofree char *xml = vmp_spec_format_snapshot(&spec, error);
-
-    if (!xml)
-        return FALSE;
-    if (vmp_arguments_has(arguments, "print-xml")) {
-        vmp_print_new_xml(session, xml);
-        return TRUE;
-    }
-    return create(session, arguments, xml, NULL, error);
+    return vmp_new_point_create_as(&new_snapshot, session, arguments, &spec, error);
 }
 
 static json_object *
