@@ -216,7 +216,8 @@ clear_row(VmpStorePoint *row, VmpBlockSession *session, const VmpBlockGraph *gra
         vmp_marks_note_lost(row, mark->disk, reason);
         json_object_array_add(bitmaps,
                               vmp_json_build("s:disk", mark->disk, "s:node", node->name,
-                                             "s:name", mark->bitmap, NULL));
+                                             "s:name", mark->bitmap, "S:image", node->path,
+                                             NULL));
     }
     return marks && vmp_json_length(bitmaps) > before;
 }

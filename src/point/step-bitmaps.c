@@ -22,40 +22,59 @@ bitmaps_of(const VmpStep *step)
     return vmp_json_get_array(step->args, "bitmaps");
 }
 
+/* The node that has the bitmap's image; NULL = QEMU has it not open.  Another process has
+ * other names, or the same for other images; the image stays. */
+static const VmpBlockNode *
+find_node(VmpJson *bitmap, const VmpBlockGraph *graph)
+{
+    const VmpBlockNode *named =
+        vmp_block_graph_node(graph, vmp_json_get_string(bitmap, "node"));
+    const char *image = vmp_json_get_string(bitmap, "image");
+
+    return !image || (named && g_strcmp0(named->path, image) == 0)
+               ? named
+               : vmp_block_graph_node_of_path(graph, image);
+}
+
+/* The node that has the bitmap now, or NULL. */
+static const VmpBlockNode *
+find_holder(VmpJson *bitmap, const VmpBlockGraph *graph)
+{
+    const VmpBlockNode *node = find_node(bitmap, graph);
+
+    return node && vmp_block_node_bitmap(node, vmp_json_get_string(bitmap, "name")) ? node
+                                                                                    : NULL;
+}
+
+static VmpBlockGraph *
+read_graph(VmpChange *change, GError **error)
+{
+    VmpBlockSession *session = vmp_change_get_session(change, error);
+
+    return session ? vmp_block_session_read_graph(session, error) : NULL;
+}
+
 /* How many of the step's bitmaps are there now; -1 if it cannot be told. */
 static int
 count_present(const VmpStep *step, VmpChange *change, GError **error)
 {
-    VmpBlockSession *session = vmp_change_get_session(change, error);
-    g_autoptr(VmpBlockGraph) graph =
-        session ? vmp_block_session_read_graph(session, error) : NULL;
+    g_autoptr(VmpBlockGraph) graph = read_graph(change, error);
     VmpJson *bitmaps = bitmaps_of(step);
     int present = 0;
 
-    if (!graph)
-        return -1;
-    for (guint i = 0; i < vmp_json_length(bitmaps); i++) {
-        VmpJson *bitmap = vmp_json_at(bitmaps, i);
-        const char *image = vmp_json_get_string(bitmap, "image");
-        const VmpBlockNode *node =
-            vmp_block_graph_node(graph, vmp_json_get_string(bitmap, "node"));
-        /* Another process, or before it was named: the image is the same. */
-        if (!node && image)
-            node = vmp_block_graph_node_of_path(graph, image);
-        if (node && vmp_block_node_bitmap(node, vmp_json_get_string(bitmap, "name")))
-            present++;
-    }
-    return present;
+    for (guint i = 0; graph && i < vmp_json_length(bitmaps); i++)
+        present += find_holder(vmp_json_at(bitmaps, i), graph) != NULL;
+    return graph ? present : -1;
 }
 
+/* @command is taken. */
 static gboolean
-run_transaction(const VmpStep *step, VmpChange *change,
-                VmpQmpCommand *(*command_of)(const VmpStep *step), GError **error)
+run(VmpQmpCommand *command, VmpChange *change, GError **error)
 {
+    g_autoptr(VmpQmpCommand) owned = command;
     VmpQmpClient *client = vmp_change_get_client(change, error);
-    g_autoptr(VmpQmpCommand) command = command_of(step);
     g_autoptr(VmpJson) reply =
-        client ? vmp_qmp_client_execute(client, command, NULL, error) : NULL;
+        client ? vmp_qmp_client_execute(client, owned, NULL, error) : NULL;
 
     return reply != NULL;
 }
@@ -102,7 +121,7 @@ start_command(const VmpStep *step)
 static gboolean
 start_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
-    return run_transaction(step, change, start_command, error);
+    return run(start_command(step), change, error);
 }
 
 static VmpProbe
@@ -159,11 +178,30 @@ reopen_of(const VmpStep *step)
     return vmp_json_get_array(step->args, "reopen");
 }
 
+/* What is left of them, where it is now. */
+static gboolean
+remove_rest(const VmpStep *step, VmpChange *change, GError **error)
+{
+    g_autoptr(VmpQmpTransaction) transaction = vmp_qmp_transaction_new();
+    g_autoptr(VmpBlockGraph) graph = read_graph(change, error);
+    VmpJson *bitmaps = bitmaps_of(step);
+
+    for (guint i = 0; graph && i < vmp_json_length(bitmaps); i++) {
+        VmpJson *bitmap = vmp_json_at(bitmaps, i);
+        const VmpBlockNode *holder = find_holder(bitmap, graph);
+        if (holder)
+            vmp_qmp_transaction_bitmap_remove(transaction, holder->name,
+                                              vmp_json_get_string(bitmap, "name"));
+    }
+    return graph && run(vmp_qmp_transaction_to_command(transaction), change, error);
+}
+
 static gboolean
 remove_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
     return vmp_writable_open(reopen_of(step), change, error) &&
-           run_transaction(step, change, remove_command, error);
+           (change->recovering ? remove_rest(step, change, error)
+                               : run(remove_command(step), change, error));
 }
 
 static gboolean

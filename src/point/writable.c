@@ -55,11 +55,11 @@ get_reopen(VmpWritable *writable, const VmpBlockNode *node, const char *target)
 
     const VmpDomainDisk *disk = vmp_domain_find_disk(writable->definition, target);
     const VmpLayerOptions options = vmp_layer_options_of(disk, node);
-    entry = vmp_json_build("s:node", node->name, "s:driver", node->driver, "s:file",
-                           node->file, "S:backing", node->backing, "b:read-only",
-                           node->read_only, "b:touched", FALSE, "B:direct", options.direct,
-                           "B:unmap", options.unmap, "S:detect-zeroes", options.detect_zeroes,
-                           "o:below", json_object_new_array(), NULL);
+    entry = vmp_json_build("s:node", node->name, "S:path", node->path, "s:driver",
+                           node->driver, "s:file", node->file, "S:backing", node->backing,
+                           "b:read-only", node->read_only, "b:touched", FALSE, "B:direct",
+                           options.direct, "B:unmap", options.unmap, "S:detect-zeroes",
+                           options.detect_zeroes, "o:below", json_object_new_array(), NULL);
     json_object_array_add(writable->reopen, entry);
     g_hash_table_insert(writable->reopened, node->name, entry);
     return entry;
@@ -199,24 +199,38 @@ add_reopening(VmpJson *node, gboolean open, GPtrArray *commands)
             g_ptr_array_add(commands, vmp_qmp_blockdev_reopen(layer_options(below, i, !open)));
 }
 
+/* Another process, that came after, may have another image under that name. */
+static gboolean
+is_same(VmpJson *node, const VmpBlockGraph *graph)
+{
+    const VmpBlockNode *now = vmp_block_graph_node(graph, vmp_json_get_string(node, "node"));
+
+    return now && g_strcmp0(now->path, vmp_json_get_string(node, "path")) == 0 &&
+           g_strcmp0(now->file, vmp_json_get_string(node, "file")) == 0;
+}
+
 /* A cut attempt may have given @node's layers their names and places already. */
 static gboolean
 is_named(VmpJson *node, const VmpBlockGraph *graph)
 {
     VmpJson *below = vmp_json_get_array(node, "below");
 
-    return graph && vmp_json_length(below) > 0 &&
+    return vmp_json_length(below) > 0 &&
            vmp_block_graph_node(graph, vmp_json_get_string(vmp_json_at(below, 0), "name"));
 }
 
+/* @graph: NULL at the first attempt, which knows what is open. */
 static void
 add_opening(VmpJson *reopen, const VmpBlockGraph *graph, GPtrArray *commands)
 {
+    for (guint i = 0; i < vmp_json_length(reopen); i++) {
+        VmpJson *node = vmp_json_at(reopen, i);
+        if (!graph || (is_same(node, graph) && !is_named(node, graph)))
+            add_naming(node, commands);
+    }
     for (guint i = 0; i < vmp_json_length(reopen); i++)
-        if (!is_named(vmp_json_at(reopen, i), graph))
-            add_naming(vmp_json_at(reopen, i), commands);
-    for (guint i = 0; i < vmp_json_length(reopen); i++)
-        add_reopening(vmp_json_at(reopen, i), TRUE, commands);
+        if (!graph || is_same(vmp_json_at(reopen, i), graph))
+            add_reopening(vmp_json_at(reopen, i), TRUE, commands);
 }
 
 void
@@ -288,8 +302,7 @@ add_closing_of_rest(VmpJson *reopen, const VmpBlockGraph *graph, GPtrArray *comm
     for (guint i = 0; i < vmp_json_length(reopen); i++) {
         VmpJson *node = vmp_json_at(reopen, i);
         gboolean nameless = vmp_json_length(vmp_json_get_array(node, "below")) > 0;
-        if (vmp_block_graph_node(graph, vmp_json_get_string(node, "node")) &&
-            (!nameless || is_named(node, graph)))
+        if (is_same(node, graph) && (!nameless || is_named(node, graph)))
             add_reopening(node, FALSE, commands);
     }
 }

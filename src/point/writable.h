@@ -11,9 +11,13 @@
  *
  * What is to be opened stands in the step's arguments:
  *
- *   "reopen": [ { "node", "file", "backing", "driver", "read-only", "touched", "direct",
- * "unmap", "detect-zeroes", "below": [ { "name", "driver", "storage", "path", "under",
- * "direct", "touched" } ] } ]
+ *   "reopen": [ { "node", "path", "file", "backing", "driver", "read-only", "touched",
+ *                 "direct", "unmap", "detect-zeroes",
+ *                 "below": [ { "name", "driver", "storage", "path", "under", "direct",
+ *                              "touched" } ] } ]
+ *
+ * Whoever recovers leaves alone what is not the same node any more: it was opened by a process
+ * that has ended, and ended with it.
  */
 
 #include "plan/plan.h"

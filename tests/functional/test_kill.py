@@ -137,6 +137,30 @@ def test_a_cut_delete_leaves_all_bitmaps_of_a_checkpoint_or_none(cut, make_vm):
         before = arrange(f"s{n}")
 
 
+def test_a_cut_delete_is_settled_after_the_end_of_its_qemu(cut, make_vm):
+    """Other images have the names by then that those had which were to be opened again."""
+    vm = make_vm().define()
+    guest = world.StandIn(vm)
+
+    def arrange(snapshot):
+        guest.start()
+        vm.cli.run("checkpoint-create-as", vm.name, "c")
+        guest.write("vda", 0, MIB, 1)
+        vm.cli.run("snapshot-create-as", vm.name, snapshot, "--disk-only")
+        guest.write("vda", MIB, MIB, 2)
+
+    arrange("s")
+    for n, _result in cut.each("checkpoint-delete", vm.name, "c"):
+        vm.kill()
+        vm.close()
+        assert not vm.cli.run("recover", vm.name).stderr, f"cut at {n}"
+        assert vm.cli.run("recover", vm.name).data == {"settled": []}
+        assert world.holds(world.source(vm), 0, MIB, 1) and world.holds(world.source(vm), MIB, MIB, 2)
+        if "c" in names(vm, "checkpoint"):
+            vm.cli.run("checkpoint-delete", vm.name, "c")
+        arrange(f"s{n}")
+
+
 def test_a_cut_start_clears_a_lost_bitmap_away_or_not(cut, make_vm, work):
     vm = make_vm().define()
     vm.cli.run("checkpoint-create-as", vm.name, "c")
