@@ -105,10 +105,12 @@ start_probe(const VmpStep *step, VmpChange *change, GError **error)
     return VMP_PROBE_NOT_DONE;
 }
 
+/* The one that says what to copy: it ends with its process, at the latest. */
 static void
-add_removal(VmpQmpTransaction *transaction, const VmpBlockGraph *graph, const char *node,
-            const char *name)
+remove_temporary(VmpQmpTransaction *transaction, const VmpBlockGraph *graph, VmpJson *disk)
 {
+    const char *node = vmp_json_get_string(disk, "node");
+    const char *name = vmp_json_get_string(disk, "bitmap");
     const VmpBlockNode *holder = node ? vmp_block_graph_node(graph, node) : NULL;
 
     if (holder && name && vmp_block_node_bitmap(holder, name))
@@ -131,14 +133,13 @@ start_undo(const VmpStep *step, VmpChange *change, GError **error)
 
     for (guint i = 0; i < vmp_json_length(checkpoint); i++) {
         VmpJson *bitmap = vmp_json_at(checkpoint, i);
-        add_removal(transaction, graph, vmp_json_get_string(bitmap, "node"),
-                    vmp_json_get_string(bitmap, "name"));
+        const VmpBlockNode *holder = vmp_step_find_holder(bitmap, graph);
+        if (holder)
+            vmp_qmp_transaction_bitmap_remove(transaction, holder->name,
+                                              vmp_json_get_string(bitmap, "name"));
     }
-    for (guint i = 0; i < vmp_json_length(disks); i++) {
-        VmpJson *disk = vmp_json_at(disks, i);
-        add_removal(transaction, graph, vmp_json_get_string(disk, "node"),
-                    vmp_json_get_string(disk, "bitmap"));
-    }
+    for (guint i = 0; i < vmp_json_length(disks); i++)
+        remove_temporary(transaction, graph, vmp_json_at(disks, i));
     if (vmp_qmp_transaction_get_length(transaction) == 0)
         return TRUE;
 

@@ -36,9 +36,8 @@ find_node(VmpJson *bitmap, const VmpBlockGraph *graph)
                : vmp_block_graph_node_of_path(graph, image);
 }
 
-/* The node that has the bitmap now, or NULL. */
-static const VmpBlockNode *
-find_holder(VmpJson *bitmap, const VmpBlockGraph *graph)
+const VmpBlockNode *
+vmp_step_find_holder(VmpJson *bitmap, const VmpBlockGraph *graph)
 {
     const VmpBlockNode *node = find_node(bitmap, graph);
 
@@ -63,7 +62,7 @@ count_present(const VmpStep *step, VmpChange *change, GError **error)
     int present = 0;
 
     for (guint i = 0; graph && i < vmp_json_length(bitmaps); i++)
-        present += find_holder(vmp_json_at(bitmaps, i), graph) != NULL;
+        present += vmp_step_find_holder(vmp_json_at(bitmaps, i), graph) != NULL;
     return graph ? present : -1;
 }
 
@@ -188,7 +187,7 @@ remove_rest(const VmpStep *step, VmpChange *change, GError **error)
 
     for (guint i = 0; graph && i < vmp_json_length(bitmaps); i++) {
         VmpJson *bitmap = vmp_json_at(bitmaps, i);
-        const VmpBlockNode *holder = find_holder(bitmap, graph);
+        const VmpBlockNode *holder = vmp_step_find_holder(bitmap, graph);
         if (holder)
             vmp_qmp_transaction_bitmap_remove(transaction, holder->name,
                                               vmp_json_get_string(bitmap, "name"));

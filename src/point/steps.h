@@ -13,9 +13,11 @@ extern const VmpStepKind vmp_step_create_images;
 extern const VmpStepKind vmp_step_switch_to_overlays; /* commit */
 
 /* step-bitmaps.c */
-/* Adds to @transaction that the bitmap { "node", "name", "transient", "granularity" } begins. */
-void
-vmp_step_start_bitmap(VmpQmpTransaction *transaction, VmpJson *bitmap);
+/* Adds to @transaction that the bitmap { "node", "name", "transient", "granularity" } begins.
+ */
+void vmp_step_start_bitmap(VmpQmpTransaction *transaction, VmpJson *bitmap);
+/* The node that has the bitmap { "node", "name", "image" } now, or NULL. */
+const VmpBlockNode *vmp_step_find_holder(VmpJson *bitmap, const VmpBlockGraph *graph);
 extern const VmpStepKind vmp_step_start_bitmaps;  /* commit */
 extern const VmpStepKind vmp_step_remove_bitmaps; /* commit */
 

@@ -290,6 +290,37 @@ def test_a_cut_backup_leaves_no_job_and_no_file_or_a_whole_backup(cut, vm, work)
         assert not targets, f"cut at {n}"
 
 
+def test_a_cut_backup_leaves_no_bitmap_in_what_its_qemu_stored(cut, make_vm, work):
+    vm = make_vm().define()
+    guest = world.StandIn(vm)
+
+    def arrange(snapshot):
+        """The disks' images have names in QEMU that they will not have in another one."""
+        guest.start()
+        vm.cli.run("snapshot-create-as", vm.name, snapshot, "--disk-only")
+        guest.write("vda", 0, MIB, 1)
+
+    backup, checkpoint = work / "backup.xml", work / "checkpoint.xml"
+    backup.write_text(f"""<domainbackup><disks>
+      <disk name='vda' type='file'><target file='{work}/b-vda.qcow2'/></disk>
+    </disks></domainbackup>""")
+    checkpoint.write_text("<domaincheckpoint><name>c</name></domaincheckpoint>")
+
+    arrange("s")
+    for n, _result in cut.each("backup-begin", vm.name, backup, checkpoint, "--wait"):
+        vm.spy.execute("quit")
+        vm.close()
+        settle(vm)
+        for target in ("vda", "vdb"):
+            found = list(images.bitmaps(world.source(vm, target)))
+            assert found == names(vm, "checkpoint"), f"cut at {n}: {target}: {found}"
+        if names(vm, "checkpoint"):
+            vm.cli.run("checkpoint-delete", vm.name, "c")
+        for path in work.glob("b-vd*"):
+            path.unlink()
+        arrange(f"s{n}")
+
+
 def wait_for_backup(vm):
     """A job that was running when its command was cut goes on; settle it when it has ended."""
     vm.cli.run("recover", vm.name)
