@@ -3,6 +3,7 @@
 
 #include "backup/backup.h"
 #include "backup/fleece.h"
+#include "backup/iothread.h"
 #include "backup/running.h"
 #include "backup/serve.h"
 #include "base/error.h"
@@ -140,7 +141,7 @@ is_served(const Begin *begin)
 static gboolean
 look_for_pull(Begin *begin, GError **error)
 {
-    begin->server = vmp_pull_server(begin->machine, begin->backup, error);
+    begin->server = vmp_pull_server(begin->backup, error);
     return begin->server != NULL;
 }
 
@@ -463,12 +464,22 @@ plan_served(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *s
 }
 
 static gboolean
+check_iothread(const Begin *begin, const VmpBackupDisk *disk, const BeginSteps *steps,
+               GError **error)
+{
+    VmpJson *fleece = vmp_json_at(steps->fleece, vmp_json_length(steps->fleece) - 1);
+
+    return vmp_iothread_check_none(vmp_block_session_get_client(begin->session), disk->name,
+                                   vmp_json_get_string(fleece, "qom"), error);
+}
+
+static gboolean
 plan_pull(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *source,
           const VmpBitmapChain *chain, BeginSteps *steps, GError **error)
 {
     const char *node =
         plan_fleece(begin, disk, plan_target(begin, disk, source, steps->taken), steps, error);
-    if (!node)
+    if (!node || !check_iothread(begin, disk, steps, error))
         return FALSE;
 
     g_autoptr(VmpJson) entry = vmp_json_build("s:disk", disk->name, "s:node", node, NULL);

@@ -12,7 +12,6 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "machine/server.h"
-#include "qmp/commands.h"
 #include "storage/export.h"
 #include "storage/overlay.h"
 
@@ -32,29 +31,8 @@ get_tls_dir(void)
     return g_file_test(BACKUP_TLS_DIR, G_FILE_TEST_IS_DIR) ? BACKUP_TLS_DIR : DEFAULT_TLS_DIR;
 }
 
-/* QEMU 7.2 ends with a failed assertion when a client leaves an export whose node lives in an
- * iothread, whoever made the export. */
-static gboolean
-check_iothreads(VmpMachine *machine, GError **error)
-{
-    if (!vmp_machine_is_on(machine))
-        return TRUE;
-
-    VmpQmpClient *client = vmp_machine_get_monitor(machine, error);
-    g_autoptr(VmpQmpCommand) command = vmp_qmp_query_iothreads();
-    g_autoptr(VmpJson) reply =
-        client ? vmp_qmp_client_execute(client, command, NULL, error) : NULL;
-    if (!reply)
-        return FALSE;
-    return vmp_json_length(reply) == 0 ||
-           vmp_fail(
-               error, VMP_ERROR_UNSUPPORTED,
-               "the domain has iothreads, and QEMU can crash when a client leaves an export "
-               "of a disk that has one: use a push backup");
-}
-
 VmpJson *
-vmp_pull_server(VmpMachine *machine, VmpBackup *backup, GError **error)
+vmp_pull_server(VmpBackup *backup, GError **error)
 {
     VmpBackupServer *asked = backup->server;
     g_autofree char *port = asked->port ? g_strdup_printf("%d", asked->port) : NULL;
@@ -62,8 +40,6 @@ vmp_pull_server(VmpMachine *machine, VmpBackup *backup, GError **error)
     if (g_str_equal(asked->transport, "fd"))
         return vmp_fail_null(error, VMP_ERROR_UNSUPPORTED,
                              "transport='fd' needs a descriptor from the caller: use 'unix'");
-    if (!check_iothreads(machine, error))
-        return NULL;
 
     g_autoptr(VmpJson) server = vmp_json_build(
         "s:transport", asked->transport, "S:socket", asked->socket, "S:host", asked->name,

@@ -46,4 +46,4 @@ gboolean vmp_pull_settle(VmpRunning *running, VmpChange *change, VmpSettleMode m
                          VmpJobState *state, GError **error);
 /* The server that @backup asks for; a free port is chosen when none is said and put into
  * @backup too. */
-VmpJson *vmp_pull_server(VmpMachine *machine, VmpBackup *backup, GError **error);
+VmpJson *vmp_pull_server(VmpBackup *backup, GError **error);

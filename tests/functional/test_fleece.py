@@ -79,13 +79,6 @@ def test_a_disk_of_any_bus_is_served_and_given_back(make_vm, work, bus):
         assert world.holds(disk.path, MIB, MIB, 3, live=True)
 
 
-def test_a_domain_with_iothreads_is_not_risked(make_vm, work):
-    vm = make_vm(size=SIZE, arguments=("-object", "iothread,id=extra")).define()
-    world.StandIn(vm).start()
-    refused(vm.cli, "backup-begin", vm.name, document(work, ["vda"]), status=6,
-            says=("iothread", "push"))
-
-
 # ---- TLS ----
 
 
