@@ -18,12 +18,11 @@
 
 #include <vmpoint/backup-record.h>
 
-#include <gio/gio.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/nbd-uri.h"
 #include "xml/markup.h"
+#include "xml/nbd-source.h"
 #include "xml/reader.h"
 #include "xml/strict.h"
 
@@ -149,14 +148,6 @@ typedef struct {
 } Context;
 
 static gboolean
-is_host(const char *name)
-{
-    return name[0] != '\0' &&
-           (g_hostname_is_ip_address(name) ||
-            strspn(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS ".-") == strlen(name));
-}
-
-static gboolean
 read_tcp_server(VmpBackupServer *server, const xmlNode *node, GError **error)
 {
     guint port = 0;
@@ -168,7 +159,7 @@ read_tcp_server(VmpBackupServer *server, const xmlNode *node, GError **error)
     server->port = (int)port;
     if (!server->name)
         return vmp_xml_fail(node, error, "transport='tcp' requires name=");
-    return is_host(server->name) ||
+    return vmp_nbd_source_is_host(server->name) ||
            vmp_xml_fail_value(node, "name", server->name,
                               "is neither a host name nor an address", error);
 }
@@ -277,56 +268,18 @@ check_encryption(const xmlNode *place, GError **error)
            vmp_xml_attribute_in(encryption, "engine", "qemu", error);
 }
 
-static gboolean
-read_host(VmpNbdUri *uri, const xmlNode *host, GError **error)
-{
-    g_autofree char *transport = vmp_xml_attribute(host, "transport");
-    guint port = 0;
-
-    if (!vmp_xml_attribute_in(host, "transport", "tcp unix", error))
-        return FALSE;
-    if (g_strcmp0(transport, "unix") == 0) {
-        if (!vmp_xml_closed(host, "transport socket", "", error) ||
-            !vmp_xml_attribute_path(host, "socket", &uri->socket, error))
-            return FALSE;
-        return uri->socket || vmp_xml_fail(host, error, "transport='unix' requires socket=");
-    }
-    if (!vmp_xml_closed(host, "transport name port", "", error) ||
-        !vmp_xml_attribute_uint_max(host, "port", G_MAXUINT16, &port, error))
-        return FALSE;
-    uri->host = vmp_xml_attribute(host, "name");
-    uri->port = port > 0 ? g_strdup_printf("%u", port) : NULL;
-    if (!uri->host)
-        return vmp_xml_fail(host, error, "name= is missing");
-    return is_host(uri->host) ||
-           vmp_xml_fail_value(host, "name", uri->host, "is neither a host name nor an address",
-                              error);
-}
-
 /* Somebody's NBD export. */
 static gboolean
 read_network_place(VmpBackupDisk *disk, const xmlNode *place, GError **error)
 {
     const xmlNode *inner = vmp_xml_child(place, "source");
     const xmlNode *source = inner ? inner : place;
-    g_autoptr(VmpNbdUri) uri = g_new0(VmpNbdUri, 1);
 
     if ((inner && !vmp_xml_closed(place, "", "source", error)) ||
-        !vmp_xml_closed(source, "protocol name tls", "host", error) ||
-        !vmp_xml_attribute_in(source, "protocol", "nbd", error) ||
-        !vmp_xml_attribute_yes_no(source, "tls", &uri->tls, error))
+        !vmp_xml_closed(source, "protocol name tls", "host", error))
         return FALSE;
-    if (!xmlHasProp(source, (const xmlChar *)"protocol"))
-        return vmp_xml_fail(source, error, "protocol='nbd' is missing");
-    if (!vmp_xml_child(source, "host"))
-        return vmp_xml_fail(source, error, "<host> is missing");
-    uri->name = vmp_xml_attribute(source, "name");
-    if (!uri->name)
-        uri->name = g_strdup("");
-    if (!read_host(uri, vmp_xml_child(source, "host"), error))
-        return FALSE;
-    disk->target = vmp_nbd_uri_format(uri);
-    return TRUE;
+    disk->target = vmp_nbd_source_read(source, error);
+    return disk->target != NULL;
 }
 
 /* <target> of a push disk, <scratch> of a pull disk. */
@@ -540,31 +493,13 @@ mode_name(VmpBackupDiskMode mode)
 }
 
 static void
-write_network_place(VmpMarkup *markup, const char *target)
-{
-    g_autoptr(VmpNbdUri) uri = vmp_nbd_uri_parse(target, NULL);
-
-    if (!uri)
-        return; /* of a record that was not parsed but filled */
-    vmp_markup_attribute(markup, "protocol", "nbd");
-    vmp_markup_attribute(markup, "name", uri->name);
-    vmp_markup_attribute(markup, "tls", uri->tls ? "yes" : NULL);
-    vmp_markup_open(markup, "host");
-    vmp_markup_attribute(markup, "transport", uri->socket ? "unix" : NULL);
-    vmp_markup_attribute(markup, "socket", uri->socket);
-    vmp_markup_attribute(markup, "name", uri->host);
-    vmp_markup_attribute(markup, "port", uri->port);
-    vmp_markup_close(markup, "host");
-}
-
-static void
 write_place(VmpMarkup *markup, const VmpBackupDisk *disk, VmpBackupMode mode)
 {
     const char *place = mode == VMP_BACKUP_MODE_PUSH ? "target" : "scratch";
 
     vmp_markup_open(markup, place);
     if (disk->type == VMP_STORAGE_NETWORK)
-        write_network_place(markup, disk->target);
+        vmp_nbd_source_write(markup, disk->target);
     else
         vmp_markup_attribute(markup, disk->type == VMP_STORAGE_BLOCK ? "dev" : "file",
                              disk->target);
