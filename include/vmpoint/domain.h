@@ -111,10 +111,11 @@ typedef struct {
     char *target;  /* "vda" */
     char *type;    /* "file", "block", "network" */
     char *device;  /* "disk", "cdrom", ... */
-    char *source;  /* active image; NULL when empty */
+    char *source;  /* active image; of "network" the name there; NULL when empty */
     char *format;
     guint64 capacity, allocation, physical; /* bytes; 0 when not asked for or unknown */
     guint depth;   /* images in the chain; 0 when not asked for */
+    char *uri;     /* of "network": where it is, if that is NBD; or NULL */
 } VmpDomainBlock;
 
 VMP_PUBLIC void

@@ -80,7 +80,7 @@ add_open_commands(VmpJson *disk, GPtrArray *commands)
         const char *node = vmp_json_get_string(layer, "node");
         const char *storage = vmp_json_get_string(layer, "storage");
 
-        g_ptr_array_add(commands, vmp_qmp_blockdev_add(vmp_qmp_options_file(
+        g_ptr_array_add(commands, vmp_qmp_blockdev_add(vmp_qmp_options_storage(
                                       storage, vmp_json_get_string(layer, "path"),
                                       vmp_json_get_bool(layer, "device", FALSE), TRUE)));
         g_ptr_array_add(

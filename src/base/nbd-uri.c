@@ -97,3 +97,24 @@ vmp_nbd_uri_format(const VmpNbdUri *uri)
                            is_v6 ? "]" : "", uri->port ? ":" : "", uri->port ? uri->port : "",
                            name);
 }
+
+gboolean
+vmp_nbd_uri_is(const char *place)
+{
+    g_autofree char *scheme = place ? g_uri_parse_scheme(place) : NULL;
+    gboolean tls, is_unix;
+
+    return scheme && read_scheme(scheme, &tls, &is_unix);
+}
+
+char *
+vmp_nbd_uri_normalize(const char *text)
+{
+    g_autoptr(VmpNbdUri) uri = vmp_nbd_uri_is(text) ? vmp_nbd_uri_parse(text, NULL) : NULL;
+
+    if (!uri)
+        return NULL;
+    if (!uri->socket && !uri->port)
+        uri->port = g_strdup(VMP_NBD_PORT);
+    return vmp_nbd_uri_format(uri);
+}

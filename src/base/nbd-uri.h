@@ -26,3 +26,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpNbdUri, vmp_nbd_uri_free)
 
 /* Free with g_free(). */
 char *vmp_nbd_uri_format(const VmpNbdUri *uri);
+
+/* Where an image is, is one text: an absolute path, or such a URI. */
+gboolean vmp_nbd_uri_is(const char *place);
+/* The one spelling by which such a place is known, so that places can be compared as texts:
+ * with its port.  NULL for what is no URI.  Free with g_free(). */
+char *vmp_nbd_uri_normalize(const char *text);

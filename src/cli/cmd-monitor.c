@@ -291,6 +291,8 @@ block_to_json(const VmpDomainBlock *block, gboolean sizes)
     json_object_object_add(object, "device", vmp_json_string(block->device));
     json_object_object_add(object, "source", vmp_json_string(block->source));
     json_object_object_add(object, "format", vmp_json_string(block->format));
+    if (block->uri)
+        json_object_object_add(object, "uri", vmp_json_string(block->uri));
     if (!sizes)
         return object;
     json_object_object_add(object, "capacity", json_object_new_uint64(block->capacity));
@@ -388,7 +390,7 @@ add_sizes_row(VmpTable *table, const VmpDomainBlock *block, gboolean human)
     g_autofree char *physical = format_size(block->physical, human);
 
     /* Nothing is known of a drive without a medium, nor of storage that cannot be asked. */
-    if (block->source && block->capacity > 0)
+    if (block->capacity > 0)
         vmp_table_add_row(table, block->target, capacity, allocation, physical, NULL);
     else
         vmp_table_add_row(table, block->target, "-", "-", "-", NULL);

@@ -5,8 +5,11 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/nbd-uri.h"
 #include "machine/machine-private.h"
 #include "qmp/commands.h"
+#include "xml/markup.h"
+#include "xml/nbd-source.h"
 
 #define GREETING_TIMEOUT_MS 3000
 #define NO_UUID "00000000-0000-0000-0000-000000000000"
@@ -140,6 +143,25 @@ format_of(const VmpBlockNode *image)
 }
 
 static void
+describe_image(GString *xml, const VmpBlockNode *image)
+{
+    VmpMarkup markup = vmp_markup_begin();
+
+    vmp_markup_open(&markup, "driver");
+    vmp_markup_attribute(&markup, "name", "qemu");
+    vmp_markup_attribute(&markup, "type", format_of(image));
+    vmp_markup_close(&markup, "driver");
+    vmp_markup_open(&markup, "source");
+    if (vmp_nbd_uri_is(image->path))
+        vmp_nbd_source_write(&markup, image->path);
+    else
+        vmp_markup_attribute(&markup, "file", image->path);
+    vmp_markup_close(&markup, "source");
+    g_autofree char *text = vmp_markup_finish(&markup);
+    g_string_append(xml, text);
+}
+
+static void
 describe_device(Attach *attach, GString *xml, const VmpBlockDevice *device, GHashTable *counts)
 {
     const VmpBlockNode *image =
@@ -160,15 +182,10 @@ describe_device(Attach *attach, GString *xml, const VmpBlockDevice *device, GHas
     json_object_object_add(attach->devices, target,
                            json_object_new_string(name_of_device(device)));
 
-    g_string_append_printf(xml, "    <disk type='file' device='%s'>\n", kind->device);
-    if (image) {
-        g_autofree char *driver = g_markup_escape_text(format_of(image), -1);
-        g_autofree char *file = g_markup_escape_text(path, -1);
-        g_string_append_printf(xml,
-                               "      <driver name='qemu' type='%s'/>\n"
-                               "      <source file='%s'/>\n",
-                               driver, file);
-    }
+    g_string_append_printf(xml, "    <disk type='%s' device='%s'>\n",
+                           vmp_nbd_uri_is(path) ? "network" : "file", kind->device);
+    if (image)
+        describe_image(xml, image);
     g_string_append_printf(xml, "      <target dev='%s' bus='%s'/>\n", target, kind->bus);
     if (image && image->read_only)
         g_string_append(xml, "      <readonly/>\n");

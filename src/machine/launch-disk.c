@@ -106,7 +106,7 @@ vmp_launch_disk_storage(const VmpDomainDisk *disk)
 {
     g_autofree char *node = g_strconcat(disk->target, "-storage", NULL);
     VmpJson *options =
-        vmp_qmp_options_file(node, disk->source, disk->type == VMP_STORAGE_BLOCK, FALSE);
+        vmp_qmp_options_storage(node, disk->source, disk->type == VMP_STORAGE_BLOCK, FALSE);
 
     /* The format above it decides; as soon as it is only read from, so is the file. */
     vmp_json_add(options, "b:auto-read-only", TRUE, "s:discard", "unmap", "S:aio",
@@ -144,10 +144,28 @@ add_nodes(VmpLaunch *launch, const VmpDomainDisk *disk)
 /* ---- what cannot be given ---- */
 
 static gboolean
+check_network(const VmpDomainDisk *disk, GError **error)
+{
+    if (disk->type != VMP_STORAGE_NETWORK)
+        return TRUE;
+    if (!disk->source)
+        return VMP_LAUNCH_REFUSE(
+            error, "disk %s: of network storage vmpoint knows NBD without TLS", disk->target);
+    if (g_str_equal(disk->device, "lun"))
+        return VMP_LAUNCH_REFUSE(error, "disk %s: an NBD export is no LUN", disk->target);
+    if (said(disk->io))
+        return VMP_LAUNCH_REFUSE(error, "disk %s: io='%s' is of files, and NBD has none",
+                                 disk->target, disk->io);
+    return TRUE;
+}
+
+static gboolean
 check_source(const VmpDomainDisk *disk, GError **error)
 {
+    if (!check_network(disk, error))
+        return FALSE;
     if (disk->type != VMP_STORAGE_FILE && disk->type != VMP_STORAGE_BLOCK &&
-        disk->type != VMP_STORAGE_NONE)
+        disk->type != VMP_STORAGE_NETWORK && disk->type != VMP_STORAGE_NONE)
         return VMP_LAUNCH_REFUSE(error, "disk %s: <disk type='%s'> is not known to vmpoint",
                                  disk->target, vmp_storage_type_name(disk->type));
     if (disk->transient)

@@ -44,7 +44,7 @@ add_flash(VmpLaunch *launch, const char *node, const char *format, const char *p
 {
     g_autofree char *storage = g_strconcat(node, "-storage", NULL);
     g_autofree char *top = g_strconcat(node, "-format", NULL);
-    g_autoptr(VmpJson) file = vmp_qmp_options_file(storage, path, FALSE, FALSE);
+    g_autoptr(VmpJson) file = vmp_qmp_options_storage(storage, path, FALSE, FALSE);
     vmp_json_add(file, "b:auto-read-only", TRUE, "s:discard", "unmap", NULL);
     g_autoptr(VmpJson) image =
         vmp_qmp_options_format(top, format ? format : "raw", storage, NULL, read_only);

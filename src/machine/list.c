@@ -33,6 +33,7 @@ vmp_domain_block_free(VmpDomainBlock *block)
     g_free(block->type);
     g_free(block->device);
     g_free(block->source);
+    g_free(block->uri);
     g_free(block->format);
     g_free(block);
 }
@@ -267,6 +268,19 @@ apply_images(VmpDomainBlock *block)
         block->depth = chain->len;
 }
 
+/* As virsh tells it: by the name that it has where it is. */
+static void
+apply_network(VmpDomainBlock *block, const VmpDomainDisk *disk)
+{
+    gboolean ejected = disk->source && !block->source;
+
+    if (disk->type != VMP_STORAGE_NETWORK)
+        return;
+    block->uri = g_steal_pointer(&block->source);
+    if (disk->remote && *disk->remote && !ejected)
+        block->source = g_strdup(disk->remote);
+}
+
 GPtrArray *
 vmp_machine_list_blocks(VmpMachine *machine, gboolean inactive, gboolean sizes, GError **error)
 {
@@ -285,12 +299,14 @@ vmp_machine_list_blocks(VmpMachine *machine, gboolean inactive, gboolean sizes, 
     const GPtrArray *disks = vmp_domain_get_disks(definition);
     GPtrArray *blocks = g_ptr_array_new_with_free_func((GDestroyNotify)vmp_domain_block_free);
     for (guint i = 0; i < disks->len; i++) {
-        VmpDomainBlock *block = describe_disk(g_ptr_array_index(disks, i));
+        const VmpDomainDisk *disk = g_ptr_array_index(disks, i);
+        VmpDomainBlock *block = describe_disk(disk);
         g_ptr_array_add(blocks, block);
         if (graph)
             apply_graph(machine, block, graph, sizes);
         if (sizes)
             apply_images(block);
+        apply_network(block, disk);
     }
     return blocks;
 }

@@ -307,8 +307,7 @@ has_relative_paths(const VmpBlockGraph *graph)
     const GPtrArray *nodes = vmp_block_graph_nodes(graph);
 
     for (guint i = 0; i < nodes->len; i++) {
-        const VmpBlockNode *node = g_ptr_array_index(nodes, i);
-        if (node->path && !g_path_is_absolute(node->path))
+        if (vmp_block_node_has_relative_path(g_ptr_array_index(nodes, i)))
             return TRUE;
     }
     return FALSE;

@@ -64,7 +64,7 @@ add_disk_nodes(VmpBlockSession *session, const VmpDomainDisk *disk, gboolean rea
     g_autofree char *format = g_strconcat(disk->target, "-format", NULL);
     g_autofree char *storage = g_strconcat(disk->target, "-storage", NULL);
     VmpJson *file =
-        vmp_qmp_options_file(storage, disk->source, disk->type == VMP_STORAGE_BLOCK, FALSE);
+        vmp_qmp_options_storage(storage, disk->source, disk->type == VMP_STORAGE_BLOCK, FALSE);
 
     vmp_json_add(file, "b:auto-read-only", TRUE, "s:discard", "unmap", NULL);
     return add_node(session, file, error) &&
@@ -93,7 +93,7 @@ open_disk(VmpBlockSession *session, const VmpDomainDisk *disk, gboolean read_onl
 static gboolean
 has_image(const VmpDomainDisk *disk)
 {
-    return disk->source && (disk->type == VMP_STORAGE_FILE || disk->type == VMP_STORAGE_BLOCK);
+    return disk->source != NULL;
 }
 
 static gboolean

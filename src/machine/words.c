@@ -13,6 +13,7 @@ static const struct {
     { "Failed to lock byte", VMP_ERROR_BUSY },
     { "Address already in use", VMP_ERROR_BUSY },
     { "Device or resource busy", VMP_ERROR_BUSY },
+    { "Failed to connect to ", VMP_ERROR_IO }, /* whatever errno says: no image is missing */
     { "No such file or directory", VMP_ERROR_NOT_FOUND },
     { "not in qcow2 format", VMP_ERROR_DAMAGED },
     { "is not in the expected format", VMP_ERROR_DAMAGED },

@@ -5,6 +5,7 @@
 #include <vmpoint/snapshot-record.h>
 
 #include "base/error.h"
+#include "base/nbd-uri.h"
 #include "storage/image.h"
 #include "store/store.h"
 #include "xml/domain.h"
@@ -34,8 +35,11 @@ vmp_others_free(VmpOthers *others)
 static char *
 identity_of(const char *path)
 {
+    char *uri = vmp_nbd_uri_normalize(path);
     g_autofree char *real = realpath(path, NULL); /* freed by free(), as g_free() does */
 
+    if (uri)
+        return uri;
     return real ? g_strdup(real) : g_canonicalize_filename(path, "/");
 }
 
@@ -53,15 +57,17 @@ add_path(const Look *look, const char *path)
     return TRUE;
 }
 
-/* One by one: a chain that is broken further down is told as far as it goes. */
+/* One by one: a chain that is broken further down is told as far as it goes.  What an export
+ * has below it is its server's: that is not asked for somebody else's disks. */
 static gboolean
 look_at_chain(const Look *look, const char *path, const char *format, GError **error)
 {
     g_autofree char *next = g_strdup(path);
     g_autofree char *next_format = g_strdup(format);
 
-    while (next && g_path_is_absolute(next) && add_path(look, next) &&
-           g_strcmp0(next_format, "raw") != 0) {
+    while (next && (g_path_is_absolute(next) || vmp_nbd_uri_is(next)) &&
+           add_path(look, next) && g_strcmp0(next_format, "raw") != 0 &&
+           !vmp_nbd_uri_is(next)) {
         g_autoptr(GError) failure = NULL;
         g_autoptr(VmpImage) image =
             vmp_image_read(next, next_format, look->cancellable, &failure);
@@ -94,8 +100,7 @@ look_at_definition(const Look *look, gint64 id, GError **error)
 
     for (guint i = 0; disks && i < disks->len; i++) {
         const VmpDomainDisk *disk = g_ptr_array_index(disks, i);
-        if (disk->source && disk->type != VMP_STORAGE_NETWORK &&
-            !look_at_chain(look, disk->source, disk->driver, error))
+        if (disk->source && !look_at_chain(look, disk->source, disk->driver, error))
             return FALSE;
     }
     return disks != NULL;

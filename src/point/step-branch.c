@@ -141,8 +141,9 @@ add_common_options(VmpJson *options, VmpJson *node)
 static VmpQmpCommand *
 open_file_command(VmpJson *node)
 {
-    VmpJson *options = vmp_qmp_options_file(vmp_json_get_string(node, "file-node"),
-                                            vmp_json_get_string(node, "path"), FALSE, FALSE);
+    VmpJson *options =
+        vmp_qmp_options_storage(vmp_json_get_string(node, "file-node"),
+                                vmp_json_get_string(node, "path"), FALSE, FALSE);
 
     add_common_options(options, node);
     vmp_json_add(options, "S:aio", vmp_json_get_string(node, "aio"), NULL);

@@ -21,7 +21,7 @@ open_commands(const VmpStep *step, GPtrArray *commands)
         const char *file = vmp_json_get_string(node, "file-node");
         gboolean read_only = vmp_json_get_bool(node, "read-only", FALSE);
         g_ptr_array_add(commands,
-                        vmp_qmp_blockdev_add(vmp_qmp_options_file(
+                        vmp_qmp_blockdev_add(vmp_qmp_options_storage(
                             file, vmp_json_get_string(node, "path"), FALSE, read_only)));
         g_ptr_array_add(commands, vmp_qmp_blockdev_add(vmp_qmp_options_format(
                                       vmp_json_get_string(node, "node"),

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "qmp/commands.h"
 
+/* Long enough for a server that is there, short enough for a guest that waits. */
+#define NBD_TIMEOUT_S 3
+
 /* Arguments are built in QEMU's order of words; see base/json.h for the triples. */
 #define COMMAND(name, ...) vmp_qmp_command_new((name), vmp_json_build(__VA_ARGS__, NULL))
 
@@ -215,14 +218,6 @@ vmp_qmp_options_vmstate(const char *node, const char *wrap, const char *stream, 
 }
 
 VmpJson *
-vmp_qmp_options_file(const char *node, const char *path, gboolean host_device,
-                     gboolean read_only)
-{
-    return vmp_json_build("s:driver", host_device ? "host_device" : "file", "S:node-name",
-                          node, "s:filename", path, "B:read-only", read_only, NULL);
-}
-
-VmpJson *
 vmp_qmp_options_nbd(const VmpNbdUri *uri, guint timeout_s)
 {
     VmpJson *server = uri->socket
@@ -232,6 +227,21 @@ vmp_qmp_options_nbd(const VmpNbdUri *uri, guint timeout_s)
 
     return vmp_json_build("s:driver", "nbd", "o:server", server, "s:export", uri->name,
                           "i:open-timeout", (gint64)timeout_s, NULL);
+}
+
+VmpJson *
+vmp_qmp_options_storage(const char *node, const char *place, gboolean host_device,
+                        gboolean read_only)
+{
+    g_autoptr(VmpNbdUri) uri = vmp_nbd_uri_is(place) ? vmp_nbd_uri_parse(place, NULL) : NULL;
+
+    if (uri) {
+        VmpJson *options = vmp_qmp_options_nbd(uri, NBD_TIMEOUT_S);
+        vmp_json_add(options, "S:node-name", node, "B:read-only", read_only, NULL);
+        return options;
+    }
+    return vmp_json_build("s:driver", host_device ? "host_device" : "file", "S:node-name",
+                          node, "s:filename", place, "B:read-only", read_only, NULL);
 }
 
 static VmpJson *

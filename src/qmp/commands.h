@@ -53,9 +53,10 @@ VmpQmpCommand *vmp_qmp_change_backing_file(const char *root_node, const char *no
 VmpQmpCommand *vmp_qmp_block_resize(const char *node, guint64 size);
 
 /* Options for blockdev-add, as QEMU names them; consumed by the constructor above. */
-/* protocol node over a file or a host device; @node: NULL = QEMU finds one */
-VmpJson *vmp_qmp_options_file(const char *node, const char *path, gboolean host_device,
-                              gboolean read_only);
+/* protocol node over a file, a host device or an NBD export (@place is a path or a URI, see
+ * base/nbd-uri.h); @node: NULL = QEMU finds one */
+VmpJson *vmp_qmp_options_storage(const char *node, const char *place, gboolean host_device,
+                                 gboolean read_only);
 /* format node over protocol node @file; @backing: NULL = what the header says,
  * "" = none (JSON null), else a node name */
 VmpJson *vmp_qmp_options_format(const char *node, const char *format, const char *file,

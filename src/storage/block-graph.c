@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/nbd-uri.h"
 #include "qmp/commands.h"
 
 /* QEMU's limit for node names is 31 bytes and a NUL. */
@@ -301,6 +302,8 @@ plain_path(const VmpBlockNode *protocol)
 {
     const char *filename = protocol->filename;
 
+    if (g_str_equal(protocol->driver, "nbd"))
+        return vmp_nbd_uri_normalize(filename);
     if (!filename || !g_strv_contains(file_drivers, protocol->driver))
         return NULL;
     /* A descriptor that was passed in: only that process knows what it leads to. */
@@ -396,13 +399,19 @@ vmp_block_graph_read(VmpQmpClient *client, GCancellable *cancellable, GError **e
     return graph;
 }
 
+gboolean
+vmp_block_node_has_relative_path(const VmpBlockNode *node)
+{
+    return node->path && !g_path_is_absolute(node->path) && !vmp_nbd_uri_is(node->path);
+}
+
 void
 vmp_block_graph_resolve(VmpBlockGraph *graph, const char *cwd)
 {
     for (guint i = 0; i < graph->nodes->len; i++) {
         VmpBlockNode *node = g_ptr_array_index(graph->nodes, i);
 
-        if (!node->path || g_path_is_absolute(node->path))
+        if (!vmp_block_node_has_relative_path(node))
             continue;
         g_autofree char *relative = node->path;
         node->path = g_canonicalize_filename(relative, cwd);
@@ -433,6 +442,8 @@ vmp_block_graph_nodes(const VmpBlockGraph *graph)
 static char *
 canonical_path(const char *path)
 {
+    if (vmp_nbd_uri_is(path))
+        return vmp_nbd_uri_normalize(path);
     char *real = realpath(path, NULL);
     char *canonical = real ? g_strdup(real) : g_canonicalize_filename(path, NULL);
 

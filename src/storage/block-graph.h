@@ -59,6 +59,8 @@ void
 vmp_block_graph_free(VmpBlockGraph *graph);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpBlockGraph, vmp_block_graph_free)
 
+/* Can only QEMU tell where its image is? */
+gboolean vmp_block_node_has_relative_path(const VmpBlockNode *node);
 /* Makes relative paths absolute: @cwd is QEMU's working directory. */
 void
 vmp_block_graph_resolve(VmpBlockGraph *graph, const char *cwd);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/process.h"
+#include "qmp/commands.h"
 #include "storage/image.h"
 
 /* The node for images[index] with all below it. */
@@ -26,7 +27,7 @@ chain_node(const char *const *images, guint index, GCancellable *cancellable, GE
             return NULL;
     }
     return vmp_json_build("s:driver", image->format, "o:file",
-                          vmp_json_build("s:driver", "file", "s:filename", image->path, NULL),
+                          vmp_qmp_options_storage(NULL, image->path, FALSE, FALSE),
                           "O:backing", below, NULL);
 }
 

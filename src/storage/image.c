@@ -9,7 +9,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/nbd-uri.h"
 #include "base/process.h"
+#include "qmp/commands.h"
 
 #define QEMU_IMG "qemu-img"
 
@@ -61,12 +63,14 @@ path_of_json_name(const char *name)
     return path && g_path_is_absolute(path) ? g_strdup(path) : NULL;
 }
 
-/* NULL for what is no local file. */
+/* NULL for what is no place of ours: neither a local file nor an NBD export. */
 static char *
 path_of_name(const char *name)
 {
     if (!name)
         return NULL;
+    if (vmp_nbd_uri_is(name))
+        return vmp_nbd_uri_normalize(name);
     if (g_str_has_prefix(name, "json:"))
         return path_of_json_name(name);
     if (g_str_has_prefix(name, "file:"))
@@ -167,6 +171,9 @@ code_of_words(const char *words)
         { "regular file", VMP_ERROR_INVALID },
     };
 
+    /* Whatever errno it adds: no image is missing. */
+    if (strstr(words, "Failed to connect to "))
+        return VMP_ERROR_IO;
     /* A file's name is not qemu-img's word: what follows the last quoted one counts. */
     const char *quote = strrchr(words, '\'');
     const char *said = quote && quote[1] ? quote + 1 : words;
@@ -228,7 +235,39 @@ add_option(GStrvBuilder *arguments, const char *option, const char *value)
 static char *
 absolute(const char *path)
 {
-    return g_path_is_absolute(path) ? g_strdup(path) : g_canonicalize_filename(path, NULL);
+    return g_path_is_absolute(path) || vmp_nbd_uri_is(path)
+               ? g_strdup(path)
+               : g_canonicalize_filename(path, NULL);
+}
+
+/* A name by which qemu-img opens an image as @format (NULL = it looks) where it takes no -f
+ * and would guess.  @alone: without what is below, which may be open elsewhere, and be written
+ * to. */
+static char *
+name_of(const char *path, const char *format, gboolean alone)
+{
+    g_autofree char *full = absolute(path);
+    /* Without a driver QEMU looks whether the file is a device. */
+    VmpJson *storage = vmp_nbd_uri_is(full) ? vmp_qmp_options_storage(NULL, full, FALSE, FALSE)
+                                            : vmp_json_build("s:filename", full, NULL);
+    g_autoptr(VmpJson) options = vmp_json_build("S:driver", format, "o:file", storage, NULL);
+
+    if (alone)
+        vmp_json_add(options, "n:backing", NULL);
+    g_autofree char *text = vmp_json_to_text(options);
+    return g_strconcat("json:", text, NULL);
+}
+
+/* An export is opened with a limit of time, which a URI does not say. */
+static void
+add_image(GStrvBuilder *arguments, const char *path, const char *format)
+{
+    g_autofree char *name =
+        vmp_nbd_uri_is(path) ? name_of(path, format, FALSE) : absolute(path);
+
+    if (!vmp_nbd_uri_is(path))
+        add_option(arguments, "-f", format);
+    g_strv_builder_add(arguments, name);
 }
 
 /* ---- reading ---- */
@@ -238,13 +277,11 @@ read_info(const char *path, const char *format, gboolean chain, GCancellable *ca
           GError **error)
 {
     g_autoptr(GStrvBuilder) arguments = arguments_new("info", "--output=json", "-U", NULL);
-    g_autofree char *full = absolute(path);
     g_autofree char *out = NULL;
 
-    add_option(arguments, "-f", format);
     if (chain)
         g_strv_builder_add(arguments, "--backing-chain");
-    g_strv_builder_add(arguments, full);
+    add_image(arguments, path, format);
     return run(arguments, &out, cancellable, error) ? vmp_json_parse(out, -1, error) : NULL;
 }
 
@@ -298,9 +335,10 @@ static gboolean
 check_backing(const VmpImage *image, GHashTable *seen, GError **error)
 {
     if (!image->backing_path)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "the backing image of '%s' is not a local file: '%s'", image->path,
-                        image->backing_string);
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "the backing image of '%s' is neither a local file nor an NBD export: '%s'",
+            image->path, image->backing_string);
     if (!g_hash_table_add(seen, identity(image->backing_path)))
         return vmp_fail(
             error, VMP_ERROR_DAMAGED,
@@ -352,11 +390,9 @@ static VmpJson *
 read_map(const char *path, const char *format, GCancellable *cancellable, GError **error)
 {
     g_autoptr(GStrvBuilder) arguments = arguments_new("map", "--output=json", "-U", NULL);
-    g_autofree char *full = absolute(path);
     g_autofree char *out = NULL;
 
-    add_option(arguments, "-f", format);
-    g_strv_builder_add(arguments, full);
+    add_image(arguments, path, format);
     return run(arguments, &out, cancellable, error) ? vmp_json_parse(out, -1, error) : NULL;
 }
 
@@ -576,23 +612,6 @@ vmp_image_set_backing(const char *path, const char *backing, const char *backing
     return run(arguments, NULL, cancellable, error);
 }
 
-/* A name by which qemu-img opens an image as @format where it takes no -f and would guess.
- * @alone: without what is below, which may be open elsewhere, and be written to.  The file may be a
- * device: QEMU looks. */
-static char *
-name_of(const char *path, const char *format, gboolean alone)
-{
-    g_autofree char *full = absolute(path);
-    g_autoptr(VmpJson) options =
-        vmp_json_build("s:driver", format, "o:file", vmp_json_build("s:filename", full, NULL),
-                       NULL);
-
-    if (alone)
-        vmp_json_add(options, "n:backing", NULL);
-    g_autofree char *text = vmp_json_to_text(options);
-    return g_strconcat("json:", text, NULL);
-}
-
 gboolean
 vmp_image_snapshot(const char *path, VmpImageSnapshotVerb verb, const char *tag,
                    GCancellable *cancellable, GError **error)
@@ -663,9 +682,7 @@ vmp_image_check(const char *path, const char *format, GCancellable *cancellable,
     VMP_ERROR_CONTEXT(error, "image '%s'", path);
 
     g_autoptr(GStrvBuilder) arguments = arguments_new("check", "-U", NULL);
-    g_autofree char *full = absolute(path);
-    add_option(arguments, "-f", format);
-    g_strv_builder_add(arguments, full);
+    add_image(arguments, path, format);
     return run_check(arguments, cancellable, error);
 }
 

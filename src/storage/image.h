@@ -13,7 +13,7 @@
 #include "storage/block-graph.h"
 
 typedef struct {
-    char *path;             /* absolute, as given */
+    char *path;             /* absolute, as given; or a URI (base/nbd-uri.h), normalized */
     char *format;           /* "qcow2", "raw", ... */
     guint64 virtual_size;   /* bytes */
     guint64 actual_size;    /* bytes allocated on the host */
@@ -21,7 +21,7 @@ typedef struct {
     gboolean extended_l2, lazy_refcounts, encrypted, corrupt;
     char *compat;           /* "0.10", "1.1"; or NULL */
     char *backing_string;   /* as in the header; or NULL */
-    char *backing_path;     /* resolved against the image's folder; or NULL */
+    char *backing_path;     /* resolved against the image's folder, or a URI; or NULL */
     char *backing_format;   /* or NULL */
     GPtrArray *bitmaps;     /* of VmpBitmap (count is unknown: 0) */
     GPtrArray *snapshots;   /* of VmpInternalSnapshot */

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/nbd-uri.h"
 #include "storage/nbd-peer.h"
 #include "storage/overlay-private.h"
 #include "storage/overlay.h"
@@ -33,7 +34,8 @@ check_spec(const VmpNewImage *image, GError **error)
         return vmp_fail(error, VMP_ERROR_INVALID, "'%s' is not an absolute path", image->path);
     /* A relative name in the header and QEMU's own absolute one are two names for one image,
      * and QEMU then makes a third of them ("json:{...}") that it cannot open again. */
-    if (image->backing_path && !g_path_is_absolute(image->backing_path))
+    if (image->backing_path && !g_path_is_absolute(image->backing_path) &&
+        !vmp_nbd_uri_is(image->backing_path))
         return vmp_fail(error, VMP_ERROR_INVALID, "backing image '%s' is not an absolute path",
                         image->backing_path);
     if (image->backing_path && !image->backing_format)
@@ -111,7 +113,8 @@ take_after_model(int fd, const VmpNewImage *image, GError **error)
 {
     struct stat model;
 
-    if (!image->model)
+    /* Who serves an export is nobody of this host. */
+    if (!image->model || vmp_nbd_uri_is(image->model))
         return TRUE;
     if (stat(image->model, &model) < 0)
         return vmp_fail_errno(error, errno, "cannot look at '%s', whose owner it is to have",

@@ -143,7 +143,7 @@ storage_options(const VmpNewImage *image)
 {
     if (image->network)
         return network_options(image);
-    VmpJson *options = vmp_qmp_options_file(NULL, image->path, image->block_device, FALSE);
+    VmpJson *options = vmp_qmp_options_storage(NULL, image->path, image->block_device, FALSE);
 
     vmp_json_add(options, "O:cache", cache_options(image), "S:aio", image->aio, "S:discard",
                  image->unmap ? "unmap" : NULL, NULL);
@@ -179,6 +179,15 @@ vmp_new_images_commands(GPtrArray *images)
     return commands;
 }
 
+/* QEMU's spelling of a URI may be another one. */
+static gboolean
+is_node_of(const VmpBlockNode *node, const VmpNewImage *image)
+{
+    if (image->network)
+        return !node->path || vmp_nbd_uri_is(node->path);
+    return g_strcmp0(node->path, image->path) == 0;
+}
+
 static GPtrArray *
 commands_to_close(const VmpBlockGraph *graph, GPtrArray *images)
 {
@@ -189,8 +198,7 @@ commands_to_close(const VmpBlockGraph *graph, GPtrArray *images)
         const VmpNewImage *image = g_ptr_array_index(images, i);
         const VmpBlockNode *node = vmp_block_graph_node(graph, image->node);
 
-        /* What is no file has no path. */
-        if (node && g_strcmp0(node->path, image->network ? NULL : image->path) == 0)
+        if (node && is_node_of(node, image))
             g_ptr_array_add(commands, vmp_qmp_blockdev_del(image->node));
     }
     return commands;

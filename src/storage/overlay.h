@@ -20,12 +20,12 @@ typedef struct {
     char *path;            /* absolute; must not exist (or be an empty regular file) */
     char *format;          /* "qcow2" (default when NULL) or "raw" */
     guint64 size;          /* virtual, bytes */
-    char *backing_path;    /* absolute, for the header; NULL = none */
+    char *backing_path; /* absolute, or a URI (base/nbd-uri.h), for the header; NULL = none */
     char *backing_format;
     guint64 cluster_size;  /* 0 = default */
     gboolean extended_l2;
     char *node;            /* the name to give its node; that of the file is QEMU's */
-    char *model;           /* image whose owner and mode the file gets; or NULL */
+    char *model; /* image whose owner and mode the file gets, if it is a file; or NULL */
     gboolean reuse;        /* the file was prepared by the caller: only opened, never removed */
     gboolean direct;       /* cache.direct on the protocol node */
     gboolean no_flush;     /* flushes by QEMU are no-ops: vmp_new_images_sync() makes it durable,

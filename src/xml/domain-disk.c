@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/nbd-uri.h"
 #include "xml/domain-private.h"
+#include "xml/nbd-source.h"
 
 static void
 disk_free(VmpDomainDisk *disk)
@@ -9,7 +11,7 @@ disk_free(VmpDomainDisk *disk)
                       disk->io,           disk->discard,       disk->detect_zeroes,
                       disk->error_policy, disk->rerror_policy, disk->serial,
                       disk->wwn,          disk->vendor,        disk->product,
-                      disk->alias,        disk->pci_address };
+                      disk->alias,        disk->pci_address,   disk->remote };
 
     for (guint i = 0; i < G_N_ELEMENTS(owned); i++)
         g_free(owned[i]);
@@ -79,6 +81,29 @@ read_target(VmpDomainDisk *disk, const xmlNode *node, GError **error)
     return TRUE;
 }
 
+/* NBD with TLS needs credentials that a place does not say: no place of ours, as any other
+ * protocol is none. */
+static gboolean
+is_plain_nbd(const xmlNode *source)
+{
+    g_autofree char *protocol = vmp_xml_attribute(source, "protocol");
+    g_autofree char *tls = vmp_xml_attribute(source, "tls");
+
+    return g_strcmp0(protocol, "nbd") == 0 && g_strcmp0(tls, "yes") != 0 &&
+           vmp_xml_child(source, "host");
+}
+
+static gboolean
+read_network_source(VmpDomainDisk *disk, const xmlNode *source, GError **error)
+{
+    disk->remote = vmp_xml_attribute(source, "name");
+    if (!is_plain_nbd(source))
+        return TRUE;
+    g_autofree char *uri = vmp_nbd_source_read(source, error);
+    disk->source = uri ? vmp_nbd_uri_normalize(uri) : NULL;
+    return uri != NULL;
+}
+
 static gboolean
 read_source(VmpDomainDisk *disk, const xmlNode *node, GError **error)
 {
@@ -100,6 +125,8 @@ read_source(VmpDomainDisk *disk, const xmlNode *node, GError **error)
             disk->type = VMP_STORAGE_NONE;
     } else if (!source && !is_removable_medium(disk)) {
         return fail_no_source(disk, node, error);
+    } else if (disk->type == VMP_STORAGE_NETWORK) {
+        return read_network_source(disk, source, error);
     }
     return TRUE;
 }

@@ -2,10 +2,12 @@
 /* Changes to a domain: each edits the text, reads the result, and takes both or none. */
 
 #include "base/error.h"
+#include "base/nbd-uri.h"
 #include "xml/domain-private.h"
 #include "xml/edit.h"
 #include "xml/markup.h"
 #include "xml/name.h"
+#include "xml/nbd-source.h"
 
 static gboolean
 adopt_text(VmpDomain *domain, const char *text, GError **error)
@@ -34,6 +36,31 @@ find_disk_node(const VmpXmlDoc *doc, const char *target)
             return node;
     }
     return NULL;
+}
+
+/* "<source protocol='nbd' ...><host .../></source>" */
+static char *
+network_source(const char *uri)
+{
+    VmpMarkup markup = vmp_markup_begin();
+
+    vmp_markup_open(&markup, "source");
+    vmp_nbd_source_write(&markup, uri);
+    vmp_markup_close(&markup, "source");
+    return g_strchomp(vmp_markup_finish(&markup));
+}
+
+static void
+edit_network_source(VmpXmlEdit *edit, const xmlNode *disk, const char *uri)
+{
+    const xmlNode *source = vmp_xml_child(disk, "source");
+    g_autofree char *fresh = network_source(uri);
+
+    vmp_xml_edit_set_attribute(edit, disk, "type", "network");
+    if (source)
+        vmp_xml_edit_replace(edit, source, fresh);
+    else
+        vmp_xml_edit_insert_before(edit, vmp_xml_child(disk, "target"), fresh);
 }
 
 static void
@@ -74,11 +101,11 @@ edit_driver(VmpXmlEdit *edit, const xmlNode *disk, const char *format)
 }
 
 gboolean
-vmp_domain_set_disk_source(VmpDomain *domain, const char *target, const char *path,
+vmp_domain_set_disk_source(VmpDomain *domain, const char *target, const char *place,
                            const char *format, GError **error)
 {
-    if (!vmp_markup_can_hold(path)) {
-        g_autofree char *quoted = vmp_name_quote(path);
+    if (!vmp_markup_can_hold(place)) {
+        g_autofree char *quoted = vmp_name_quote(place);
         return vmp_fail(error, VMP_ERROR_INVALID, "XML cannot hold the path %s", quoted);
     }
 
@@ -95,7 +122,10 @@ vmp_domain_set_disk_source(VmpDomain *domain, const char *target, const char *pa
 
     g_autoptr(VmpXmlEdit) edit = vmp_xml_edit_new(doc);
     edit_driver(edit, disk, format);
-    edit_source(edit, disk, path);
+    if (vmp_nbd_uri_is(place))
+        edit_network_source(edit, disk, place);
+    else
+        edit_source(edit, disk, place);
     const xmlNode *backing = vmp_xml_child(disk, "backingStore");
     if (backing)
         vmp_xml_edit_remove(edit, backing);

@@ -103,9 +103,11 @@ static const Known table[] = {
     { "/devices/disk", "device snapshot", MANY },
     { "/devices/disk[file]", "type device snapshot", MANY },
     { "/devices/disk[block]", "type device snapshot", MANY },
+    { "/devices/disk[network]", "type device snapshot", MANY },
     { "/devices/disk/driver", "name=qemu type cache io discard detect_zeroes error_policy "
                               "rerror_policy iothread queues", ONCE },
-    { "/devices/disk/source", "file dev startupPolicy index", ONCE },
+    { "/devices/disk/source", "file dev protocol=nbd name tls=no startupPolicy index", ONCE },
+    { "/devices/disk/source/host", "name port transport=tcp|unix socket", ONCE },
     { "/devices/disk/source/seclabel", "", ANY | MANY },
     { "/devices/disk/source/privateData", "", ANY },
     { "/devices/disk/backingStore", "", ANY },

@@ -24,7 +24,9 @@ typedef struct {
     char *bus;      /* "virtio", "scsi", "sata", "ide", "usb", "fdc"; defaulted from target */
     char *device;   /* "disk", "cdrom", "floppy", "lun" */
     VmpStorageType type;
-    char *source;   /* path of file/block; NULL = no medium, or network */
+    char *source;   /* path of file/block, URI of NBD (base/nbd-uri.h: normalized, without
+                     * TLS); NULL = no medium, or on some other network storage */
+    char *remote;   /* name= of a network source: "export", "pool/image"; or NULL */
     char *driver;   /* image format: "qcow2", "raw"; "raw" when not said, as libvirt */
     char *cache, *io, *discard, *detect_zeroes, *error_policy, *rerror_policy;
     char *serial, *wwn, *vendor, *product;
@@ -209,11 +211,10 @@ const GPtrArray *vmp_domain_get_unknown(const VmpDomain *domain);
 const VmpDomainDisk *
 vmp_domain_find_disk(const VmpDomain *domain, const char *name);
 
-/* Gives the disk @target the source file @path of @format, in document and view.  A
- * recorded <backingStore> goes: it described what the old source stood on. */
-gboolean
-vmp_domain_set_disk_source(VmpDomain *domain, const char *target, const char *path,
-                           const char *format, GError **error);
+/* Gives the disk @target the source @place (a file's path or a URI) of @format, in document
+ * and view.  A recorded <backingStore> goes: it described what the old source stood on. */
+gboolean vmp_domain_set_disk_source(VmpDomain *domain, const char *target, const char *place,
+                                    const char *format, GError **error);
 /* VMP_ERROR_INVALID if that cannot be a domain's UUID or name. */
 gboolean
 vmp_domain_set_uuid(VmpDomain *domain, const char *uuid, GError **error);

@@ -62,11 +62,35 @@ test_what_is_no_such_uri_is_refused(void)
     }
 }
 
+static void
+test_one_place_has_one_spelling(void)
+{
+    static const struct {
+        const char *text, *normal;
+    } table[] = {
+        { "nbd://host", "nbd://host:10809/" },
+        { "nbd://host:1/a", "nbd://host:1/a" },
+        { "nbd+unix:///a?socket=/s", "nbd+unix:///a?socket=/s" },
+        { "/a/file", NULL },
+        { "nbd:host:1", NULL },
+        { "ssh://host/a", NULL },
+    };
+
+    g_assert_false(vmp_nbd_uri_is(NULL));
+    for (guint i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_autofree char *normal = vmp_nbd_uri_normalize(table[i].text);
+
+        g_assert_cmpstr(normal, ==, table[i].normal);
+        g_assert_cmpint(vmp_nbd_uri_is(normal), ==, table[i].normal != NULL);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/base/nbd-uri/is-read-and-written", test_a_uri_is_read_and_written);
     g_test_add_func("/base/nbd-uri/others-are-refused", test_what_is_no_such_uri_is_refused);
+    g_test_add_func("/base/nbd-uri/one-spelling", test_one_place_has_one_spelling);
     return g_test_run();
 }

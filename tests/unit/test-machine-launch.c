@@ -142,6 +142,10 @@ make_domain(const char *machine, const char *parts, const char *devices)
     "<disk type='file' device='disk'><driver name='qemu' type='raw'/>" \
     "<source file='/d'/><target dev='" target "' bus='" bus "'/>" more "</disk>"
 
+#define EXPORT(driver, source)                                                        \
+    "<disk type='network'><driver name='qemu' type='raw' " driver "/><source " source \
+    "><host name='h'/></source><target dev='vda' bus='virtio'/></disk>"
+
 typedef struct {
     const char *machine, *parts, *devices;
     VmpErrorCode code;
@@ -161,6 +165,13 @@ static const Refusal refusals[] = {
     { "q35", "", DISK("sda", "sata", "<vendor>A</vendor>"), VMP_ERROR_UNSUPPORTED,
       "<vendor>" },
     { "q35", "", DISK("vda", "virtio", "<transient/>"), VMP_ERROR_UNSUPPORTED, "transient" },
+    { "q35", "", EXPORT("", "protocol='rbd' name='p/i'"), VMP_ERROR_UNSUPPORTED, "'rbd'" },
+    { "q35", "", EXPORT("", "protocol='nbd' tls='yes'"), VMP_ERROR_UNSUPPORTED, "tls='yes'" },
+    { "q35", "", EXPORT("io='native'", "protocol='nbd'"), VMP_ERROR_UNSUPPORTED,
+      "disk vda: io='native'" },
+    { "q35", "",
+      "<disk type='network'><source protocol='nbd' name='x'/><target dev='vda'/></disk>",
+      VMP_ERROR_UNSUPPORTED, "disk vda" },
     { "q35", "",
       "<disk type='file' device='disk'><driver name='qemu' type='raw' cache='sometimes'/>"
       "<source file='/d'/><target dev='vda' bus='virtio'/></disk>",
@@ -370,8 +381,9 @@ a_machine_that_cannot_be_launched_is_the_same_with_other_images(void)
 int
 main(int argc, char **argv)
 {
-    static const char *const names[] = { "plain", "pc",  "q35",         "disks",
-                                         "uefi",  "kvm", "uefi-chosen", "commandline" };
+    static const char *const names[] = { "plain",       "pc",          "q35",
+                                         "disks",       "uefi",        "kvm",
+                                         "uefi-chosen", "commandline", "network" };
 
     g_test_init(&argc, &argv, NULL);
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {

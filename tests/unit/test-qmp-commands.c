@@ -101,9 +101,9 @@ test_machine(void)
 static void
 test_nodes(void)
 {
-    check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_file("f", "/a", FALSE, FALSE)),
+    check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_storage("f", "/a", FALSE, FALSE)),
           "blockdev-add", "{'driver': 'file', 'node-name': 'f', 'filename': '/a'}");
-    check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_file("f", "/dev/a", TRUE, TRUE)),
+    check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_storage("f", "/dev/a", TRUE, TRUE)),
           "blockdev-add",
           "{'driver': 'host_device', 'node-name': 'f', 'filename': '/dev/a', 'read-only': "
           "true}");
@@ -128,7 +128,7 @@ test_nodes(void)
     check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_format("n", "raw", "f", NULL, TRUE)),
           "blockdev-add",
           "{'driver': 'raw', 'node-name': 'n', 'file': 'f', 'read-only': true}");
-    VmpJson *storage = vmp_qmp_options_file(NULL, "/a", FALSE, FALSE);
+    VmpJson *storage = vmp_qmp_options_storage(NULL, "/a", FALSE, FALSE);
     check(BOTH,
           vmp_qmp_blockdev_add(vmp_qmp_options_whole("n", "qcow2", storage, "", FALSE)),
           "blockdev-add",

@@ -313,7 +313,10 @@ test_odd_names(void)
         { "file", "file:a:b", "a:b" },
         { "file", "json:{\"driver\":\"file\"}", NULL },
         { "file", "/dev/fdset/3", NULL },
-        { "nbd", "nbd://host/a", NULL },
+        { "nbd", "nbd://host/a", "nbd://host:10809/a" },
+        { "nbd", "nbd+unix:///a?socket=/s", "nbd+unix:///a?socket=/s" },
+        { "nbd", "json:{\"driver\":\"nbd\"}", NULL },
+        { "ssh", "ssh://host/a", NULL },
         { "null-co", "null-co://", NULL },
     };
 

@@ -94,7 +94,9 @@ test_json_backing_names(void)
         { "file:/x/b", "/x/b" },
         { "b", NULL },
         { "nbd:localhost:10809", NULL },
-        { "nbd://host/b", NULL },
+        { "nbd://host/b", "nbd://host:10809/b" },
+        { "nbd+unix:///b?socket=/s", "nbd+unix:///b?socket=/s" },
+        { "ssh://host/b", NULL },
         { "json:{\"driver\":\"qcow2\",\"file\":{\"driver\":\"file\",\"filename\":\"/x/b\"}}",
           "/x/b" },
         { "json:{\"driver\":\"qcow2\",\"file.driver\":\"file\",\"file.filename\":\"/x/b\"}",
@@ -397,8 +399,21 @@ test_chain_remote(void)
     g_autoptr(TestFolder) folder = test_folder_new();
     g_autofree char *top = in_folder(folder, "top");
 
+    QEMU_IMG("create -q -f qcow2 -u -b ssh://nowhere/x -F raw %s 1M", top);
+    assert_no_chain(top, VMP_ERROR_UNSUPPORTED, "neither a local file", "ssh://nowhere/x");
+}
+
+/* No file is missing: nobody answers. */
+static void
+test_chain_without_its_server(void)
+{
+    if (!have_qemu_img())
+        return;
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autofree char *top = in_folder(folder, "top");
+
     QEMU_IMG("create -q -f qcow2 -u -b nbd+unix:///x?socket=/nowhere -F raw %s 1M", top);
-    assert_no_chain(top, VMP_ERROR_UNSUPPORTED, "not a local file", "nbd+unix:///x");
+    assert_no_chain(top, VMP_ERROR_IO, "Failed to connect", "nbd+unix:///x");
 }
 
 /* ---- making ---- */
@@ -699,6 +714,7 @@ main(int argc, char **argv)
     ADD("a-damaged-backing-image-is-named", test_chain_damaged);
     ADD("a-loop-is-refused", test_chain_loop);
     ADD("a-remote-backing-image-is-refused", test_chain_remote);
+    ADD("a-server-that-is-gone-is-no-missing-file", test_chain_without_its_server);
     ADD("an-image-is-made", test_create);
     ADD("an-existing-file-is-refused-and-stays", test_create_existing);
     ADD("a-failed-create-leaves-nothing", test_create_failing);

@@ -368,7 +368,7 @@ test_disk_flags(void)
         "<readonly/><transient/><vendor>v</vendor><product>p</product></disk>"
         "<disk device='cdrom'><source file=''/><target dev='hdc'/></disk>"
         "<disk device='lun' type='block'><source dev='/dev/sg0'/><target dev='sda'/></disk>"
-        "<disk type='network'><source protocol='nbd'/><target dev='vdb'/></disk>");
+        "<disk type='network'><source protocol='rbd' name='p/i'/><target dev='vdb'/></disk>");
     g_autoptr(VmpDomain) domain = parse(xml);
 
     g_assert_true(disk_at(domain, 0)->readonly);
@@ -381,8 +381,42 @@ test_disk_flags(void)
     g_assert_cmpstr(disk_at(domain, 2)->device, ==, "lun");
     g_assert_cmpint(disk_at(domain, 3)->type, ==, VMP_STORAGE_NETWORK);
     g_assert_null(disk_at(domain, 3)->source);
+    g_assert_cmpstr(disk_at(domain, 3)->remote, ==, "p/i");
     g_assert_true(disk_at(domain, 3)->unsupported);
     g_assert_false(disk_at(domain, 2)->unsupported);
+}
+
+static void
+test_network_sources(void)
+{
+    static const struct {
+        const char *source, *uri;
+        gboolean unsupported;
+    } table[] = {
+        { "<source protocol='nbd' name='e'><host name='h' port='1'/></source>", "nbd://h:1/e",
+          FALSE },
+        { "<source protocol='nbd'><host name='h'/></source>", "nbd://h:10809/", FALSE },
+        { "<source protocol='nbd' name='a b' tls='no' index='1'><host transport='unix' "
+          "socket='/s'/></source>",
+          "nbd+unix:///a%20b?socket=/s", FALSE },
+        { "<source protocol='nbd' name='e' tls='yes'><host name='h'/></source>", NULL, TRUE },
+        { "<source protocol='nbd' name='e'/>", NULL, FALSE },
+        { "<source protocol='rbd' name='p/i'><host name='h'/></source>", NULL, TRUE },
+        { "<source protocol='nbd' name='e'><host name='h'/><reconnect delay='1'/></source>",
+          "nbd://h:10809/e", TRUE },
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_autofree char *disk = g_strdup_printf(
+            "<disk type='network'>%s<target dev='vda'/></disk>", table[i].source);
+        g_autofree char *xml = domain_with("", disk);
+        g_autoptr(VmpDomain) domain = parse(xml);
+
+        g_test_message("%s", table[i].source);
+        g_assert_cmpint(disk_at(domain, 0)->type, ==, VMP_STORAGE_NETWORK);
+        g_assert_cmpstr(disk_at(domain, 0)->source, ==, table[i].uri);
+        g_assert_cmpint(disk_at(domain, 0)->unsupported, ==, table[i].unsupported);
+    }
 }
 
 static void
@@ -695,6 +729,30 @@ test_source_edit(gconstpointer data)
     g_assert_cmpint(disk_at(domain, 0)->type, ==, VMP_STORAGE_FILE);
 }
 
+/* A file's overlay is merged into the export below it: the disk is what it was. */
+static void
+test_source_edit_to_an_export(void)
+{
+    g_autofree char *file = domain_with("", "<disk type='file'><driver type='qcow2'/><source "
+                                            "file='/a'/><target dev='vda'/></disk>");
+    g_autofree char *network = domain_with(
+        "", "<disk type='network'><driver type='raw'/><source protocol='nbd' name='e'>\n"
+            "  <host name='h' port='10809'/>\n</source><target dev='vda'/></disk>");
+    g_autoptr(VmpDomain) domain = parse(file);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vmp_domain_set_disk_source(domain, "vda", "nbd://h:10809/e", "raw", &error));
+    g_assert_no_error(error);
+    g_autofree char *text = vmp_domain_format(domain, VMP_DOMAIN_FORMAT_SECURE);
+    g_assert_cmpstr(text, ==, network);
+    g_assert_cmpstr(disk_at(domain, 0)->source, ==, "nbd://h:10809/e");
+    g_assert_cmpint(disk_at(domain, 0)->type, ==, VMP_STORAGE_NETWORK);
+    g_assert_false(disk_at(domain, 0)->unsupported);
+    g_assert_true(vmp_domain_set_disk_source(domain, "vda", "/a", "qcow2", &error));
+    g_autofree char *back = vmp_domain_format(domain, VMP_DOMAIN_FORMAT_SECURE);
+    g_assert_cmpstr(back, ==, file);
+}
+
 static void
 test_refused_edits(void)
 {
@@ -790,6 +848,8 @@ main(int argc, char **argv)
     g_test_add_func("/xml/domain/view/disks-of-a-running-q35-guest", test_disks);
     g_test_add_func("/xml/domain/view/bus-follows-from-the-target", test_disk_defaults);
     g_test_add_func("/xml/domain/view/flags-of-disks", test_disk_flags);
+    g_test_add_func("/xml/domain/view/network-sources", test_network_sources);
+    g_test_add_func("/xml/domain/edit/to-an-export-and-back", test_source_edit_to_an_export);
     g_test_add_func("/xml/domain/view/devices-of-a-running-q35-guest", test_devices);
     g_test_add_func("/xml/domain/view/character-devices", test_chardevs);
     g_test_add_func("/xml/domain/view/an-older-pc", test_old_pc);
