@@ -231,9 +231,10 @@ warn_of_full_disks(const Creation *creation)
 
 /* ---- what an earlier run left ---- */
 
-/* A job that still runs into a folder without a name: who began it is gone. */
+/* A job that runs into a folder without a name: ours, or who began it is gone.  Any other is
+ * somebody's who waits for it. */
 static gboolean
-cancel_orphan(const Creation *creation, GError **error)
+cancel_own(const Creation *creation, VmpOperation *operation, GError **error)
 {
     g_autoptr(GError) failure = NULL;
     g_autoptr(VmpStoreBackup) row =
@@ -241,8 +242,7 @@ cancel_orphan(const Creation *creation, GError **error)
                               vmp_machine_get_row(creation->machine)->id, "running", &failure);
     g_autoptr(VmpBackup) backup = row ? vmp_backup_parse_status(row->body, -1, NULL) : NULL;
     g_autofree char *prefix = vmp_repository_path_aside(creation->repository, "");
-    g_auto(VmpChange)
-        change = { .machine = creation->machine, .operation = creation->operation };
+    g_auto(VmpChange) change = { .machine = creation->machine, .operation = operation };
 
     for (guint i = 0; backup && backup->disks && i < backup->disks->len; i++) {
         const VmpBackupDisk *disk = g_ptr_array_index(backup->disks, i);
@@ -274,7 +274,7 @@ clean_up_before(const Creation *creation, GError **error)
 {
     const VmpRepositoryPoint *newest = vmp_repository_newest(creation->repository);
 
-    return cancel_orphan(creation, error) &&
+    return cancel_own(creation, creation->operation, error) &&
            vmp_repository_sweep(creation->repository, error) &&
            delete_checkpoints(creation, newest ? newest->name : NULL, error);
 }
@@ -580,10 +580,9 @@ take_back(const Creation *creation)
     VmpOperation *operation = creation->operation;
     const VmpRepositoryPoint *newest = vmp_repository_newest(creation->repository);
     g_autoptr(VmpOperation) unhindered = vmp_operation_new();
-    g_auto(VmpChange) change = { .machine = creation->machine, .operation = unhindered };
     g_autoptr(GError) failure = NULL;
 
-    if (!vmp_backup_settle(&change, VMP_SETTLE_CANCEL, NULL, &failure) ||
+    if (!cancel_own(creation, unhindered, &failure) ||
         !vmp_repository_remove_folder(creation->repository, creation->aside, &failure) ||
         !delete_checkpoints(creation, newest ? newest->name : NULL, &failure))
         vmp_operation_note(operation, "what was begun is left to the next run: %s",
@@ -622,6 +621,22 @@ decide_quiesce(Creation *creation, GError **error)
     return TRUE;
 }
 
+static gboolean
+make_point(Creation *creation, const VmpDomain *definition, GError **error)
+{
+    gboolean dry_run = vmp_operation_get_dry_run(creation->operation);
+
+    if ((!dry_run && !clean_up_before(creation, error)) || !decide_disks(creation, error) ||
+        !begin_manifest(creation, error) || !decide_quiesce(creation, error))
+        return FALSE;
+    if (run_backup(creation, definition, error) &&
+        (dry_run || finish_point(creation, definition, error)))
+        return TRUE;
+    if (!dry_run)
+        take_back(creation);
+    return FALSE;
+}
+
 char *
 vmp_restore_point_create(VmpMachine *machine, const char *path,
                          const VmpRestorePointSpec *spec, GError **error)
@@ -637,14 +652,10 @@ vmp_restore_point_create(VmpMachine *machine, const char *path,
         return NULL;
     creation.repository = vmp_repository_open_for(
         path, vmp_machine_get_name(machine), vmp_machine_get_uuid(machine), dry_run, error);
-    if (!creation.repository || (!dry_run && !clean_up_before(&creation, error)) ||
-        !decide_disks(&creation, error) || !begin_manifest(&creation, error) ||
-        !decide_quiesce(&creation, error))
+    if (!creation.repository)
         return NULL;
-    if (!run_backup(&creation, definition, error) ||
-        (!dry_run && !finish_point(&creation, definition, error))) {
-        if (!dry_run)
-            take_back(&creation);
+    if (!make_point(&creation, definition, error)) {
+        vmp_repository_abandon(creation.repository);
         return NULL;
     }
     warn_of_full_disks(&creation);

@@ -27,6 +27,7 @@
 
 #define ABOUT_FILE "repository.json"
 #define ABOUT_FORMAT 1
+#define LOCK_FILE ".lock"
 #define MAX_TEXT (16 * 1024 * 1024)
 #define MAX_PART (64 * 1024 * 1024)
 
@@ -149,9 +150,9 @@ take_locks(VmpRepository *repository, VmpRepositoryAccess access, GError **error
     case VMP_REPOSITORY_READ:
         return take_lock(repository, ".use", LOCK_SH, &repository->use, error);
     case VMP_REPOSITORY_ADD:
-        return take_lock(repository, ".lock", LOCK_EX, &repository->lock, error);
+        return take_lock(repository, LOCK_FILE, LOCK_EX, &repository->lock, error);
     case VMP_REPOSITORY_PRUNE:
-        return take_lock(repository, ".lock", LOCK_EX, &repository->lock, error) &&
+        return take_lock(repository, LOCK_FILE, LOCK_EX, &repository->lock, error) &&
                take_lock(repository, ".use", LOCK_EX, &repository->use, error);
     }
     return FALSE;
@@ -263,18 +264,24 @@ vmp_repository_open(const char *path, VmpRepositoryAccess access, GError **error
                : NULL;
 }
 
-/* Is there nothing in the folder that is somebody else's? */
+/* Is there nothing in the folder that is somebody else's, nor of ours but @own (or NULL)? */
 static gboolean
-is_empty(const char *path)
+is_empty_but(const char *path, const char *own)
 {
     g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
     const char *name = NULL;
 
     while (dir && (name = g_dir_read_name(dir)))
-        if (!g_str_equal(name, ".lock") && !g_str_equal(name, "lost+found") &&
-            !g_str_has_prefix(name, ABOUT_FILE "."))
+        if (!g_str_equal(name, LOCK_FILE) && !g_str_equal(name, "lost+found") &&
+            !g_str_has_prefix(name, ABOUT_FILE ".") && g_strcmp0(name, own) != 0)
             return FALSE;
     return TRUE;
+}
+
+static gboolean
+is_empty(const char *path)
+{
+    return is_empty_but(path, NULL);
 }
 
 static gboolean
@@ -288,7 +295,24 @@ make_if_absent(VmpRepository *repository, const char *domain, const char *uuid, 
         return vmp_fail(error, VMP_ERROR_EXISTS,
                         "'%s' is no repository of restore points, and not empty",
                         repository->path);
+    repository->is_new = TRUE;
     return write_about(repository, domain, uuid, error);
+}
+
+/* With our lock still taken: nobody else can have begun a point in it. */
+void
+vmp_repository_abandon(VmpRepository *repository)
+{
+    g_autofree char *about = vmp_repository_path(repository, ABOUT_FILE, NULL);
+    g_autofree char *lock = vmp_repository_path(repository, LOCK_FILE, NULL);
+
+    if (!repository->is_new || !is_empty_but(repository->path, ABOUT_FILE))
+        return;
+    /* Best effort: an empty repository does no harm, and the next run takes it. */
+    unlink(about);
+    unlink(lock);
+    if (repository->new_folder)
+        rmdir(repository->path);
 }
 
 /* Nothing is there, and nothing is made. */
@@ -308,6 +332,7 @@ vmp_repository_open_for(const char *path, const char *domain, const char *uuid,
 {
     g_autoptr(VmpRepository) repository = repository_new(path);
 
+    repository->new_folder = !g_file_test(repository->path, G_FILE_TEST_EXISTS);
     if (dry_run && is_empty(repository->path))
         return imagine(g_steal_pointer(&repository), domain, uuid);
     if (!dry_run && (!vmp_dir_ensure(repository->path, 0700, error) ||

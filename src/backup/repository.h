@@ -25,6 +25,7 @@ typedef struct {
     char *domain, *uuid; /* whose points it has */
     int lock, use;       /* descriptors; -1 = not taken */
     GPtrArray *points;   /* of VmpRepositoryPoint, oldest first */
+    gboolean new_folder, is_new; /* made by opening it */
 } VmpRepository;
 
 /* Two locks: one of who changes the repository, and one under which points may not go. */
@@ -43,6 +44,9 @@ VmpRepository *vmp_repository_open(const char *path, VmpRepositoryAccess access,
  * another domain's. */
 VmpRepository *vmp_repository_open_for(const char *path, const char *domain, const char *uuid,
                                        gboolean dry_run, GError **error);
+/* Nothing has come into it: what opening has made is taken away again.  One that was there, or
+ * has something in it by now, stays as it is. */
+void vmp_repository_abandon(VmpRepository *repository);
 void vmp_repository_free(VmpRepository *repository);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpRepository, vmp_repository_free)
 

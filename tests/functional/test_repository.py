@@ -92,6 +92,44 @@ def test_a_refusal_names_the_domain_once(repo, off, work):
         assert message.startswith("error: domain vm: ") and message.count("domain vm") == 1
 
 
+@pytest.mark.parametrize("place", ["nothing", "an empty folder", "a repository"])
+def test_a_refusal_leaves_the_place_as_it_was(repo, off, work, place):
+    if place == "an empty folder":
+        repo.path.mkdir()
+    if place == "a repository":
+        repo.create()
+    before = world.files(work)
+    # No such disk; no agent to ask; and one that the backup itself is refused for.
+    refused(off.cli, "backup-create", off.name, repo.path, "--disk", "vdz", status=3)
+    assert world.files(work) == before
+    world.StandIn(off).start()
+    refused(off.cli, "backup-create", off.name, repo.path, "--quiesce=require", status=1)
+    document = work / "pull.xml"
+    document.write_text(f"<domainbackup mode='pull'><server transport='unix' socket='{work}/nbd'/></domainbackup>")
+    off.cli.run("backup-begin", off.name, document)
+    refused(off.cli, "backup-create", off.name, repo.path, status=5)
+    off.cli.run("domjobabort", off.name)
+    document.unlink()
+    if place == "nothing":
+        assert not repo.path.exists()
+    else:
+        assert {path.name for path in repo.path.iterdir()} == {
+            "an empty folder": set(), "a repository": {"repository.json", ".lock"} | set(repo.instants)}[place]
+
+
+def test_a_refused_point_does_not_end_the_backup_that_runs(made, work, repo):
+    vm, guest = made
+    guest.write("vda", 0, 8 * MIB, 1)
+    document = work / "push.xml"
+    document.write_text("<domainbackup><disks><disk name='vda' type='file'>"
+                        f"<target file='{work}/push'/></disk></disks></domainbackup>")
+    vm.cli.run("backup-begin", vm.name, document, "--bandwidth", "1")
+    refused(vm.cli, "backup-create", vm.name, repo.path, status=5)
+    assert vm.cli.run("domjobinfo", vm.name).data["state"] == "running"
+    assert not repo.path.exists()
+    vm.cli.run("domjobabort", vm.name)
+
+
 def findings(cli, *words):
     result = cli.run("backup-verify", *words, check=False)
     if result.status == 0:
