@@ -4,6 +4,7 @@
 import itertools
 import os
 import re
+import xml.etree.ElementTree as xml
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,56 @@ def test_a_snapshot_of_a_domain_that_is_off_brings_them_back(make_uefi, work, en
 
     vm.cli.run("snapshot-delete", vm.name, "s")
     assert copies(work) == []
+
+
+@FORMATS
+def test_a_restore_point_brings_them_to_another_domain(make_uefi, work, nvram_format):
+    vm = make_uefi(nvram_format).start()
+    variables(vm, "past")
+    point = vm.cli.run("backup-create", vm.name, work / "repo").data["name"]
+    past = images.read(vm.nvram, 0, None, image_format=nvram_format, live=True)
+    variables(vm, "present")
+    vm.cli.run("destroy", vm.name)
+    here = content(vm)
+
+    (work / "new").mkdir()
+    vm.cli.run("backup-restore", work / "repo", point, "--define", "other", "--to", work / "new")
+    nvram = xml.fromstring(vm.cli.run("dumpxml", "other").data["xml"]).find("os/nvram")
+    assert nvram.get("format", "raw") == nvram_format
+    assert nvram.text != str(vm.nvram) and content(vm) == here
+    assert images.read(nvram.text, 0, None, image_format=nvram_format) == past
+    vm.cli.run("start", "other", "--paused")
+    vm.cli.run("destroy", "other")
+
+
+@pytest.mark.parametrize("fault", ["kill", "fail"])
+def test_a_cut_definition_has_them_or_never_was(make_uefi, work, fault):
+    vm = make_uefi()
+    past = change(vm, "past")
+    point = vm.cli.run("backup-create", vm.name, work / "repo").data["name"]
+    for n in itertools.count(1):
+        assert n < MOST, "the operation never gets through"
+        folder = work / f"new-{n}"
+        folder.mkdir()
+        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
+        try:
+            result = vm.cli.run("backup-restore", work / "repo", point, "--define", f"other-{n}",
+                                "--to", folder, check=False)
+        finally:
+            del os.environ["VMPOINT_FAULT"]
+        if f"other-{n}" in names_of_domains(vm):
+            nvram = xml.fromstring(vm.cli.run("dumpxml", f"other-{n}").data["xml"]).find("os/nvram")
+            assert Path(nvram.text).read_bytes() == past, f"cut at {n}"
+        else:
+            assert result.status != 0
+        if fault == "fail" and result.status:
+            assert not list(folder.iterdir()), f"cut at {n}"
+        if result.status == 0:
+            break
+
+
+def names_of_domains(vm):
+    return {row["name"] for row in vm.cli.run("list", "--all").data}
 
 
 @FORMATS
