@@ -186,6 +186,11 @@ check_external_disk(const VmpSnapshotDisk *entry, const VmpDomainDisk *disk, gbo
     if (strcmp(format, "qcow2") != 0 && strcmp(format, "qed") != 0)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "disk '%s': an overlay cannot have the format '%s'", disk->target, format);
+    if (!disk->source)
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "disk '%s' is on network storage that an overlay cannot name: of that "
+                        "vmpoint knows NBD without TLS",
+                        disk->target);
     if (active && g_strcmp0(disk->device, "lun") == 0)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "disk '%s': no external snapshot of a LUN passed through to a running guest",

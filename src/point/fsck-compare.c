@@ -59,7 +59,7 @@ vmp_finding_new(const char *code, VmpCure cure, const char *disk, const char *po
 static gboolean
 has_image(const VmpDomainDisk *disk)
 {
-    return disk && disk->source && disk->type != VMP_STORAGE_NETWORK;
+    return disk && disk->source;
 }
 
 /* The image that @entry froze of that disk, or NULL if it does not cover it. */

@@ -188,7 +188,7 @@ look_at_disks(VmpFsckView *view, const VmpDomain *domain, GCancellable *cancella
 
     for (guint i = 0; i < disks->len; i++) {
         const VmpDomainDisk *disk = g_ptr_array_index(disks, i);
-        if (disk->source && disk->type != VMP_STORAGE_NETWORK)
+        if (disk->source)
             look_at_image(view, disk->source, disk->driver, cancellable);
     }
 }

@@ -130,8 +130,7 @@ add_image(GPtrArray *disks, const char *name, const char *path, const char *form
 static gboolean
 is_written(const VmpDomainDisk *disk)
 {
-    return disk->source && !disk->readonly && !g_str_equal(disk->device, "cdrom")
-           && (disk->type == VMP_STORAGE_FILE || disk->type == VMP_STORAGE_BLOCK);
+    return disk->source && !disk->readonly && !g_str_equal(disk->device, "cdrom");
 }
 
 static gboolean

@@ -57,23 +57,38 @@ look_for_changes(VmpRevert *revert, const GPtrArray *chain)
     }
 }
 
+/* What the new layer is named after and stands beside: the image, or what stood on it where
+ * that is no file of this host. */
+static const char *
+stem_of_branch(const VmpRevert *revert, const VmpDomainDisk *disk, GError **error)
+{
+    const VmpSnapshotDisk *entry = vmp_snapshot_find_disk(revert->snapshot, disk->target);
+
+    if (disk->type == VMP_STORAGE_FILE)
+        return disk->source;
+    if (disk->type == VMP_STORAGE_NETWORK && disk->source && entry->source &&
+        entry->type == VMP_STORAGE_FILE)
+        return entry->source;
+    return vmp_fail_null(error, VMP_ERROR_UNSUPPORTED,
+                         "reverting a disk that is no file is not supported yet");
+}
+
 static gboolean
 plan_branch(VmpRevert *revert, const VmpDomainDisk *disk, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "disk '%s' of snapshot '%s'", disk->target,
                       revert->snapshot->name);
 
-    if (disk->type != VMP_STORAGE_FILE)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "reverting a disk that is no file is not supported yet");
+    const char *stem = stem_of_branch(revert, disk, error);
+    if (!stem)
+        return FALSE;
 
     /* The whole chain must be there before anything is touched. */
     g_autoptr(GPtrArray) chain = vmp_image_read_chain(
         disk->source, disk->driver,
         vmp_operation_get_cancellable(vmp_machine_get_operation(revert->machine)), error);
     g_autofree char *path =
-        chain ? branch_path(revert->machine, disk->source, revert->snapshot->name, error)
-              : NULL;
+        chain ? branch_path(revert->machine, stem, revert->snapshot->name, error) : NULL;
     if (!path)
         return FALSE;
 

@@ -78,7 +78,7 @@ set_sources(VmpDomain *domain, const VmpRevert *revert, const VmpDomain *present
 
     for (guint i = 0; i < disks->len; i++) {
         const VmpDomainDisk *disk = g_ptr_array_index(disks, i);
-        if (disk->source && disk->type == VMP_STORAGE_FILE &&
+        if (disk->source && disk->type != VMP_STORAGE_BLOCK &&
             !vmp_revert_covers(revert, disk->target) &&
             vmp_domain_find_disk(domain, disk->target) &&
             !vmp_domain_set_disk_source(domain, disk->target, disk->source, disk->driver,

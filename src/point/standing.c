@@ -131,9 +131,7 @@ add_chain_if_there(Look *look, const char *path, const char *format, VmpForestIm
 static gboolean
 is_disk_image(const VmpDomainDisk *disk)
 {
-    return disk->source &&
-           (disk->type == VMP_STORAGE_FILE || disk->type == VMP_STORAGE_BLOCK) &&
-           g_str_equal(disk->device, "disk");
+    return disk->source && g_str_equal(disk->device, "disk");
 }
 
 static gboolean

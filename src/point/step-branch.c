@@ -23,6 +23,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/nbd-uri.h"
 #include "point/steps.h"
 #include "qmp/commands.h"
 #include "storage/image.h"
@@ -41,7 +42,8 @@ run(VmpChange *change, VmpQmpCommand *command, GError **error)
 
 /* ---- create-branches ---- */
 
-/* An empty file that is certainly ours, with owner and mode of the image below. */
+/* An empty file that is certainly ours, with owner and mode of the image below, if it is a
+ * file. */
 static gboolean
 reserve_file(const char *path, const char *model, GError **error)
 {
@@ -50,6 +52,8 @@ reserve_file(const char *path, const char *model, GError **error)
 
     if (fd < 0)
         return vmp_fail_errno(error, errno, "cannot make '%s'", path);
+    if (vmp_nbd_uri_is(model))
+        return TRUE;
     if (stat(model, &info) < 0)
         return vmp_fail_errno(error, errno, "cannot look at '%s'", model);
     /* Only root can give a file away; for others it stays theirs, which is who runs QEMU. */

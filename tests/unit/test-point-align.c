@@ -11,6 +11,10 @@
 #define DISK(target, attributes, source, more)                                                \
     "<disk type='file' device='disk'" attributes "><driver name='qemu' type='qcow2'/>" source \
     "<target dev='" target "' bus='virtio'/>" more "</disk>"
+#define EXPORT(source)                                                                   \
+    "<disk type='network' device='disk'><driver name='qemu' type='raw'/><source " source \
+    "><host "                                                                            \
+    "name='h'/></source><target dev='vda' bus='virtio'/></disk>"
 #define DOMAIN(disks)                                                                         \
     "<domain type='qemu'><name>d</name><memory unit='MiB'>64</memory>"                        \
     "<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>" disks "</devices></domain>"
@@ -41,36 +45,40 @@ static const SnapshotCase snapshot_cases[] = {
       "<domainsnapshot><name>s1</name></domainsnapshot>", FALSE, 0, 0,
       "no vda=internal:- vdb=internal:-" },
     { "external memory makes the disks external", TWO_DISKS,
-      "<domainsnapshot><name>s1</name><memory snapshot='external' file='/x/m'/></domainsnapshot>",
+      "<domainsnapshot><name>s1</name><memory snapshot='external' "
+      "file='/x/m'/></domainsnapshot>",
       TRUE, 0, 0, "external vda=external:/x/a.s1 vdb=external:/x/b.s1" },
     { "a memory file alone means external memory", TWO_DISKS,
       "<domainsnapshot><name>s1</name><memory file='/x/m'/></domainsnapshot>", TRUE, 0, 0,
       "external vda=external:/x/a.s1 vdb=external:/x/b.s1" },
     { "memory-only: all disks may be left out with external memory", TWO_DISKS,
       "<domainsnapshot><name>s1</name><memory snapshot='external' file='/x/m'/><disks>"
-      "<disk name='vda' snapshot='no'/><disk name='vdb' snapshot='no'/></disks></domainsnapshot>",
+      "<disk name='vda' snapshot='no'/><disk name='vdb' "
+      "snapshot='no'/></disks></domainsnapshot>",
       TRUE, 0, 0, "external vda=no:- vdb=no:-" },
     { "a disk may be listed by its source path", TWO_DISKS,
       "<domainsnapshot><name>s1</name><disks><disk name='/x/b.img' snapshot='no'/></disks>"
       "</domainsnapshot>",
       TRUE, ONLY, 0, "no vda=external:/x/a.s1 vdb=no:-" },
     { "a given overlay path is kept", TWO_DISKS,
-      "<domainsnapshot><name>s1</name><disks><disk name='vda'><source file='/y/o'/></disk></disks>"
+      "<domainsnapshot><name>s1</name><disks><disk name='vda'><source "
+      "file='/y/o'/></disk></disks>"
       "</domainsnapshot>",
       TRUE, ONLY, 0, "no vda=external:/y/o vdb=external:/x/b.s1" },
     { "a read-only disk is left out by default",
       DOMAIN(DISK("vda", "", "<source file='/x/a.qcow2'/>", "")
-             DISK("vdb", "", "<source file='/x/b.img'/>", "<readonly/>")),
+                 DISK("vdb", "", "<source file='/x/b.img'/>", "<readonly/>")),
       "<domainsnapshot><name>s1</name></domainsnapshot>", TRUE, ONLY, 0,
       "no vda=external:/x/a.s1 vdb=no:-" },
     { "an empty drive is left out by default",
-      DOMAIN(DISK("vda", "", "<source file='/x/a.qcow2'/>", "")
-             "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/><readonly/></disk>"),
+      DOMAIN(DISK("vda", "", "<source file='/x/a.qcow2'/>",
+                  "") "<disk type='file' device='cdrom'><target dev='sda' "
+                      "bus='sata'/><readonly/></disk>"),
       "<domainsnapshot><name>s1</name></domainsnapshot>", TRUE, ONLY, 0,
       "no vda=external:/x/a.s1 sda=no:-" },
     { "the domain's own default for a disk counts for disk-only",
       DOMAIN(DISK("vda", "", "<source file='/x/a.qcow2'/>", "")
-             DISK("vdb", " snapshot='no'", "<source file='/x/b.img'/>", "")),
+                 DISK("vdb", " snapshot='no'", "<source file='/x/b.img'/>", "")),
       "<domainsnapshot><name>s1</name></domainsnapshot>", TRUE, ONLY, 0,
       "no vda=external:/x/a.s1 vdb=no:-" },
     { "manual alone is something", TWO_DISKS,
@@ -79,10 +87,11 @@ static const SnapshotCase snapshot_cases[] = {
       TRUE, ONLY, 0, "no vda=manual:- vdb=no:-" },
 
     { "memory with disk-only is refused", TWO_DISKS,
-      "<domainsnapshot><name>s1</name><memory snapshot='internal'/></domainsnapshot>", TRUE, ONLY,
-      VMP_ERROR_INVALID, NULL },
+      "<domainsnapshot><name>s1</name><memory snapshot='internal'/></domainsnapshot>", TRUE,
+      ONLY, VMP_ERROR_INVALID, NULL },
     { "memory of an off domain is refused", TWO_DISKS,
-      "<domainsnapshot><name>s1</name><memory snapshot='external' file='/x/m'/></domainsnapshot>",
+      "<domainsnapshot><name>s1</name><memory snapshot='external' "
+      "file='/x/m'/></domainsnapshot>",
       FALSE, 0, VMP_ERROR_INVALID, NULL },
     { "no memory of a running domain without disk-only is refused", TWO_DISKS,
       "<domainsnapshot><name>s1</name><memory snapshot='no'/></domainsnapshot>", TRUE, 0,
@@ -91,10 +100,11 @@ static const SnapshotCase snapshot_cases[] = {
       "<domainsnapshot><name>s1</name></domainsnapshot>", TRUE, VMP_SNAPSHOT_CREATE_LIVE,
       VMP_ERROR_INVALID, NULL },
     { "an unknown disk is refused", TWO_DISKS,
-      "<domainsnapshot><name>s1</name><disks><disk name='vdz'/></disks></domainsnapshot>", TRUE,
-      ONLY, VMP_ERROR_NOT_FOUND, NULL },
+      "<domainsnapshot><name>s1</name><disks><disk name='vdz'/></disks></domainsnapshot>",
+      TRUE, ONLY, VMP_ERROR_NOT_FOUND, NULL },
     { "a disk listed twice, by target and by path, is refused", TWO_DISKS,
-      "<domainsnapshot><name>s1</name><disks><disk name='vda'/><disk name='/x/a.qcow2'/></disks>"
+      "<domainsnapshot><name>s1</name><disks><disk name='vda'/><disk "
+      "name='/x/a.qcow2'/></disks>"
       "</domainsnapshot>",
       TRUE, ONLY, VMP_ERROR_INVALID, NULL },
     { "two disks with one overlay are refused", TWO_DISKS,
@@ -103,8 +113,9 @@ static const SnapshotCase snapshot_cases[] = {
       TRUE, ONLY, VMP_ERROR_INVALID, NULL },
     { "generated names that collide are refused",
       DOMAIN(DISK("vda", "", "<source file='/x/a.qcow2'/>", "")
-             DISK("vdb", "", "<source file='/x/a.img'/>", "")),
-      "<domainsnapshot><name>s1</name></domainsnapshot>", TRUE, ONLY, VMP_ERROR_INVALID, NULL },
+                 DISK("vdb", "", "<source file='/x/a.img'/>", "")),
+      "<domainsnapshot><name>s1</name></domainsnapshot>", TRUE, ONLY, VMP_ERROR_INVALID,
+      NULL },
     { "internal and external disks together are refused", TWO_DISKS,
       "<domainsnapshot><name>s1</name><disks><disk name='vda' snapshot='internal'/></disks>"
       "</domainsnapshot>",
@@ -124,7 +135,21 @@ static const SnapshotCase snapshot_cases[] = {
     { "an internal snapshot of a raw image is refused",
       DOMAIN("<disk type='file' device='disk'><driver name='qemu' type='raw'/>"
              "<source file='/x/a.raw'/><target dev='vda' bus='virtio'/></disk>"),
-      "<domainsnapshot><name>s1</name></domainsnapshot>", FALSE, 0, VMP_ERROR_UNSUPPORTED, NULL },
+      "<domainsnapshot><name>s1</name></domainsnapshot>", FALSE, 0, VMP_ERROR_UNSUPPORTED,
+      NULL },
+    { "an overlay name is not made up for an export",
+      DOMAIN(EXPORT("protocol='nbd' name='e'")),
+      "<domainsnapshot><name>s1</name></domainsnapshot>", TRUE, ONLY, VMP_ERROR_UNSUPPORTED,
+      NULL },
+    { "an overlay cannot name an export behind TLS",
+      DOMAIN(EXPORT("protocol='nbd' name='e' tls='yes'")),
+      "<domainsnapshot><name>s1</name><disks><disk name='vda' snapshot='external'>"
+      "<source file='/x/o'/></disk></disks></domainsnapshot>",
+      TRUE, ONLY, VMP_ERROR_UNSUPPORTED, NULL },
+    { "an internal snapshot of a raw export is refused",
+      DOMAIN(EXPORT("protocol='nbd' name='e'")),
+      "<domainsnapshot><name>s1</name></domainsnapshot>", TRUE, 0, VMP_ERROR_UNSUPPORTED,
+      NULL },
     { "an overlay name is not made up for a block device",
       DOMAIN("<disk type='block' device='disk'><driver name='qemu' type='raw'/>"
              "<source dev='/dev/vg/a'/><target dev='vda' bus='virtio'/></disk>"),
