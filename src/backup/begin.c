@@ -15,6 +15,7 @@
 #include "point/steps.h"
 #include "storage/nbd-peer.h"
 #include "storage/overlay.h"
+#include "storage/tls.h"
 #include "store/edit.h"
 
 typedef struct {
@@ -221,6 +222,15 @@ plan_image(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *so
     return image;
 }
 
+/* NULL if its server is talked to without TLS. */
+static const char *
+get_tls_dir(const VmpBackupDisk *disk)
+{
+    return disk->type == VMP_STORAGE_NETWORK && g_str_has_prefix(disk->target, "nbds")
+               ? vmp_tls_folder()
+               : NULL;
+}
+
 /* Where the document says: the target of a push disk, the scratch image of a pull disk. */
 static VmpNewImage *
 plan_target(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *source,
@@ -234,6 +244,7 @@ plan_target(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *s
     image->reuse = (begin->flags & VMP_BACKUP_BEGIN_REUSE_EXTERNAL) != 0;
     image->block_device = disk->type == VMP_STORAGE_BLOCK;
     image->network = disk->type == VMP_STORAGE_NETWORK;
+    image->tls_dir = g_strdup(get_tls_dir(disk));
     image->reuse |= image->network;
     image->no_flush = !image->network;
     /* An increment names what it is laid over, so that it opens by itself; without that name
@@ -389,11 +400,9 @@ check_export(const VmpBackupDisk *disk, const VmpBlockNode *source, GError **err
     VMP_ERROR_CONTEXT(error, "disk '%s'", disk->name);
     VmpNbdExport found = { 0 };
 
-    if (g_str_has_prefix(disk->target, "nbds"))
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "TLS to the server of a target is not supported yet: '%s'",
-                        disk->target);
-    if (!vmp_nbd_peer_look(disk->target, &found, error))
+    const char *tls_dir = get_tls_dir(disk);
+    if ((tls_dir && !vmp_tls_check_client(tls_dir, error)) ||
+        !vmp_nbd_peer_look(disk->target, tls_dir, &found, error))
         return FALSE;
     if (found.read_only)
         return vmp_fail(error, VMP_ERROR_IO, "'%s' is read-only", disk->target);

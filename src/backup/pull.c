@@ -14,22 +14,9 @@
 #include "machine/server.h"
 #include "storage/export.h"
 #include "storage/overlay.h"
+#include "storage/tls.h"
 
 /* ---- its server ---- */
-
-/* libvirt's places for certificates. */
-#define BACKUP_TLS_DIR "/etc/pki/libvirt-backup"
-#define DEFAULT_TLS_DIR "/etc/pki/qemu"
-
-static const char *
-get_tls_dir(void)
-{
-    const char *said = g_getenv("VMPOINT_TLS_DIR");
-
-    if (said && *said)
-        return said;
-    return g_file_test(BACKUP_TLS_DIR, G_FILE_TEST_IS_DIR) ? BACKUP_TLS_DIR : DEFAULT_TLS_DIR;
-}
 
 VmpJson *
 vmp_pull_server(VmpBackup *backup, GError **error)
@@ -43,7 +30,7 @@ vmp_pull_server(VmpBackup *backup, GError **error)
 
     g_autoptr(VmpJson) server = vmp_json_build(
         "s:transport", asked->transport, "S:socket", asked->socket, "S:host", asked->name,
-        "S:port", port, "S:tls-dir", asked->tls ? get_tls_dir() : NULL, NULL);
+        "S:port", port, "S:tls-dir", asked->tls ? vmp_tls_folder() : NULL, NULL);
     if (!vmp_nbd_server_prepare(server, error))
         return NULL;
     if (vmp_json_get_string(server, "port"))

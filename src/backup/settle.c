@@ -313,7 +313,8 @@ vmp_backup_check_servers(VmpMachine *machine, GError **error)
         const VmpNewImage *image = g_ptr_array_index(running.images, i);
         g_autoptr(GError) failure = NULL;
         VmpNbdExport found = { 0 };
-        if (image->network && !vmp_nbd_peer_look(image->path, &found, &failure))
+        if (image->network &&
+            !vmp_nbd_peer_look(image->path, image->tls_dir, &found, &failure))
             return vmp_fail(
                 error, VMP_ERROR_BUSY,
                 "domain %s: a backup waits for a server, and QEMU would with it: %s; "

@@ -218,15 +218,17 @@ vmp_qmp_options_vmstate(const char *node, const char *wrap, const char *stream, 
 }
 
 VmpJson *
-vmp_qmp_options_nbd(const VmpNbdUri *uri, guint timeout_s)
+vmp_qmp_options_nbd(const VmpNbdUri *uri, const char *tls_creds, guint timeout_s)
 {
     VmpJson *server = uri->socket
                           ? vmp_json_build("s:type", "unix", "s:path", uri->socket, NULL)
                           : vmp_json_build("s:type", "inet", "s:host", uri->host, "s:port",
                                            uri->port ? uri->port : VMP_NBD_PORT, NULL);
 
+    /* The certificate is for a name, and a socket has none. */
     return vmp_json_build("s:driver", "nbd", "o:server", server, "s:export", uri->name,
-                          "i:open-timeout", (gint64)timeout_s, NULL);
+                          "S:tls-hostname", tls_creds && uri->socket ? "localhost" : NULL,
+                          "S:tls-creds", tls_creds, "i:open-timeout", (gint64)timeout_s, NULL);
 }
 
 VmpJson *
@@ -236,7 +238,7 @@ vmp_qmp_options_storage(const char *node, const char *place, gboolean host_devic
     g_autoptr(VmpNbdUri) uri = vmp_nbd_uri_is(place) ? vmp_nbd_uri_parse(place, NULL) : NULL;
 
     if (uri) {
-        VmpJson *options = vmp_qmp_options_nbd(uri, NBD_TIMEOUT_S);
+        VmpJson *options = vmp_qmp_options_nbd(uri, NULL, NBD_TIMEOUT_S);
         vmp_json_add(options, "S:node-name", node, "B:read-only", read_only, NULL);
         return options;
     }
@@ -523,11 +525,23 @@ vmp_qmp_block_export_del(const char *id)
     return COMMAND("block-export-del", "s:id", id, "s:mode", "hard");
 }
 
+static VmpQmpCommand *
+tls_add(const char *id, const char *endpoint, const char *folder)
+{
+    return COMMAND("object-add", "s:qom-type", "tls-creds-x509", "s:id", id, "s:endpoint",
+                   endpoint, "s:dir", folder, "b:verify-peer", TRUE);
+}
+
 VmpQmpCommand *
 vmp_qmp_tls_server_add(const char *id, const char *folder)
 {
-    return COMMAND("object-add", "s:qom-type", "tls-creds-x509", "s:id", id, "s:endpoint",
-                   "server", "s:dir", folder, "b:verify-peer", TRUE);
+    return tls_add(id, "server", folder);
+}
+
+VmpQmpCommand *
+vmp_qmp_tls_client_add(const char *id, const char *folder)
+{
+    return tls_add(id, "client", folder);
 }
 
 VmpQmpCommand *

@@ -75,7 +75,8 @@ VmpJson *vmp_qmp_options_vmstate(const char *node, const char *wrap, const char 
 
 /* protocol node over somebody's NBD export, without a name; QEMU holds its guest while it
  * connects, @timeout_s at most */
-VmpJson *vmp_qmp_options_nbd(const VmpNbdUri *uri, guint timeout_s);
+VmpJson *vmp_qmp_options_nbd(const VmpNbdUri *uri, const char *tls_creds /* id; or NULL */,
+                             guint timeout_s);
 
 /* A filter over @below: what is about to be overwritten is copied to @target first.  When that
  * fails, or takes longer than @timeout_s, the guest's write goes on and the copy is broken. */
@@ -171,6 +172,9 @@ VmpQmpCommand *vmp_qmp_nbd_export_add(const char *id, const char *node, const ch
 VmpQmpCommand *vmp_qmp_block_export_del(const char *id);
 /* The certificates in @folder; clients must show one of the same authority. */
 VmpQmpCommand *vmp_qmp_tls_server_add(const char *id, const char *folder);
+/* The server's must be of the authority in @folder, and of its name; ours is shown to one that
+ * asks. */
+VmpQmpCommand *vmp_qmp_tls_client_add(const char *id, const char *folder);
 VmpQmpCommand *vmp_qmp_object_del(const char *id);
 
 /* ---- replies ---- */

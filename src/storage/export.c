@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/nbd-uri.h"
 #include "qmp/commands.h"
+#include "storage/tls.h"
 
 #define TLS_ID "vmp-tls"
 
@@ -111,28 +112,14 @@ check_place(const char *path, GError **error)
     return TRUE;
 }
 
-static gboolean
-check_certificates(const char *folder, GError **error)
-{
-    static const char *const names[] = { "ca-cert.pem", "server-cert.pem", "server-key.pem" };
-
-    for (guint i = 0; folder && i < G_N_ELEMENTS(names); i++) {
-        g_autofree char *path = g_build_filename(folder, names[i], NULL);
-        if (access(path, R_OK) < 0)
-            return vmp_fail(error, VMP_ERROR_NOT_FOUND,
-                            "TLS needs '%s': %s (VMPOINT_TLS_DIR says which folder has the "
-                            "certificates)",
-                            path, g_strerror(errno));
-    }
-    return TRUE;
-}
-
 gboolean
 vmp_nbd_server_prepare(VmpJson *server, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "cannot serve the backup");
 
-    if (!check_certificates(vmp_json_get_string(server, "tls-dir"), error))
+    const char *tls_dir = vmp_json_get_string(server, "tls-dir");
+
+    if (tls_dir && !vmp_tls_check_server(tls_dir, error))
         return FALSE;
     if (is_unix(server) && !check_place(vmp_json_get_string(server, "socket"), error))
         return FALSE;

@@ -35,6 +35,7 @@ FUNCTION(int, nbd_zero,
          (nbd, length, offset, flags))
 FUNCTION(int, nbd_flush, (struct nbd_handle * nbd, uint32_t flags), (nbd, flags))
 FUNCTION(int, nbd_shutdown, (struct nbd_handle * nbd, uint32_t flags), (nbd, flags))
+FUNCTION(int, nbd_set_tls_certificates, (struct nbd_handle * nbd, const char *dir), (nbd, dir))
 FUNCTION(int, nbd_aio_connect_uri, (struct nbd_handle * nbd, const char *uri), (nbd, uri))
 FUNCTION(int, nbd_aio_is_ready, (struct nbd_handle * nbd), (nbd))
 FUNCTION(int, nbd_aio_is_dead, (struct nbd_handle * nbd), (nbd))

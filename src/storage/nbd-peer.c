@@ -58,21 +58,22 @@ is_connected(Peer *peer)
 }
 
 static gboolean
-connect_to(Peer *peer, const char *uri, GError **error)
+connect_to(Peer *peer, const char *uri, const char *tls_dir, GError **error)
 {
     peer->nbd = nbd_create();
-    if (!peer->nbd || nbd_aio_connect_uri(peer->nbd, uri) < 0)
+    if (!peer->nbd || (tls_dir && nbd_set_tls_certificates(peer->nbd, tls_dir) < 0) ||
+        nbd_aio_connect_uri(peer->nbd, uri) < 0)
         return fail(error);
     return wait_until(peer, is_connected, LOOK_PATIENCE_S, error);
 }
 
 gboolean
-vmp_nbd_peer_look(const char *uri, VmpNbdExport *found, GError **error)
+vmp_nbd_peer_look(const char *uri, const char *tls_dir, VmpNbdExport *found, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "cannot use '%s'", uri);
     g_auto(Peer) peer = { 0 };
 
-    if (!connect_to(&peer, uri, error))
+    if (!connect_to(&peer, uri, tls_dir, error))
         return FALSE;
     gint64 size = nbd_get_size(peer.nbd);
     int read_only = nbd_is_read_only(peer.nbd);
@@ -89,12 +90,12 @@ is_answered(Peer *peer)
 }
 
 gboolean
-vmp_nbd_peer_flush(const char *uri, GError **error)
+vmp_nbd_peer_flush(const char *uri, const char *tls_dir, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "cannot have '%s' written out", uri);
     g_auto(Peer) peer = { 0 };
 
-    if (!connect_to(&peer, uri, error))
+    if (!connect_to(&peer, uri, tls_dir, error))
         return FALSE;
     if (nbd_can_flush(peer.nbd) == 0)
         return TRUE;

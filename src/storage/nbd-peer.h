@@ -15,8 +15,10 @@ typedef struct {
     gboolean read_only;
 } VmpNbdExport;
 
-/* IO if nobody is there or has that export, TIMED_OUT if nothing is said. */
-gboolean vmp_nbd_peer_look(const char *uri, VmpNbdExport *found, GError **error);
+/* @tls_dir: where the certificates are (storage/tls.h); NULL without TLS.  IO if nobody is
+ * there or has that export, TIMED_OUT if nothing is said. */
+gboolean vmp_nbd_peer_look(const char *uri, const char *tls_dir, VmpNbdExport *found,
+                           GError **error);
 /* Returns when all that was written to the export, by whomever, is on stable storage; a server
  * that does not offer to see to that is believed to. */
-gboolean vmp_nbd_peer_flush(const char *uri, GError **error);
+gboolean vmp_nbd_peer_flush(const char *uri, const char *tls_dir, GError **error);

@@ -352,7 +352,7 @@ static gboolean
 sync_image(const VmpNewImage *image, GError **error)
 {
     if (image->network)
-        return vmp_nbd_peer_flush(image->path, error);
+        return vmp_nbd_peer_flush(image->path, image->tls_dir, error);
 
     g_auto(VmpFd) fd = open(image->path, O_RDONLY | O_CLOEXEC);
     g_autofree char *folder = g_path_get_dirname(image->path);

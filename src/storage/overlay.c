@@ -25,6 +25,7 @@ vmp_new_image_free(VmpNewImage *image)
     g_free(image->model);
     g_free(image->aio);
     g_free(image->detect_zeroes);
+    g_free(image->tls_dir);
     g_free(image);
 }
 
@@ -49,7 +50,8 @@ vmp_new_image_to_json(VmpNewImage *image)
         "S:node", image->node, "S:model", image->model, "B:reuse", image->reuse, "B:direct",
         image->direct, "B:no-flush", image->no_flush, "B:unmap", image->unmap, "S:aio",
         image->aio, "S:detect-zeroes", image->detect_zeroes, "B:block-device",
-        image->block_device, "B:network", image->network, "s:mark", mark, NULL);
+        image->block_device, "B:network", image->network, "S:tls-dir", image->tls_dir,
+        "s:mark", mark, NULL);
 }
 
 static char *
@@ -85,6 +87,7 @@ vmp_new_image_from_json(VmpJson *json, GError **error)
         .detect_zeroes = dup_member(json, "detect-zeroes"),
         .block_device = vmp_json_get_bool(json, "block-device", FALSE),
         .network = vmp_json_get_bool(json, "network", FALSE),
+        .tls_dir = dup_member(json, "tls-dir"),
         .mark = g_ascii_strtoull(mark, NULL, 16),
     };
     return image;
@@ -128,14 +131,22 @@ cache_options(const VmpNewImage *image)
     return vmp_json_build("B:direct", image->direct, "B:no-flush", image->no_flush, NULL);
 }
 
+/* Of its credentials, which QEMU's node keeps when the object has gone. */
+static char *
+tls_id(const VmpNewImage *image)
+{
+    return image->tls_dir ? g_strconcat(image->node, "-tls", NULL) : NULL;
+}
+
 static VmpJson *
 network_options(const VmpNewImage *image)
 {
     g_autoptr(VmpNbdUri) uri = vmp_nbd_uri_parse(image->path, NULL);
+    g_autofree char *tls = tls_id(image);
 
     /* Whoever made the image has read it before. */
     g_assert(uri);
-    return vmp_qmp_options_nbd(uri, CONNECT_TIMEOUT_S);
+    return vmp_qmp_options_nbd(uri, tls, CONNECT_TIMEOUT_S);
 }
 
 static VmpJson *
@@ -168,6 +179,18 @@ add_node(const VmpNewImage *image)
     return vmp_qmp_blockdev_add(options);
 }
 
+static void
+add_commands(const VmpNewImage *image, GPtrArray *commands)
+{
+    g_autofree char *tls = tls_id(image);
+
+    if (tls)
+        g_ptr_array_add(commands, vmp_qmp_tls_client_add(tls, image->tls_dir));
+    g_ptr_array_add(commands, add_node(image));
+    if (tls)
+        g_ptr_array_add(commands, vmp_qmp_object_del(tls));
+}
+
 GPtrArray *
 vmp_new_images_commands(GPtrArray *images)
 {
@@ -175,7 +198,7 @@ vmp_new_images_commands(GPtrArray *images)
         g_ptr_array_new_with_free_func((GDestroyNotify)vmp_qmp_command_unref);
 
     for (guint i = 0; i < images->len; i++)
-        g_ptr_array_add(commands, add_node(g_ptr_array_index(images, i)));
+        add_commands(g_ptr_array_index(images, i), commands);
     return commands;
 }
 
@@ -204,12 +227,26 @@ commands_to_close(const VmpBlockGraph *graph, GPtrArray *images)
     return commands;
 }
 
+/* What opening leaves only when it is cut. */
+static gboolean
+clear_credentials(VmpQmpClient *client, GPtrArray *images, GError **error)
+{
+    for (guint i = 0; i < images->len; i++) {
+        g_autofree char *tls = tls_id(g_ptr_array_index(images, i));
+        if (tls && !vmp_qmp_client_execute_removal(client, vmp_qmp_object_del(tls), error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean
 vmp_new_images_close(VmpQmpClient *client, GPtrArray *images, GCancellable *cancellable,
                      GError **error)
 {
     VMP_ERROR_CONTEXT(error, "cannot close images");
 
+    if (!clear_credentials(client, images, error))
+        return FALSE;
     g_autoptr(VmpBlockGraph) graph = vmp_block_graph_read(client, cancellable, error);
     if (!graph)
         return FALSE;

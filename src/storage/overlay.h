@@ -36,6 +36,7 @@ typedef struct {
     gboolean block_device; /* @path is a block device */
     gboolean network; /* @path is the URI of an NBD export (base/nbd-uri.h), which is there:
                        * always reused, and flushed by its server */
+    char *tls_dir;    /* the certificates for that export (storage/tls.h); NULL = no TLS */
     guint64 mark;          /* by which remove knows the file again; given when it is 0 and the
                             * image is journaled or made */
 } VmpNewImage;

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from vmtest import workdir
+from vmtest import images, workdir
 from vmtest.bare import BareMachine
 from vmtest.cli import Vmpoint
 from vmtest.domain import GuestImage
@@ -89,6 +89,46 @@ def small(work):
         pytest.skip(f"cannot mount a small file system: {done.stderr.strip()}")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory):
+    """Folders of certificates: of the server, of a client, of one whom nobody knows, and of one who
+    knows another authority."""
+    root = tmp_path_factory.mktemp("pki")
+
+    def openssl(*words):
+        images.tool("openssl", *words)
+
+    def authority(name):
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+                f"/CN={name}", "-keyout", root / f"{name}.key", "-out", root / f"{name}.pem",
+                "-addext", "basicConstraints=critical,CA:true",
+                "-addext", "keyUsage=critical,keyCertSign")
+
+    def holder(ca, folder, role):
+        (root / folder).mkdir(exist_ok=True)
+        key, ask, cert = (root / folder / f"{role}-{end}" for end in ("key.pem", "ask", "cert.pem"))
+        extensions = root / f"{folder}.ext"
+        extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n"
+                              "keyUsage=digitalSignature,keyEncipherment\n"
+                              f"extendedKeyUsage={role}Auth\n")
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={role}", "-keyout", key,
+                "-out", ask)
+        openssl("x509", "-req", "-in", ask, "-CA", root / f"{ca}.pem", "-CAkey",
+                root / f"{ca}.key", "-CAcreateserial", "-days", "2", "-extfile", extensions,
+                "-out", cert)
+
+    authority("ours")
+    authority("other")
+    holder("ours", "server", "server")
+    holder("ours", "client", "client")
+    holder("other", "stranger", "client")
+    holder("ours", "misled", "client")
+    (root / "misled" / "ca-cert.pem").write_bytes((root / "other.pem").read_bytes())
+    for folder in ("server", "client", "stranger"):
+        (root / folder / "ca-cert.pem").write_bytes((root / "ours.pem").read_bytes())
+    return root
 
 
 @pytest.fixture

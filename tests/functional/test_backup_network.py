@@ -175,8 +175,6 @@ def test_servers_that_cannot_be_used_are_refused(push):
     server.serve(sizes=(SIZE, SIZE - 512))
     is_refused(push.words(checkpoint="c1"), 13, "'vdb'", str(SIZE), str(SIZE - 512))
     is_refused(push.words(places={"vda": server.place("none")}), 13, "'vda'", "none")
-    secret = server.place("vda").replace("protocol='nbd'", "protocol='nbd' tls='yes'")
-    is_refused(push.words(places={"vda": secret}), 6, "TLS")
     is_refused(push.words(places={"vda": server.place("vda"), "vdb": server.place("vda")}), 2, "share")
     server.end()
     server.serve("-r")
@@ -187,6 +185,70 @@ def test_servers_that_cannot_be_used_are_refused(push):
         silent.listen()
         is_refused(push.words(checkpoint="c1"), 9, "'vda'", "no answer")
     server.socket.unlink()
+
+
+# ---- TLS ----
+
+
+def serve_tls(server, pki, tcp):
+    return server.serve("--tls=require", f"--tls-certificates={pki / 'server'}", "--tls-verify-peer",
+                        tcp=tcp)
+
+
+def secret(server):
+    return {disk: server.place(disk).replace("protocol='nbd'", "protocol='nbd' tls='yes'")
+            for disk in DISKS}
+
+
+def has_arrived(push):
+    return all((push.server.folder / disk).read_bytes() == push.live(disk) for disk in DISKS)
+
+
+@pytest.mark.parametrize("tcp", [True, False])
+def test_tls_keeps_what_is_pushed_between_the_two(push, pki, monkeypatch, tcp):
+    vm, server = push.vm, serve_tls(push.server, pki, tcp)
+    monkeypatch.setenv("VMPOINT_TLS_DIR", str(pki / "client"))
+    push.guest.write("vda", 0, 4 * MIB, 1)
+    vm.cli.run(*push.words(checkpoint="c1", places=secret(server)), "--wait")
+    assert has_arrived(push)
+    push.guest.write("vda", 2 * MIB, 4 * MIB, 2)
+    assert not has_arrived(push)
+    vm.cli.run(*push.words(since="c1", places=secret(server)), "--wait")
+    assert has_arrived(push)
+    assert not push.left()
+    assert not [row for row in vm.spy.execute("qom-list", {"path": "/objects"}) if "tls" in row["name"]]
+
+
+def test_tls_of_a_domain_that_is_off(make_vm, work, server, pki, monkeypatch):
+    vm = make_vm(size=SIZE).define()
+    serve_tls(server, pki, True)
+    monkeypatch.setenv("VMPOINT_TLS_DIR", str(pki / "client"))
+    images.write_pattern(vm.disks[0].path, 0, MIB, "off")
+    document = work / "push.xml"
+    rows = "".join(f"<disk name='{disk}' type='network'>{place}</disk>"
+                   for disk, place in secret(server).items())
+    document.write_text(f"<domainbackup><disks>{rows}</disks></domainbackup>")
+    vm.cli.run("backup-begin", vm.name, document)
+    images.require_pattern(server.folder / "vda", 0, MIB, "off", image_format="raw")
+
+
+def test_whom_tls_does_not_trust_gets_nothing(push, pki, work, monkeypatch):
+    vm, server = push.vm, serve_tls(push.server, pki, True)
+    before = world.look(vm, work)
+
+    def is_refused(places, status, *says):
+        refused(vm.cli, *push.words(places=places), status=status, says=("'vda'", *says))
+        (work / "push.xml").unlink()
+        assert world.look(vm, work) == before
+
+    monkeypatch.setenv("VMPOINT_TLS_DIR", str(work))
+    is_refused(secret(server), 3, "ca-cert.pem", "VMPOINT_TLS_DIR")
+    monkeypatch.setenv("VMPOINT_TLS_DIR", str(pki / "misled"))
+    is_refused(secret(server), 13, "nbds://", "certificate")
+    monkeypatch.setenv("VMPOINT_TLS_DIR", str(pki / "stranger"))
+    is_refused(secret(server), 13, "nbds://")
+    is_refused({disk: server.place(disk) for disk in DISKS}, 13, "nbd://", "TLS")
+    assert not any((server.folder / disk).read_bytes().strip(b"\0") for disk in DISKS)
 
 
 # ---- trouble in the middle ----

@@ -82,43 +82,6 @@ def test_a_disk_of_any_bus_is_served_and_given_back(make_vm, work, bus):
 # ---- TLS ----
 
 
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory):
-    """Folders of certificates: of the server, of a client, and of one whom nobody knows."""
-    root = tmp_path_factory.mktemp("pki")
-
-    def openssl(*words):
-        images.tool("openssl", *words)
-
-    def authority(name):
-        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-                f"/CN={name}", "-keyout", root / f"{name}.key", "-out", root / f"{name}.pem",
-                "-addext", "basicConstraints=critical,CA:true",
-                "-addext", "keyUsage=critical,keyCertSign")
-
-    def holder(ca, folder, role):
-        (root / folder).mkdir(exist_ok=True)
-        key, ask, cert = (root / folder / f"{role}-{end}" for end in ("key.pem", "ask", "cert.pem"))
-        extensions = root / f"{folder}.ext"
-        extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n"
-                              "keyUsage=digitalSignature,keyEncipherment\n"
-                              f"extendedKeyUsage={role}Auth\n")
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={role}", "-keyout", key,
-                "-out", ask)
-        openssl("x509", "-req", "-in", ask, "-CA", root / f"{ca}.pem", "-CAkey",
-                root / f"{ca}.key", "-CAcreateserial", "-days", "2", "-extfile", extensions,
-                "-out", cert)
-
-    authority("ours")
-    authority("other")
-    holder("ours", "server", "server")
-    holder("ours", "client", "client")
-    holder("other", "stranger", "client")
-    for folder in ("server", "client", "stranger"):
-        (root / folder / "ca-cert.pem").write_bytes((root / "ours.pem").read_bytes())
-    return root
-
-
 @pytest.mark.parametrize("transport, is_on", [("tcp", True), ("unix", True), ("unix", False)])
 def test_tls_lets_those_in_who_show_a_certificate(make_vm, work, pki, monkeypatch, transport, is_on):
     vm = make_vm(size=SIZE).define()

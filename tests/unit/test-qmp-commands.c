@@ -108,13 +108,17 @@ test_nodes(void)
           "{'driver': 'host_device', 'node-name': 'f', 'filename': '/dev/a', 'read-only': "
           "true}");
     VmpNbdUri at_host = { .host = (char *)"h", .name = (char *)"x" };
-    VmpJson *export = vmp_qmp_options_nbd(&at_host, 3);
+    VmpJson *export = vmp_qmp_options_nbd(&at_host, NULL, 3);
     vmp_json_add(export, "s:node-name", "e", NULL);
     check(BOTH, vmp_qmp_blockdev_add(export), "blockdev-add",
           "{'driver': 'nbd', 'server': {'type': 'inet', 'host': 'h', 'port': '10809'}, "
           "'export': 'x', 'open-timeout': 3, 'node-name': 'e'}");
     VmpNbdUri at_socket = { .socket = (char *)"/s", .name = (char *)"" };
-    export = vmp_qmp_options_nbd(&at_socket, 3);
+    export = vmp_qmp_options_nbd(&at_socket, "t", 3);
+    check(BOTH, vmp_qmp_blockdev_add(export), "blockdev-add",
+          "{'driver': 'nbd', 'server': {'type': 'unix', 'path': '/s'}, 'export': '', "
+          "'tls-hostname': 'localhost', 'tls-creds': 't', 'open-timeout': 3}");
+    export = vmp_qmp_options_nbd(&at_socket, NULL, 3);
     vmp_json_add(export, "s:node-name", "e", NULL);
     check(BOTH, vmp_qmp_blockdev_add(export), "blockdev-add",
           "{'driver': 'nbd', 'server': {'type': 'unix', 'path': '/s'}, 'export': '', "
@@ -294,6 +298,9 @@ test_nbd(void)
           "{'id': 'x', 'mode': 'hard'}");
     check(BOTH, vmp_qmp_tls_server_add("t", "/pki"), "object-add",
           "{'qom-type': 'tls-creds-x509', 'id': 't', 'endpoint': 'server', 'dir': '/pki', "
+          "'verify-peer': true}");
+    check(BOTH, vmp_qmp_tls_client_add("t", "/pki"), "object-add",
+          "{'qom-type': 'tls-creds-x509', 'id': 't', 'endpoint': 'client', 'dir': '/pki', "
           "'verify-peer': true}");
     check(BOTH, vmp_qmp_object_del("t"), "object-del", "{'id': 't'}");
     check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_copy_before_write("f", "d", "s", 10)),

@@ -51,7 +51,7 @@ test_nobody_is_there(Place *place, gconstpointer unused)
     g_autoptr(GError) error = NULL;
     VmpNbdExport found = { 0 };
 
-    g_assert_false(vmp_nbd_peer_look(place->uri, &found, &error));
+    g_assert_false(vmp_nbd_peer_look(place->uri, NULL, &found, &error));
     g_assert_error(error, VMP_ERROR, VMP_ERROR_IO);
     g_assert_nonnull(strstr(error->message, place->uri));
 }
@@ -63,7 +63,7 @@ test_a_silent_server_is_not_waited_for(Place *place, gconstpointer unused)
     g_autoptr(GError) error = NULL;
     VmpNbdExport found = { 0 };
 
-    g_assert_false(vmp_nbd_peer_look(place->uri, &found, &error));
+    g_assert_false(vmp_nbd_peer_look(place->uri, NULL, &found, &error));
     g_assert_error(error, VMP_ERROR, VMP_ERROR_TIMED_OUT);
 }
 
@@ -83,7 +83,7 @@ test_a_server_that_hangs_up_is_an_error(Place *place, gconstpointer unused)
     GThread *server = g_thread_new("server", hang_up, socket);
     g_autoptr(GError) error = NULL;
 
-    g_assert_false(vmp_nbd_peer_flush(place->uri, &error));
+    g_assert_false(vmp_nbd_peer_flush(place->uri, NULL, &error));
     g_assert_error(error, VMP_ERROR, VMP_ERROR_IO);
     g_thread_join(server);
 }
