@@ -12,6 +12,7 @@
 #include "base/nbd-uri.h"
 #include "base/process.h"
 #include "qmp/commands.h"
+#include "storage/qcow2.h"
 
 #define QEMU_IMG "qemu-img"
 
@@ -374,13 +375,45 @@ read_chain_stepwise(const char *path, const char *format, GCancellable *cancella
     return g_steal_pointer(&chain);
 }
 
+/* What the header of the file @path names; resolved as QEMU does it. */
+static char *
+peek_backing(const char *path)
+{
+    g_auto(VmpFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    g_autofree char *name = fd >= 0 ? vmp_qcow2_read_backing(fd) : NULL;
+    g_autofree char *folder = g_path_get_dirname(path);
+
+    if (!name)
+        return NULL;
+    char *place = path_of_name(name);
+    return place || strchr(name, ':') ? place : g_canonicalize_filename(name, folder);
+}
+
+/* Does it end in an export?  For one that a header names qemu-img would wait for ever, if its
+ * server keeps silent. */
+static gboolean
+reaches_export(const char *path)
+{
+    const guint enough = 1000; /* a loop is for others to find */
+    g_autofree char *place = g_strdup(path);
+
+    for (guint steps = 0; place && !vmp_nbd_uri_is(place) && steps < enough; steps++) {
+        char *below = peek_backing(place);
+        g_free(place);
+        place = below;
+    }
+    return vmp_nbd_uri_is(place);
+}
+
 GPtrArray *
 vmp_image_read_chain(const char *path, const char *format, GCancellable *cancellable,
                      GError **error)
 {
     VMP_ERROR_CONTEXT(error, "image '%s' with its backing images", path);
 
-    GPtrArray *chain = read_chain_at_once(path, format, cancellable, NULL);
+    g_autofree char *full = absolute(path);
+    GPtrArray *chain =
+        reaches_export(full) ? NULL : read_chain_at_once(path, format, cancellable, NULL);
     if (chain)
         return chain;
     return read_chain_stepwise(path, format, cancellable, error);

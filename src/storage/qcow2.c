@@ -282,7 +282,7 @@ vmp_qcow2_get_data_offset(const VmpQcow2 *image, guint64 *offset, GError **error
     return TRUE;
 }
 
-/* ---- the mark ---- */
+/* ---- reading a header ---- */
 
 static guint32
 get32(const guint8 *at)
@@ -324,4 +324,21 @@ vmp_qcow2_read_mark(int fd)
         at += 8 + (length + 7) / 8 * 8;
     }
     return 0;
+}
+
+char *
+vmp_qcow2_read_backing(int fd)
+{
+    guint8 header[HEADER_LENGTH];
+    char name[MAX_BACKING_LENGTH + 1] = { 0 };
+
+    if (TEMP_FAILURE_RETRY(pread(fd, header, sizeof header, 0)) != sizeof header ||
+        get32(header) != VMP_QCOW2_MAGIC)
+        return NULL;
+    const guint32 length = get32(header + 16);
+    if (length == 0 || length > MAX_BACKING_LENGTH ||
+        TEMP_FAILURE_RETRY(pread(fd, name, length, (off_t)get64(header + 8))) !=
+            (gssize)length)
+        return NULL;
+    return g_strdup(name);
 }

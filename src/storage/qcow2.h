@@ -39,3 +39,6 @@ vmp_qcow2_get_data_offset(const VmpQcow2 *image, guint64 *offset, GError **error
 /* The mark it was written with; 0 if it has none or is no qcow2 image. */
 guint64
 vmp_qcow2_read_mark(int fd);
+/* The name of its backing image, as it is in the header; NULL if it has none or is no qcow2
+ * image. Free with g_free(). */
+char *vmp_qcow2_read_backing(int fd);

@@ -49,11 +49,19 @@ class Server:
         return (f"nbd://127.0.0.1:{self.port}/{name}" if self.tcp
                 else f"nbd+unix:///{name}?socket={self.place}")
 
+    def stall(self):
+        """As one that takes connections and says nothing."""
+        self.end()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.place))
+        self.listener.listen()
+
     def end(self):
         """As a host that goes away: nobody takes its connections any more."""
         if self.process:
             self.process.kill()
             self.process.wait()
+        if self.listener:
             self.listener.close()
             self.place.unlink(missing_ok=True)
         self.process = self.listener = None
@@ -331,6 +339,25 @@ def test_a_server_that_is_gone_loses_no_point(make_network_vm, work):
     vm.cli.run("snapshot-delete", vm.name, "s1")
     disk.server.end()
     assert world.holds(disk.path, 0, MIB, 2, image_format="raw")
+
+
+def test_a_server_that_keeps_silent_is_not_waited_for(make_network_vm, work):
+    vm = make_network_vm("raw")
+    disk = vm.disks[0]
+    disk.server.stall()
+    refused(vm.cli, "start", vm.name, status=7, says=(vm.name, "vda", "cancelled by timeout"))
+    disk.server.end()
+
+    disk.server.serve(disk.path, "export")
+    snapshot(vm, "s1", work)
+    disk.server.stall()
+    before = world.files(work)
+    found = vm.cli.run("fsck", check=False).data
+    assert [row["code"] for row in found] == ["image-unreadable"]
+    refused(vm.cli, "snapshot-delete", vm.name, "s1", status=13,
+            says=(vm.name, "vda", disk.uri, "cancelled by timeout"))
+    assert world.files(work) == before
+    assert world.names(vm) == ["s1"]
 
 
 def test_an_increment_of_a_network_disk(make_network_vm, work):

@@ -306,6 +306,44 @@ test_mark_stays(void)
     g_assert_cmphex(mark_of(path), ==, 7);
 }
 
+/* ---- the name of the backing image ---- */
+
+static char *
+backing_of(const char *path)
+{
+    g_auto(VmpFd) fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    g_assert_cmpint(fd, >=, 0);
+    return vmp_qcow2_read_backing(fd);
+}
+
+static void
+assert_backing(const char *path, const char *expected)
+{
+    g_autofree char *backing = backing_of(path);
+
+    g_assert_cmpstr(backing, ==, expected);
+}
+
+static void
+test_backing(void)
+{
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autofree char *path = in_folder(folder, "image");
+
+    write_image(path, &(VmpQcow2){ .size = MIB });
+    assert_backing(path, NULL);
+    write_image(path,
+                &(VmpQcow2){ .size = MIB, .backing = "nbd://h:1/e", .backing_format = "raw" });
+    assert_backing(path, "nbd://h:1/e");
+    if (have_qemu_img()) {
+        QEMU_IMG("create -q -f qcow2 -o compat=0.10 -u -b relative -F raw %s 1M", path);
+        assert_backing(path, "relative");
+    }
+    write_file(path, "QFI\xfb", 4);
+    assert_backing(path, NULL);
+}
+
 static void
 test_no_mark(void)
 {
@@ -354,6 +392,7 @@ main(int argc, char **argv)
     ADD("the-mark-is-read-back", test_mark);
     ADD("the-mark-survives-what-qemu-does-to-the-header", test_mark_stays);
     ADD("a-file-without-a-mark-has-none", test_no_mark);
+    ADD("the-name-of-a-backing-image-is-read", test_backing);
     ADD("rubbish-has-no-mark", test_rubbish);
     return g_test_run();
 }
