@@ -324,18 +324,16 @@ add_zeroes(GArray *blocks, guint64 offset, guint64 end, guint64 size)
 }
 
 static GArray *
-list_own(VmpContent *content, GError **error)
+list_own(const VmpDirect *direct)
 {
-    g_autoptr(GArray) extents = vmp_content_read_own(content, error);
-    if (!extents)
-        return NULL;
-
+    g_autoptr(GArray) extents = vmp_direct_list_own(direct);
     GArray *blocks = vmp_blocks_new();
+
     for (guint i = 0; i < extents->len; i++) {
         const VmpExtent *extent = &g_array_index(extents, VmpExtent, i);
         guint64 end = extent->offset + extent->length;
         if (extent->zero)
-            add_zeroes(blocks, extent->offset, end, vmp_content_get_size(content));
+            add_zeroes(blocks, extent->offset, end, vmp_direct_get_size(direct));
         else
             add_data(blocks, extent->offset, end);
     }
@@ -362,13 +360,22 @@ GArray *
 vmp_block_scan(const char *path, const char *what, VmpOperation *operation, guint64 *size,
                GError **error)
 {
-    g_autoptr(VmpContent) content = vmp_content_open(path, "qcow2", VMP_CONTENT_READ, error);
-    g_autoptr(GArray) blocks = content ? list_own(content, error) : NULL;
-    if (!blocks)
+    g_autoptr(VmpDirect) direct =
+        vmp_direct_open_alone(path, vmp_operation_get_cancellable(operation), error);
+    if (!direct)
         return NULL;
 
-    *size = vmp_content_get_size(content);
-    if (!vmp_block_walk(path, *size, blocks, digest_blocks, NULL, what, operation, error))
+    /* A block of which only a part is the image's own is read through a server. */
+    g_autoptr(GArray) blocks = list_own(direct);
+    Walk walk = {
+        .path = path,
+        .format = "qcow2",
+        .direct = direct,
+        .blocks = blocks,
+        .func = digest_blocks,
+    };
+    *size = vmp_direct_get_size(direct);
+    if (!walk_all(&walk, what, operation, error))
         return NULL;
     return join_zeroes(blocks);
 }

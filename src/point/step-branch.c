@@ -378,7 +378,7 @@ probe_layers(VmpJson *disks, GError **error)
     for (guint i = 0; i < vmp_json_length(disks) && !written; i++) {
         const char *path = vmp_json_get_string(vmp_json_at(disks, i), "path");
         if (path && g_file_test(path, G_FILE_TEST_EXISTS)
-            && !vmp_image_is_written(path, "qcow2", &written, NULL, error))
+            && !vmp_image_is_written(path, &written, NULL, error))
             return VMP_PROBE_UNKNOWN;
     }
     return written ? VMP_PROBE_DONE : VMP_PROBE_NOT_DONE;

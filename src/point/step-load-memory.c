@@ -262,7 +262,7 @@ probe_layers(const VmpStep *step, GError **error)
     gboolean written = FALSE;
 
     for (char **layer = layers; layer && *layer && !written; layer++)
-        if (!vmp_image_is_written(*layer, "qcow2", &written, NULL, error))
+        if (!vmp_image_is_written(*layer, &written, NULL, error))
             return VMP_PROBE_UNKNOWN;
     return written ? VMP_PROBE_DONE : VMP_PROBE_BEGUN;
 }

@@ -8,13 +8,7 @@
 #include "base/error.h"
 #include "storage/image.h"
 
-#define CONTEXT_DEPTH "qemu:allocation-depth"
-
-/* Of base:allocation. */
-#define STATE_ZERO (1 << 1)
-
 /* NBD counts a request's bytes with 32 bits; what is asked at once stays well below. */
-#define MAX_STATUS (G_GUINT64_CONSTANT(1) << 30)
 #define MAX_ZERO (G_GUINT64_CONSTANT(1) << 30)
 
 struct _VmpContent {
@@ -40,15 +34,12 @@ connect_server(VmpContent *content, const char *format, GError **error)
     char *argv[] = { (char *)"qemu-nbd",
                      said_format,
                      (char *)(content->writes ? "--discard=unmap" : "--read-only"),
-                     (char *)(content->writes ? "--cache=writeback" : "--allocation-depth"),
+                     (char *)"--cache=writeback",
                      content->path,
                      NULL };
 
     content->nbd = nbd_create();
-    if (!content->nbd ||
-        nbd_add_meta_context(content->nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) < 0 ||
-        nbd_add_meta_context(content->nbd, CONTEXT_DEPTH) < 0 ||
-        nbd_connect_systemd_socket_activation(content->nbd, argv) < 0)
+    if (!content->nbd || nbd_connect_systemd_socket_activation(content->nbd, argv) < 0)
         return fail(content, "open", error);
 
     gint64 size = nbd_get_size(content->nbd);
@@ -101,93 +92,6 @@ guint64
 vmp_content_get_size(const VmpContent *content)
 {
     return content->size;
-}
-
-/* ---- what an image holds itself ---- */
-
-/* What the server says of the two contexts, each with extents of its own. */
-typedef struct {
-    GArray *depth, *state; /* of Run */
-} Status;
-
-typedef struct {
-    guint64 end;
-    guint32 value;
-} Run;
-
-static int
-take_runs(void *data, const char *context, uint64_t offset, uint32_t *entries, size_t length,
-          int *error)
-{
-    Status *status = data;
-    GArray *runs = strcmp(context, CONTEXT_DEPTH) == 0 ? status->depth : status->state;
-
-    for (size_t i = 0; i + 1 < length; i += 2) {
-        offset += entries[i];
-        Run run = { offset, entries[i + 1] };
-        g_array_append_val(runs, run);
-    }
-    return 0;
-}
-
-static void
-add_extent(GArray *extents, guint64 offset, guint64 end, gboolean zero)
-{
-    VmpExtent *last =
-        extents->len > 0 ? &g_array_index(extents, VmpExtent, extents->len - 1) : NULL;
-
-    if (last && last->offset + last->length == offset && last->zero == zero) {
-        last->length += end - offset;
-        return;
-    }
-    VmpExtent extent = { offset, end - offset, zero };
-    g_array_append_val(extents, extent);
-}
-
-/* The part of which both contexts have spoken, from @offset on; returns its end. */
-static guint64
-add_own(GArray *extents, const Status *status, guint64 offset)
-{
-    guint at_depth = 0, at_state = 0;
-
-    while (at_depth < status->depth->len && at_state < status->state->len) {
-        const Run *depth = &g_array_index(status->depth, Run, at_depth);
-        const Run *state = &g_array_index(status->state, Run, at_state);
-        guint64 end = MIN(depth->end, state->end);
-        if (depth->value == 1)
-            add_extent(extents, offset, end, (state->value & STATE_ZERO) != 0);
-        offset = end;
-        at_depth += depth->end == end;
-        at_state += state->end == end;
-    }
-    return offset;
-}
-
-GArray *
-vmp_content_read_own(VmpContent *content, GError **error)
-{
-    g_autoptr(GArray) extents = g_array_new(FALSE, FALSE, sizeof(VmpExtent));
-    g_autoptr(GArray) depth = g_array_new(FALSE, FALSE, sizeof(Run));
-    g_autoptr(GArray) state = g_array_new(FALSE, FALSE, sizeof(Run));
-    Status status = { depth, state };
-
-    for (guint64 offset = 0; offset < content->size;) {
-        g_array_set_size(depth, 0);
-        g_array_set_size(state, 0);
-        nbd_extent_callback callback = { .callback = take_runs, .user_data = &status };
-        if (nbd_block_status(content->nbd, MIN(content->size - offset, MAX_STATUS), offset,
-                             callback, 0) < 0) {
-            fail(content, "ask for the extents of", error);
-            return NULL;
-        }
-        guint64 end = add_own(extents, &status, offset);
-        if (end <= offset)
-            return vmp_fail_null(error, VMP_ERROR_IO,
-                                 "cannot ask for the extents of '%s': there is no answer",
-                                 content->path);
-        offset = end;
-    }
-    return g_steal_pointer(&extents);
 }
 
 /* ---- bytes ---- */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* VmpContent: the disk in an image, as a guest would see it: which parts an image holds, and
- * the bytes.
+/* VmpContent: the disk in an image, as a guest would see it.
  *
  * A qemu-nbd of our own serves it, over a pipe that ends with us: what QEMU calls a qcow2
  * image is left to QEMU.  One content serves one thread at a time; several on one image may be
@@ -28,15 +27,6 @@ void vmp_content_free(VmpContent *content);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpContent, vmp_content_free)
 
 guint64 vmp_content_get_size(const VmpContent *content); /* bytes */
-
-typedef struct {
-    guint64 offset, length; /* bytes */
-    gboolean zero;          /* reads as zeroes */
-} VmpExtent;
-
-/* The extents that the image itself holds, whatever its backing images hold: of VmpExtent, in
- * order.  Free with g_array_unref(). */
-GArray *vmp_content_read_own(VmpContent *content, GError **error);
 
 gboolean vmp_content_read(VmpContent *content, void *buffer, guint64 offset, gsize length,
                           GError **error);

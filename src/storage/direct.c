@@ -69,15 +69,26 @@ open_backing_files(VmpDirect *direct, const char *path, const char *format, guin
     return TRUE;
 }
 
+static VmpDirect *
+direct_new(const char *path, GError **error)
+{
+    VmpDirect *direct = g_new0(VmpDirect, 1);
+
+    direct->files = g_array_new(FALSE, FALSE, sizeof(File));
+    g_array_set_clear_func(direct->files, file_clear);
+    if (open_file(direct, path, error))
+        return direct;
+    vmp_direct_free(direct);
+    return NULL;
+}
+
 VmpDirect *
 vmp_direct_open(const char *path, const char *format, GCancellable *cancellable,
                 GError **error)
 {
-    g_autoptr(VmpDirect) direct = g_new0(VmpDirect, 1);
+    g_autoptr(VmpDirect) direct = direct_new(path, error);
 
-    direct->files = g_array_new(FALSE, FALSE, sizeof(File));
-    g_array_set_clear_func(direct->files, file_clear);
-    if (!open_file(direct, path, error))
+    if (!direct)
         return NULL;
     direct->map = vmp_image_map(path, format, cancellable, error);
     guint deepest = direct->map ? find_deepest(direct->map) : 0;
@@ -85,6 +96,17 @@ vmp_direct_open(const char *path, const char *format, GCancellable *cancellable,
                                                             cancellable, error)))
         return NULL;
     return g_steal_pointer(&direct);
+}
+
+VmpDirect *
+vmp_direct_open_alone(const char *path, GCancellable *cancellable, GError **error)
+{
+    g_autoptr(VmpDirect) direct = direct_new(path, error);
+
+    if (!direct)
+        return NULL;
+    direct->map = vmp_image_map_alone(path, cancellable, error);
+    return direct->map ? g_steal_pointer(&direct) : NULL;
 }
 
 void
@@ -112,18 +134,39 @@ vmp_direct_get_size(const VmpDirect *direct)
     return last ? last->offset + last->length : 0;
 }
 
-GArray *
-vmp_direct_list_data(const VmpDirect *direct)
+/* Those that are not @place, neighbours of a kind as one. */
+static GArray *
+list_but(const VmpDirect *direct, VmpMappingPlace place)
 {
     GArray *extents = g_array_new(FALSE, FALSE, sizeof(VmpExtent));
 
     for (guint i = 0; i < direct->map->len; i++) {
         const VmpMapping *mapping = mapping_at(direct, i);
-        VmpExtent extent = { mapping->offset, mapping->length, FALSE };
-        if (mapping->place != VMP_MAPPING_ZERO)
+        VmpExtent *last =
+            extents->len > 0 ? &g_array_index(extents, VmpExtent, extents->len - 1) : NULL;
+        VmpExtent extent = { mapping->offset, mapping->length,
+                             mapping->place == VMP_MAPPING_ZERO };
+
+        if (mapping->place == place)
+            continue;
+        if (last && last->zero == extent.zero && last->offset + last->length == extent.offset)
+            last->length += extent.length;
+        else
             g_array_append_val(extents, extent);
     }
     return extents;
+}
+
+GArray *
+vmp_direct_list_data(const VmpDirect *direct)
+{
+    return list_but(direct, VMP_MAPPING_ZERO);
+}
+
+GArray *
+vmp_direct_list_own(const VmpDirect *direct)
+{
+    return list_but(direct, VMP_MAPPING_BELOW);
 }
 
 /* The index of the mapping that @offset is in. */
@@ -151,7 +194,8 @@ vmp_direct_holds(const VmpDirect *direct, guint64 offset, gsize length)
 
     for (guint i = find(direct, offset); offset < end; i++) {
         mapping = mapping_at(direct, i);
-        if (!mapping || mapping->place == VMP_MAPPING_ELSEWHERE)
+        if (!mapping || mapping->place == VMP_MAPPING_ELSEWHERE ||
+            mapping->place == VMP_MAPPING_BELOW)
             return FALSE;
         offset = mapping->offset + mapping->length;
     }

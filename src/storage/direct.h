@@ -13,15 +13,24 @@
 
 typedef struct _VmpDirect VmpDirect;
 
+typedef struct {
+    guint64 offset, length; /* bytes */
+    gboolean zero;          /* reads as zeroes */
+} VmpExtent;
+
 VmpDirect *vmp_direct_open(const char *path, const char *format, GCancellable *cancellable,
                            GError **error);
+/* The qcow2 image without its backing images: what they have is not held. */
+VmpDirect *vmp_direct_open_alone(const char *path, GCancellable *cancellable, GError **error);
 void vmp_direct_free(VmpDirect *direct);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpDirect, vmp_direct_free)
 
 guint64 vmp_direct_get_size(const VmpDirect *direct); /* of the disk, bytes */
-/* All that may be anything but zeroes, wherever it is: of VmpExtent (content.h), in order.
+/* All that may be anything but zeroes, wherever it is: of VmpExtent, in order.
  * Free with g_array_unref(). */
 GArray *vmp_direct_list_data(const VmpDirect *direct);
+/* All that the image says itself, zeroes too: the same.  Of one that was opened alone. */
+GArray *vmp_direct_list_own(const VmpDirect *direct);
 
 /* Can the range be read here? */
 gboolean vmp_direct_holds(const VmpDirect *direct, guint64 offset, gsize length);

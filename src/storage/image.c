@@ -419,18 +419,25 @@ vmp_image_read_chain(const char *path, const char *format, GCancellable *cancell
     return read_chain_stepwise(path, format, cancellable, error);
 }
 
+/* ---- maps ---- */
+
+/* Ends @arguments. */
 static VmpJson *
-read_map(const char *path, const char *format, GCancellable *cancellable, GError **error)
+read_map(GStrvBuilder *arguments, GCancellable *cancellable, GError **error)
 {
-    g_autoptr(GStrvBuilder) arguments = arguments_new("map", "--output=json", "-U", NULL);
     g_autofree char *out = NULL;
 
-    add_image(arguments, path, format);
     return run(arguments, &out, cancellable, error) ? vmp_json_parse(out, -1, error) : NULL;
 }
 
+static GStrvBuilder *
+map_arguments(void)
+{
+    return arguments_new("map", "--output=json", "-U", NULL);
+}
+
 static VmpMapping
-mapping_from_json(VmpJson *extent)
+mapping_from_json(VmpJson *extent, gboolean alone)
 {
     const gint64 host = vmp_json_get_int(extent, "offset", -1);
     VmpMapping mapping = {
@@ -440,7 +447,9 @@ mapping_from_json(VmpJson *extent)
         .place = VMP_MAPPING_ELSEWHERE,
     };
 
-    if (vmp_json_get_bool(extent, "zero", FALSE)) {
+    if (alone && !vmp_json_get_bool(extent, "present", FALSE)) {
+        mapping.place = VMP_MAPPING_BELOW;
+    } else if (vmp_json_get_bool(extent, "zero", FALSE)) {
         mapping.place = VMP_MAPPING_ZERO;
     } else if (host >= 0) {
         mapping.place = VMP_MAPPING_FILE;
@@ -449,42 +458,54 @@ mapping_from_json(VmpJson *extent)
     return mapping;
 }
 
-GArray *
-vmp_image_map(const char *path, const char *format, GCancellable *cancellable, GError **error)
+static GArray *
+map_from_json(VmpJson *json, gboolean alone, GError **error)
 {
-    VMP_ERROR_CONTEXT(error, "image '%s'", path);
-    g_autoptr(VmpJson) json = read_map(path, format, cancellable, error);
     g_autoptr(GArray) map = g_array_new(FALSE, FALSE, sizeof(VmpMapping));
     guint64 end = 0;
 
-    for (guint i = 0; json && i < vmp_json_length(json); i++) {
-        VmpMapping mapping = mapping_from_json(vmp_json_at(json, i));
+    for (guint i = 0; i < vmp_json_length(json); i++) {
+        VmpMapping mapping = mapping_from_json(vmp_json_at(json, i), alone);
         if (mapping.offset != end)
             return vmp_fail_null(error, VMP_ERROR_IO, "qemu-img's map of it has gaps");
         end = mapping.offset + mapping.length;
         g_array_append_val(map, mapping);
     }
-    return json ? g_steal_pointer(&map) : NULL;
+    return g_steal_pointer(&map);
 }
 
-/* An extent of qemu-img's map. */
-static gboolean
-is_of_top_layer(VmpJson *extent)
+GArray *
+vmp_image_map(const char *path, const char *format, GCancellable *cancellable, GError **error)
 {
-    return vmp_json_get_int(extent, "depth", 0) == 0
-           && vmp_json_get_bool(extent, "present", FALSE);
+    VMP_ERROR_CONTEXT(error, "image '%s'", path);
+    g_autoptr(GStrvBuilder) arguments = map_arguments();
+    add_image(arguments, path, format);
+    g_autoptr(VmpJson) json = read_map(arguments, cancellable, error);
+
+    return json ? map_from_json(json, FALSE, error) : NULL;
+}
+
+GArray *
+vmp_image_map_alone(const char *path, GCancellable *cancellable, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "image '%s'", path);
+    g_autoptr(GStrvBuilder) arguments = map_arguments();
+    g_autofree char *name = name_of(path, "qcow2", TRUE);
+    g_strv_builder_add(arguments, name);
+    g_autoptr(VmpJson) json = read_map(arguments, cancellable, error);
+
+    return json ? map_from_json(json, TRUE, error) : NULL;
 }
 
 gboolean
-vmp_image_is_written(const char *path, const char *format, gboolean *written,
-                     GCancellable *cancellable, GError **error)
+vmp_image_is_written(const char *path, gboolean *written, GCancellable *cancellable,
+                     GError **error)
 {
-    VMP_ERROR_CONTEXT(error, "image '%s'", path);
-    g_autoptr(VmpJson) map = read_map(path, format, cancellable, error);
+    g_autoptr(GArray) map = vmp_image_map_alone(path, cancellable, error);
 
     *written = FALSE;
-    for (guint i = 0; map && i < vmp_json_length(map); i++)
-        *written = *written || is_of_top_layer(vmp_json_at(map, i));
+    for (guint i = 0; map && i < map->len; i++)
+        *written = *written || g_array_index(map, VmpMapping, i).place != VMP_MAPPING_BELOW;
     return map != NULL;
 }
 

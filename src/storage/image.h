@@ -104,6 +104,7 @@ typedef enum {
     VMP_MAPPING_ZERO,      /* nowhere: they read as zeroes */
     VMP_MAPPING_FILE,      /* in a file, as they are, from byte @host on */
     VMP_MAPPING_ELSEWHERE, /* compressed or encrypted */
+    VMP_MAPPING_BELOW,     /* for a backing image to say; in a map of one image alone */
 } VmpMappingPlace;
 
 typedef struct {
@@ -115,10 +116,14 @@ typedef struct {
 /* Of VmpMapping, in order and without gaps.  Free with g_array_unref(). */
 GArray *
 vmp_image_map(const char *path, const char *format, GCancellable *cancellable, GError **error);
-/* Has anything been written to this layer itself, rather than to those below it? */
+/* The same of what the qcow2 image holds itself.  What that costs does not grow with its
+ * backing images, nor with what they have. */
+GArray *
+vmp_image_map_alone(const char *path, GCancellable *cancellable, GError **error);
+/* Has anything been written to this qcow2 layer itself, rather than to those below it? */
 gboolean
-vmp_image_is_written(const char *path, const char *format, gboolean *written,
-                     GCancellable *cancellable, GError **error);
+vmp_image_is_written(const char *path, gboolean *written, GCancellable *cancellable,
+                     GError **error);
 /* Structural check; DAMAGED with qemu-img's words. */
 gboolean
 vmp_image_check(const char *path, const char *format, GCancellable *cancellable, GError **error);

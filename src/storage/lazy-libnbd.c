@@ -14,14 +14,9 @@ FUNCTION(struct nbd_handle *, nbd_create, (void), ())
 PROCEDURE(nbd_close, (struct nbd_handle * nbd), (nbd))
 FUNCTION(const char *, nbd_get_error, (void), ())
 FUNCTION(int, nbd_get_errno, (void), ())
-FUNCTION(int, nbd_add_meta_context, (struct nbd_handle * nbd, const char *name), (nbd, name))
 FUNCTION(int, nbd_connect_systemd_socket_activation, (struct nbd_handle * nbd, char **argv),
          (nbd, argv))
 FUNCTION(int64_t, nbd_get_size, (struct nbd_handle * nbd), (nbd))
-FUNCTION(int, nbd_block_status,
-         (struct nbd_handle * nbd, uint64_t length, uint64_t offset,
-          nbd_extent_callback callback, uint32_t flags),
-         (nbd, length, offset, callback, flags))
 FUNCTION(int, nbd_pread,
          (struct nbd_handle * nbd, void *buffer, size_t length, uint64_t offset,
           uint32_t flags),

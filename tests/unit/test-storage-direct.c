@@ -158,6 +158,75 @@ a_place_is_told_from_others(Images *images, gconstpointer unused)
     g_assert_false(vmp_direct_is_at(top, 2 * MIB, 65536, host));
 }
 
+static void
+assert_extent(const GArray *extents, guint index, guint64 offset, guint64 length,
+              gboolean zero)
+{
+    const VmpExtent *extent = &g_array_index(extents, VmpExtent, index);
+
+    g_assert_cmpuint(extent->offset, ==, offset);
+    g_assert_cmpuint(extent->length, ==, length);
+    g_assert_cmpint(extent->zero, ==, zero);
+}
+
+static void
+what_an_image_says_itself_is_told_from_what_it_stands_on(Images *images, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    run("qemu-io", "-c", "write -q -z 2M 64k", "-c", "write -q -P 0x75 1088k 64k",
+        images->top);
+    g_autoptr(VmpDirect) direct = vmp_direct_open_alone(images->top, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(vmp_direct_get_size(direct), ==, 4 * MIB);
+    g_autoptr(GArray) own = vmp_direct_list_own(direct);
+    g_assert_cmpuint(own->len, ==, 2);
+    assert_extent(own, 0, MIB, 131072, FALSE);
+    assert_extent(own, 1, 2 * MIB, 65536, TRUE);
+
+    guint8 bytes[2];
+    g_assert_true(vmp_direct_holds(direct, MIB, 131072));
+    g_assert_true(vmp_direct_read(direct, bytes, MIB + 65535, 2, &error));
+    g_assert_cmpint(bytes[0], ==, 't');
+    g_assert_cmpint(bytes[1], ==, 'u');
+    /* What the base has may be anything. */
+    g_assert_false(vmp_direct_holds(direct, 0, 1));
+    g_assert_false(vmp_direct_holds(direct, MIB + 131071, 2));
+}
+
+/* Nor does it matter that what is below is not there. */
+static void
+one_alone_needs_no_backing_image(Images *images, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_unlink(images->base);
+    g_autoptr(VmpDirect) direct = vmp_direct_open_alone(images->top, NULL, &error);
+    g_assert_no_error(error);
+    g_autoptr(GArray) own = vmp_direct_list_own(direct);
+    g_assert_cmpuint(own->len, ==, 1);
+    g_assert_null(vmp_direct_open(images->top, "qcow2", NULL, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_NOT_FOUND);
+}
+
+static void
+a_large_disk_is_told_in_few_extents(Images *images, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = g_build_filename(images->dir, "large", NULL);
+    const VmpImageSpec spec = { .path = path, .size = 4096 * MIB };
+
+    g_assert_true(vmp_image_create(&spec, NULL, &error));
+    run("qemu-io", "-c", "write -q 0 64k", "-c", "write -q -z 64k 2047M", path);
+    g_autoptr(VmpDirect) direct = vmp_direct_open_alone(path, NULL, &error);
+    g_assert_no_error(error);
+    g_autoptr(GArray) own = vmp_direct_list_own(direct);
+    g_assert_cmpuint(own->len, ==, 2);
+    assert_extent(own, 0, 0, 65536, FALSE);
+    assert_extent(own, 1, 65536, 2047 * MIB, TRUE);
+    g_unlink(path);
+}
+
 /* Its bytes are in the file, but not as the guest sees them. */
 static void
 what_is_compressed_is_not_held(Images *images, gconstpointer unused)
@@ -203,6 +272,12 @@ main(int argc, char **argv)
                images_tear_down);
     g_test_add("/storage/direct/place", Images, NULL, images_set_up,
                a_place_is_told_from_others, images_tear_down);
+    g_test_add("/storage/direct/own", Images, NULL, images_set_up,
+               what_an_image_says_itself_is_told_from_what_it_stands_on, images_tear_down);
+    g_test_add("/storage/direct/alone", Images, NULL, images_set_up,
+               one_alone_needs_no_backing_image, images_tear_down);
+    g_test_add("/storage/direct/large", Images, NULL, images_set_up,
+               a_large_disk_is_told_in_few_extents, images_tear_down);
     g_test_add("/storage/direct/compressed", Images, NULL, images_set_up,
                what_is_compressed_is_not_held, images_tear_down);
     g_test_add("/storage/direct/refused", Images, NULL, images_set_up,
