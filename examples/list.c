@@ -25,8 +25,8 @@ main(void)
         return fail(error);
     for (guint i = 0; i < domains->len; i++) {
         const VmpDomainInfo *domain = g_ptr_array_index(domains, i);
-        g_autoptr(GPtrArray) snapshots = vmp_snapshot_list(
-            host, domain->uuid, NULL, VMP_SNAPSHOT_LIST_TOPOLOGICAL, &error);
+        g_autoptr(GPtrArray) snapshots =
+            vmp_snapshot_list(host, domain->uuid, NULL, VMP_SNAPSHOT_LIST_TOPOLOGICAL, &error);
 
         if (!snapshots)
             return fail(error);

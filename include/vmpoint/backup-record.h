@@ -34,10 +34,8 @@ typedef struct {
     int index;              /* output only; 0 = none */
 } VmpBackupDisk;
 
-VMP_PUBLIC VmpBackupDisk *
-vmp_backup_disk_new(const char *name);
-VMP_PUBLIC void
-vmp_backup_disk_free(VmpBackupDisk *disk);
+VMP_PUBLIC VmpBackupDisk *vmp_backup_disk_new(const char *name);
+VMP_PUBLIC void vmp_backup_disk_free(VmpBackupDisk *disk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpBackupDisk, vmp_backup_disk_free)
 
 typedef struct {
@@ -49,8 +47,7 @@ typedef struct {
     gboolean tls;
 } VmpBackupServer;
 
-VMP_PUBLIC void
-vmp_backup_server_free(VmpBackupServer *server);
+VMP_PUBLIC void vmp_backup_server_free(VmpBackupServer *server);
 
 typedef struct {
     VmpBackupMode mode;
@@ -59,26 +56,19 @@ typedef struct {
     GPtrArray *disks;        /* of VmpBackupDisk; NULL = no <disks> given */
 } VmpBackup;
 
-VMP_PUBLIC VmpBackup *
-vmp_backup_new(void);
-VMP_PUBLIC VmpBackup *
-vmp_backup_copy(const VmpBackup *backup);
-VMP_PUBLIC void
-vmp_backup_free(VmpBackup *backup);
+VMP_PUBLIC VmpBackup *vmp_backup_new(void);
+VMP_PUBLIC VmpBackup *vmp_backup_copy(const VmpBackup *backup);
+VMP_PUBLIC void vmp_backup_free(VmpBackup *backup);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpBackup, vmp_backup_free)
 
-VMP_PUBLIC VmpBackupDisk *
-vmp_backup_find_disk(const VmpBackup *backup, const char *name);
+VMP_PUBLIC VmpBackupDisk *vmp_backup_find_disk(const VmpBackup *backup, const char *name);
 
 /* What a caller may ask for, by the rules of libvirt's schema: VMP_ERROR_INVALID with line
  * number and element for all else. */
-VMP_PUBLIC VmpBackup *
-vmp_backup_parse(const char *xml, gssize length, GError **error);
+VMP_PUBLIC VmpBackup *vmp_backup_parse(const char *xml, gssize length, GError **error);
 /* What vmp_backup_format() wrote of a backup that runs, disk@index included. */
-VMP_PUBLIC VmpBackup *
-vmp_backup_parse_status(const char *xml, gssize length, GError **error);
+VMP_PUBLIC VmpBackup *vmp_backup_parse_status(const char *xml, gssize length, GError **error);
 /* The document in libvirt's order of elements and indentation; ends with a newline. */
-VMP_PUBLIC char *
-vmp_backup_format(const VmpBackup *backup);
+VMP_PUBLIC char *vmp_backup_format(const VmpBackup *backup);
 
 G_END_DECLS

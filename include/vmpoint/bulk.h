@@ -14,7 +14,8 @@
 G_BEGIN_DECLS
 
 /* Writes all of @bytes, or fails. */
-typedef gboolean (*VmpWriteFunc)(gpointer data, const char *bytes, gsize length, GError **error);
+typedef gboolean (*VmpWriteFunc)(gpointer data, const char *bytes, gsize length,
+                                 GError **error);
 /* Returns how many bytes were read, 0 at the end, -1 with @error. */
 typedef gssize (*VmpReadFunc)(gpointer data, char *buffer, gsize size, GError **error);
 

@@ -8,17 +8,15 @@
 G_BEGIN_DECLS
 
 typedef struct {
-    char *name;      /* target dev (after alignment) or path as written */
+    char *name;          /* target dev (after alignment) or path as written */
     gboolean bitmap_set; /* checkpoint= was written */
-    gboolean wanted; /* checkpoint="bitmap" (TRUE) or "no"; TRUE when not said */
-    char *bitmap;    /* bitmap name; NULL = the checkpoint's own name */
-    gint64 size;     /* bytes dirty since; -1 = not asked for */
+    gboolean wanted;     /* checkpoint="bitmap" (TRUE) or "no"; TRUE when not said */
+    char *bitmap;        /* bitmap name; NULL = the checkpoint's own name */
+    gint64 size;         /* bytes dirty since; -1 = not asked for */
 } VmpCheckpointDisk;
 
-VMP_PUBLIC VmpCheckpointDisk *
-vmp_checkpoint_disk_new(const char *name);
-VMP_PUBLIC void
-vmp_checkpoint_disk_free(VmpCheckpointDisk *disk);
+VMP_PUBLIC VmpCheckpointDisk *vmp_checkpoint_disk_new(const char *name);
+VMP_PUBLIC void vmp_checkpoint_disk_free(VmpCheckpointDisk *disk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpCheckpointDisk, vmp_checkpoint_disk_free)
 
 typedef struct {
@@ -31,25 +29,21 @@ typedef struct {
     char *domain_uuid;    /* from <domain>; or NULL */
 } VmpCheckpoint;
 
-VMP_PUBLIC VmpCheckpoint *
-vmp_checkpoint_new(void);
-VMP_PUBLIC VmpCheckpoint *
-vmp_checkpoint_copy(const VmpCheckpoint *checkpoint);
-VMP_PUBLIC void
-vmp_checkpoint_free(VmpCheckpoint *checkpoint);
+VMP_PUBLIC VmpCheckpoint *vmp_checkpoint_new(void);
+VMP_PUBLIC VmpCheckpoint *vmp_checkpoint_copy(const VmpCheckpoint *checkpoint);
+VMP_PUBLIC void vmp_checkpoint_free(VmpCheckpoint *checkpoint);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpCheckpoint, vmp_checkpoint_free)
 
-VMP_PUBLIC VmpCheckpointDisk *
-vmp_checkpoint_find_disk(const VmpCheckpoint *checkpoint, const char *name);
+VMP_PUBLIC VmpCheckpointDisk *vmp_checkpoint_find_disk(const VmpCheckpoint *checkpoint,
+                                                       const char *name);
 
 typedef enum {
     VMP_CHECKPOINT_PARSE_CREATE = 0,
     VMP_CHECKPOINT_PARSE_REDEFINE = 1 << 0, /* creationTime, parent, domain are read */
 } VmpCheckpointParseFlags;
 
-VMP_PUBLIC VmpCheckpoint *
-vmp_checkpoint_parse(const char *xml, gssize length, VmpCheckpointParseFlags flags,
-                     GError **error);
+VMP_PUBLIC VmpCheckpoint *vmp_checkpoint_parse(const char *xml, gssize length,
+                                               VmpCheckpointParseFlags flags, GError **error);
 
 typedef enum {
     VMP_CHECKPOINT_FORMAT_DEFAULT = 0,
@@ -58,7 +52,7 @@ typedef enum {
     VMP_CHECKPOINT_FORMAT_SIZE = 1 << 2, /* disk@size where it is known */
 } VmpCheckpointFormatFlags;
 
-VMP_PUBLIC char *
-vmp_checkpoint_format(const VmpCheckpoint *checkpoint, VmpCheckpointFormatFlags flags);
+VMP_PUBLIC char *vmp_checkpoint_format(const VmpCheckpoint *checkpoint,
+                                       VmpCheckpointFormatFlags flags);
 
 G_END_DECLS

@@ -35,11 +35,9 @@ typedef enum {
     VMP_ERROR_INTERRUPTED = 130, /* cancelled by the caller */
 } VmpErrorCode;
 
-VMP_PUBLIC GQuark
-vmp_error_quark(void);
+VMP_PUBLIC GQuark vmp_error_quark(void);
 
 /* Stable lower-case word for a code ("not-found"), as JSON output has it. */
-VMP_PUBLIC const char *
-vmp_error_code_name(int code);
+VMP_PUBLIC const char *vmp_error_code_name(int code);
 
 G_END_DECLS

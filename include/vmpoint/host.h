@@ -16,25 +16,23 @@ typedef struct _VmpHost VmpHost;
  * @state_dir NULL: $VMPOINT_STATE_DIR, else /var/lib/vmpoint as root, else
  * $XDG_STATE_HOME/vmpoint.  @runtime_dir NULL: $VMPOINT_RUNTIME_DIR, else /run/vmpoint as
  * root, else $XDG_RUNTIME_DIR/vmpoint (sockets, locks, pid files). */
-VMP_PUBLIC VmpHost *
-vmp_host_open(const char *state_dir, const char *runtime_dir, GError **error);
-VMP_PUBLIC void
-vmp_host_close(VmpHost *host);
+VMP_PUBLIC VmpHost *vmp_host_open(const char *state_dir, const char *runtime_dir,
+                                  GError **error);
+VMP_PUBLIC void vmp_host_close(VmpHost *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpHost, vmp_host_close)
 
 /* Upper bound for each wait on QEMU and for a domain's lock, in ms; 0 = the defaults. */
-VMP_PUBLIC void
-vmp_host_set_timeout(VmpHost *host, int timeout_ms);
+VMP_PUBLIC void vmp_host_set_timeout(VmpHost *host, int timeout_ms);
 
 /* Sees every QMP message, secrets masked. */
-typedef void (*VmpTraceFunc)(const char *domain, gboolean sent, const char *text, gpointer data);
-VMP_PUBLIC void
-vmp_host_set_trace(VmpHost *host, VmpTraceFunc func, gpointer data);
+typedef void (*VmpTraceFunc)(const char *domain, gboolean sent, const char *text,
+                             gpointer data);
+VMP_PUBLIC void vmp_host_set_trace(VmpHost *host, VmpTraceFunc func, gpointer data);
 
 /* Settles what interrupted commands left open for @domain (NULL = all): finishes or
  * undoes it.  Returns sentences that say what was done (array of char *); empty if there
  * was nothing.  Every changing call does the same for its domain first. */
-VMP_PUBLIC GPtrArray *
-vmp_host_recover(VmpHost *host, const char *domain, VmpOperation *operation, GError **error);
+VMP_PUBLIC GPtrArray *vmp_host_recover(VmpHost *host, const char *domain,
+                                       VmpOperation *operation, GError **error);
 
 G_END_DECLS

@@ -21,56 +21,45 @@ typedef struct _VmpOperation VmpOperation;
 /* @done of @total bytes; @total is 0 while it is not known. */
 typedef void (*VmpProgressFunc)(const char *what, guint64 done, guint64 total, gpointer data);
 
-VMP_PUBLIC VmpOperation *
-vmp_operation_new(void);
-VMP_PUBLIC void
-vmp_operation_free(VmpOperation *operation);
+VMP_PUBLIC VmpOperation *vmp_operation_new(void);
+VMP_PUBLIC void vmp_operation_free(VmpOperation *operation);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpOperation, vmp_operation_free)
 
 /* Forgets warnings and plan of the last call; settings stay. */
-VMP_PUBLIC void
-vmp_operation_reset(VmpOperation *operation);
+VMP_PUBLIC void vmp_operation_reset(VmpOperation *operation);
 
 /* Plan and check only; nothing is changed.  The plan is then in
  * vmp_operation_get_plan(). */
-VMP_PUBLIC void
-vmp_operation_set_dry_run(VmpOperation *operation, gboolean dry_run);
-VMP_PUBLIC gboolean
-vmp_operation_get_dry_run(VmpOperation *operation);
+VMP_PUBLIC void vmp_operation_set_dry_run(VmpOperation *operation, gboolean dry_run);
+VMP_PUBLIC gboolean vmp_operation_get_dry_run(VmpOperation *operation);
 
 /* Cancelling makes the call end with VMP_ERROR_INTERRUPTED and undo itself if it
  * still can.  Takes a reference. */
-VMP_PUBLIC void
-vmp_operation_set_cancellable(VmpOperation *operation, GCancellable *cancellable);
+VMP_PUBLIC void vmp_operation_set_cancellable(VmpOperation *operation,
+                                              GCancellable *cancellable);
 /* Borrowed; NULL if none. */
-VMP_PUBLIC GCancellable *
-vmp_operation_get_cancellable(VmpOperation *operation);
+VMP_PUBLIC GCancellable *vmp_operation_get_cancellable(VmpOperation *operation);
 
-VMP_PUBLIC void
-vmp_operation_set_progress(VmpOperation *operation, VmpProgressFunc func, gpointer data);
-VMP_PUBLIC void
-vmp_operation_report_progress(VmpOperation *operation, const char *what, guint64 done,
-                              guint64 total);
+VMP_PUBLIC void vmp_operation_set_progress(VmpOperation *operation, VmpProgressFunc func,
+                                           gpointer data);
+VMP_PUBLIC void vmp_operation_report_progress(VmpOperation *operation, const char *what,
+                                              guint64 done, guint64 total);
 
 /* A sentence that a successful call adds; the program then exits with 14. */
-VMP_PUBLIC void
-vmp_operation_warn(VmpOperation *operation, const char *format, ...) G_GNUC_PRINTF(2, 3);
+VMP_PUBLIC void vmp_operation_warn(VmpOperation *operation, const char *format, ...)
+    G_GNUC_PRINTF(2, 3);
 /* Borrowed array of char *. */
-VMP_PUBLIC GPtrArray *
-vmp_operation_get_warnings(VmpOperation *operation);
+VMP_PUBLIC GPtrArray *vmp_operation_get_warnings(VmpOperation *operation);
 
 /* A note that is no warning (a fallback taken, a recovery done): for -v and logs. */
-VMP_PUBLIC void
-vmp_operation_note(VmpOperation *operation, const char *format, ...) G_GNUC_PRINTF(2, 3);
-VMP_PUBLIC GPtrArray *
-vmp_operation_get_notes(VmpOperation *operation);
+VMP_PUBLIC void vmp_operation_note(VmpOperation *operation, const char *format, ...)
+    G_GNUC_PRINTF(2, 3);
+VMP_PUBLIC GPtrArray *vmp_operation_get_notes(VmpOperation *operation);
 
 /* The plan of the last call as JSON text (docs/design/journal.md says what is in
  * it), or NULL.  Borrowed. */
-VMP_PUBLIC const char *
-vmp_operation_get_plan(VmpOperation *operation);
+VMP_PUBLIC const char *vmp_operation_get_plan(VmpOperation *operation);
 /* Takes @plan. */
-VMP_PUBLIC void
-vmp_operation_take_plan(VmpOperation *operation, char *plan);
+VMP_PUBLIC void vmp_operation_take_plan(VmpOperation *operation, char *plan);
 
 G_END_DECLS

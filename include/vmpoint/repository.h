@@ -133,22 +133,24 @@ typedef struct {
     guint timeout;      /* seconds; 0 = 300 */
 } VmpBootProof;
 
-/* Starts @point as a domain "verify-<point>" of @host, isolated and on overlays in its state folder,
- * waits for a proof that its guest has booted, and takes all of it away again.  The proof is what
+/* Starts @point as a domain "verify-<point>" of @host, isolated and on overlays in its state
+ * folder, waits for a proof that its guest has booted, and takes all of it away again.  The
+ * proof is what
  * @proof expects.  If it expects nothing, the guest agent must answer where the domain has its
  * channel, and otherwise the first serial line must say "login:".
  *
- * DAMAGED if there is no proof in time, or if the machine ends before; BUSY while another call tries
- * this point.  What a call that was killed left is taken away by the next one. */
+ * DAMAGED if there is no proof in time, or if the machine ends before; BUSY while another call
+ * tries this point.  What a call that was killed left is taken away by the next one. */
 VMP_PUBLIC gboolean vmp_repository_verify_boot(VmpHost *host, const char *repository,
                                                const char *point, const VmpBootProof *proof,
                                                VmpOperation *operation, GError **error);
 
-/* Makes @domain, which is off, what it was at @point, of this same domain: its definition, its disks, and its
- * firmware's variables.  The disks become new images, in @folder or (NULL) beside the present
- * ones; the present ones stay until all is complete.  Of these, layers that vmpoint made and no
- * snapshot needs go then, everything else stays.  Snapshots stay, none is the current one;
- * checkpoints stay, but nothing counts for them on the new disks: the next backup is full.
+/* Makes @domain, which is off, what it was at @point, of this same domain: its definition, its
+ * disks, and its firmware's variables.  The disks become new images, in @folder or (NULL)
+ * beside the present ones; the present ones stay until all is complete.  Of these, layers that
+ * vmpoint made and no snapshot needs go then, everything else stays.  Snapshots stay, none is
+ * the current one; checkpoints stay, but nothing counts for them on the new disks: the next
+ * backup is full.
  *
  * INVALID for another domain's point, BUSY if it is not off, RISKY unless @overwrite says that
  * the present state may go, DAMAGED.  Whatever fails, the domain is as before. */

@@ -19,49 +19,43 @@ typedef struct {
     char *source;         /* overlay path; NULL until given or generated */
     char *driver;         /* overlay format; NULL = qcow2 */
     guint64 metadata_cache_size; /* bytes; 0 = not said */
-    char *source_xml;     /* <source> of a network overlay, verbatim; else NULL */
+    char *source_xml;            /* <source> of a network overlay, verbatim; else NULL */
     char *source_extra_xml; /* what else <source> of a file or device has, verbatim; or NULL */
     gboolean delete_in_progress; /* <snapshotDeleteInProgress/> */
 } VmpSnapshotDisk;
 
-VMP_PUBLIC VmpSnapshotDisk *
-vmp_snapshot_disk_new(const char *name);
-VMP_PUBLIC void
-vmp_snapshot_disk_free(VmpSnapshotDisk *disk);
+VMP_PUBLIC VmpSnapshotDisk *vmp_snapshot_disk_new(const char *name);
+VMP_PUBLIC void vmp_snapshot_disk_free(VmpSnapshotDisk *disk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpSnapshotDisk, vmp_snapshot_disk_free)
 
 typedef struct {
-    char *name;           /* NULL until given or generated */
-    char *description;    /* or NULL */
-    VmpState state;       /* valid after capture or redefine */
-    char *parent;         /* NULL for a root */
-    gint64 creation_time; /* epoch seconds; valid after capture or redefine */
-    VmpLocation memory;   /* UNSET until aligned */
-    char *memory_file;    /* absolute; only with memory EXTERNAL */
+    char *name;              /* NULL until given or generated */
+    char *description;       /* or NULL */
+    VmpState state;          /* valid after capture or redefine */
+    char *parent;            /* NULL for a root */
+    gint64 creation_time;    /* epoch seconds; valid after capture or redefine */
+    VmpLocation memory;      /* UNSET until aligned */
+    char *memory_file;       /* absolute; only with memory EXTERNAL */
     GPtrArray *disks;        /* of VmpSnapshotDisk; never NULL */
     GPtrArray *revert_disks; /* of VmpSnapshotDisk: live overlays made by a revert; or NULL */
-    char *domain_xml;     /* complete <domain> of that moment, verbatim; or NULL */
+    char *domain_xml;        /* complete <domain> of that moment, verbatim; or NULL */
     char *inactive_domain_xml; /* <inactiveDomain>, verbatim with that root name; or NULL */
-    char *domain_uuid;    /* from <domain>; valid also when only the uuid was there */
-    char *cookie_xml;     /* <cookie>, verbatim; or NULL */
-    int active;           /* <active> of libvirt's on-disk files: 0 or 1; -1 = not said */
+    char *domain_uuid;         /* from <domain>; valid also when only the uuid was there */
+    char *cookie_xml;          /* <cookie>, verbatim; or NULL */
+    int active;                /* <active> of libvirt's on-disk files: 0 or 1; -1 = not said */
 } VmpSnapshot;
 
-VMP_PUBLIC VmpSnapshot *
-vmp_snapshot_new(void);
-VMP_PUBLIC VmpSnapshot *
-vmp_snapshot_copy(const VmpSnapshot *snapshot);
-VMP_PUBLIC void
-vmp_snapshot_free(VmpSnapshot *snapshot);
+VMP_PUBLIC VmpSnapshot *vmp_snapshot_new(void);
+VMP_PUBLIC VmpSnapshot *vmp_snapshot_copy(const VmpSnapshot *snapshot);
+VMP_PUBLIC void vmp_snapshot_free(VmpSnapshot *snapshot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpSnapshot, vmp_snapshot_free)
 
 /* The disk entry named @name (exact), or NULL.  Borrowed. */
-VMP_PUBLIC VmpSnapshotDisk *
-vmp_snapshot_find_disk(const VmpSnapshot *snapshot, const char *name);
+VMP_PUBLIC VmpSnapshotDisk *vmp_snapshot_find_disk(const VmpSnapshot *snapshot,
+                                                   const char *name);
 /* EXTERNAL if the memory or at least one disk is external, else INTERNAL if any
  * part is internal, else NO (libvirt's rule for list filters). */
-VMP_PUBLIC VmpLocation
-vmp_snapshot_get_location(const VmpSnapshot *snapshot);
+VMP_PUBLIC VmpLocation vmp_snapshot_get_location(const VmpSnapshot *snapshot);
 
 typedef enum {
     VMP_SNAPSHOT_PARSE_CREATE = 0,        /* output-only fields are ignored */
@@ -70,8 +64,8 @@ typedef enum {
 } VmpSnapshotParseFlags;
 
 /* VMP_ERROR_INVALID with line number and element for what libvirt's parser refuses. */
-VMP_PUBLIC VmpSnapshot *
-vmp_snapshot_parse(const char *xml, gssize length, VmpSnapshotParseFlags flags, GError **error);
+VMP_PUBLIC VmpSnapshot *vmp_snapshot_parse(const char *xml, gssize length,
+                                           VmpSnapshotParseFlags flags, GError **error);
 
 typedef enum {
     VMP_SNAPSHOT_FORMAT_DEFAULT = 0,        /* secrets in the domain masked */
@@ -81,7 +75,7 @@ typedef enum {
 } VmpSnapshotFormatFlags;
 
 /* The document in libvirt's order of elements and indentation; ends with a newline. */
-VMP_PUBLIC char *
-vmp_snapshot_format(const VmpSnapshot *snapshot, VmpSnapshotFormatFlags flags);
+VMP_PUBLIC char *vmp_snapshot_format(const VmpSnapshot *snapshot,
+                                     VmpSnapshotFormatFlags flags);
 
 G_END_DECLS

@@ -28,18 +28,19 @@ typedef enum {
 
 /* Creates a snapshot from a <domainsnapshot> document (NULL = an empty one).  Returns its
  * name; free with g_free().  All disks change at one instant or none does. */
-VMP_PUBLIC char *
-vmp_snapshot_create(VmpHost *host, const char *domain, const char *xml,
-                    VmpSnapshotCreateFlags flags, VmpOperation *operation, GError **error);
-/* The same, with a checkpoint of the same instant in the same transaction: what changes from here
- * on is tracked.  @checkpoint_xml is a <domaincheckpoint> document (NULL = without).
+VMP_PUBLIC char *vmp_snapshot_create(VmpHost *host, const char *domain, const char *xml,
+                                     VmpSnapshotCreateFlags flags, VmpOperation *operation,
+                                     GError **error);
+/* The same, with a checkpoint of the same instant in the same transaction: what changes from
+ * here on is tracked.  @checkpoint_xml is a <domaincheckpoint> document (NULL = without).
  * *checkpoint_name (optional; free with g_free()) is its name, set on success.
  * VMP_ERROR_UNSUPPORTED unless at least one disk is external. */
-VMP_PUBLIC char *
-vmp_snapshot_create_with_checkpoint(VmpHost *host, const char *domain, const char *xml,
-                                    const char *checkpoint_xml, VmpSnapshotCreateFlags flags,
-                                    char **checkpoint_name, VmpOperation *operation,
-                                    GError **error);
+VMP_PUBLIC char *vmp_snapshot_create_with_checkpoint(VmpHost *host, const char *domain,
+                                                     const char *xml,
+                                                     const char *checkpoint_xml,
+                                                     VmpSnapshotCreateFlags flags,
+                                                     char **checkpoint_name,
+                                                     VmpOperation *operation, GError **error);
 
 typedef enum {
     VMP_SNAPSHOT_LIST_ROOTS = 1 << 0,       /* without @from */
@@ -47,8 +48,9 @@ typedef enum {
     VMP_SNAPSHOT_LIST_METADATA = 1 << 1,
     VMP_SNAPSHOT_LIST_LEAVES = 1 << 2,
     VMP_SNAPSHOT_LIST_NO_LEAVES = 1 << 3,
-    VMP_SNAPSHOT_LIST_NO_METADATA = 1 << 4, /* always empty: only what the store has is tracked */
-    VMP_SNAPSHOT_LIST_INACTIVE = 1 << 5,    /* state shutoff */
+    VMP_SNAPSHOT_LIST_NO_METADATA =
+        1 << 4,                          /* always empty: only what the store has is tracked */
+    VMP_SNAPSHOT_LIST_INACTIVE = 1 << 5, /* state shutoff */
     VMP_SNAPSHOT_LIST_ACTIVE = 1 << 6,
     VMP_SNAPSHOT_LIST_DISK_ONLY = 1 << 7,
     VMP_SNAPSHOT_LIST_INTERNAL = 1 << 8,
@@ -69,38 +71,36 @@ typedef struct {
     char **parts;
 } VmpSnapshotInfo;
 
-VMP_PUBLIC void
-vmp_snapshot_info_free(VmpSnapshotInfo *info);
+VMP_PUBLIC void vmp_snapshot_info_free(VmpSnapshotInfo *info);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpSnapshotInfo, vmp_snapshot_info_free)
 
 /* Array of VmpSnapshotInfo: by name, or parents first with TOPOLOGICAL.  A filter group with
  * no bit or all bits set does not filter.  @from NULL = the whole domain. */
-VMP_PUBLIC GPtrArray *
-vmp_snapshot_list(VmpHost *host, const char *domain, const char *from,
-                  VmpSnapshotListFlags flags, GError **error);
+VMP_PUBLIC GPtrArray *vmp_snapshot_list(VmpHost *host, const char *domain, const char *from,
+                                        VmpSnapshotListFlags flags, GError **error);
 /* @name NULL: the current snapshot (NOT_FOUND if there is none). */
-VMP_PUBLIC VmpSnapshotInfo *
-vmp_snapshot_get_info(VmpHost *host, const char *domain, const char *name, GError **error);
-VMP_PUBLIC char *
-vmp_snapshot_get_xml(VmpHost *host, const char *domain, const char *name,
-                     VmpSnapshotFormatFlags flags, GError **error);
+VMP_PUBLIC VmpSnapshotInfo *vmp_snapshot_get_info(VmpHost *host, const char *domain,
+                                                  const char *name, GError **error);
+VMP_PUBLIC char *vmp_snapshot_get_xml(VmpHost *host, const char *domain, const char *name,
+                                      VmpSnapshotFormatFlags flags, GError **error);
 /* Makes @name current without touching the domain. */
-VMP_PUBLIC gboolean
-vmp_snapshot_set_current(VmpHost *host, const char *domain, const char *name,
-                         VmpOperation *operation, GError **error);
+VMP_PUBLIC gboolean vmp_snapshot_set_current(VmpHost *host, const char *domain,
+                                             const char *name, VmpOperation *operation,
+                                             GError **error);
 
 typedef enum {
     VMP_SNAPSHOT_EDIT_CURRENT = 1 << 0, /* and make it the current one */
     VMP_SNAPSHOT_EDIT_RENAME = 1 << 1,  /* the document may have another name */
-    VMP_SNAPSHOT_EDIT_CLONE = 1 << 2,   /* it has, and is another snapshot of the same images */
+    VMP_SNAPSHOT_EDIT_CLONE = 1 << 2, /* it has, and is another snapshot of the same images */
 } VmpSnapshotEditFlags;
 
-/* Puts @xml, an edited dump (SECURE) of snapshot @name, in its place: what redefining may change
- * may be changed.  A renamed snapshot keeps its children.  Returns its name; free with g_free().
- * VMP_ERROR_UNSUPPORTED for another name of an internal snapshot: its images know it by that. */
-VMP_PUBLIC char *
-vmp_snapshot_edit(VmpHost *host, const char *domain, const char *name, const char *xml,
-                  VmpSnapshotEditFlags flags, VmpOperation *operation, GError **error);
+/* Puts @xml, an edited dump (SECURE) of snapshot @name, in its place: what redefining may
+ * change may be changed.  A renamed snapshot keeps its children.  Returns its name; free with
+ * g_free(). VMP_ERROR_UNSUPPORTED for another name of an internal snapshot: its images know it
+ * by that. */
+VMP_PUBLIC char *vmp_snapshot_edit(VmpHost *host, const char *domain, const char *name,
+                                   const char *xml, VmpSnapshotEditFlags flags,
+                                   VmpOperation *operation, GError **error);
 
 typedef enum {
     VMP_SNAPSHOT_REVERT_RUNNING = 1 << 0,
@@ -114,10 +114,9 @@ typedef enum {
  * loaded, not into a new process either; the message says what the domain is now.
  * @save_current (or NULL): name of a snapshot to make of the state that is left, as
  * vmp_snapshot_create() would; both happen or neither. */
-VMP_PUBLIC gboolean
-vmp_snapshot_revert(VmpHost *host, const char *domain, const char *name,
-                    VmpSnapshotRevertFlags flags, const char *save_current,
-                    VmpOperation *operation, GError **error);
+VMP_PUBLIC gboolean vmp_snapshot_revert(VmpHost *host, const char *domain, const char *name,
+                                        VmpSnapshotRevertFlags flags, const char *save_current,
+                                        VmpOperation *operation, GError **error);
 
 typedef enum {
     VMP_SNAPSHOT_DELETE_CHILDREN = 1 << 0,
@@ -125,23 +124,25 @@ typedef enum {
     VMP_SNAPSHOT_DELETE_CHILDREN_ONLY = 1 << 2,
 } VmpSnapshotDeleteFlags;
 
-VMP_PUBLIC gboolean
-vmp_snapshot_delete(VmpHost *host, const char *domain, const char *name,
-                    VmpSnapshotDeleteFlags flags, VmpOperation *operation, GError **error);
+VMP_PUBLIC gboolean vmp_snapshot_delete(VmpHost *host, const char *domain, const char *name,
+                                        VmpSnapshotDeleteFlags flags, VmpOperation *operation,
+                                        GError **error);
 
-/* All snapshots of a domain in one document, parents first, written as it is made.  @flags: SECURE
- * or DEFAULT; without SECURE a document that lacks secrets cannot be taken back. */
-VMP_PUBLIC gboolean
-vmp_snapshot_dump_all(VmpHost *host, const char *domain, VmpSnapshotFormatFlags flags, VmpWriteFunc write,
-                gpointer data, GError **error);
+/* All snapshots of a domain in one document, parents first, written as it is made.  @flags:
+ * SECURE or DEFAULT; without SECURE a document that lacks secrets cannot be taken back. */
+VMP_PUBLIC gboolean vmp_snapshot_dump_all(VmpHost *host, const char *domain,
+                                          VmpSnapshotFormatFlags flags, VmpWriteFunc write,
+                                          gpointer data, GError **error);
 /* Redefines all snapshots of such a document, or none.  @flags as for redefining a single one.
  * Returns how many there were, or -1. */
-VMP_PUBLIC gint64
-vmp_snapshot_redefine_all(VmpHost *host, const char *domain, VmpSnapshotCreateFlags flags, VmpReadFunc read,
-                    gpointer data, VmpOperation *operation, GError **error);
+VMP_PUBLIC gint64 vmp_snapshot_redefine_all(VmpHost *host, const char *domain,
+                                            VmpSnapshotCreateFlags flags, VmpReadFunc read,
+                                            gpointer data, VmpOperation *operation,
+                                            GError **error);
 /* The same for a folder with a file for each (*.xml: single dumps, or libvirt's own files). */
-VMP_PUBLIC gint64
-vmp_snapshot_redefine_folder(VmpHost *host, const char *domain, VmpSnapshotCreateFlags flags,
-                       const char *folder, VmpOperation *operation, GError **error);
+VMP_PUBLIC gint64 vmp_snapshot_redefine_folder(VmpHost *host, const char *domain,
+                                               VmpSnapshotCreateFlags flags,
+                                               const char *folder, VmpOperation *operation,
+                                               GError **error);
 
 G_END_DECLS

@@ -25,11 +25,9 @@ typedef enum {
 } VmpState;
 
 /* libvirt's word ("shutoff", "disk-snapshot"). */
-VMP_PUBLIC const char *
-vmp_state_name(VmpState state);
+VMP_PUBLIC const char *vmp_state_name(VmpState state);
 /* FALSE if @name is no such word. */
-VMP_PUBLIC gboolean
-vmp_state_from_name(const char *name, VmpState *state);
+VMP_PUBLIC gboolean vmp_state_from_name(const char *name, VmpState *state);
 
 /* Where a snapshot keeps a disk or the memory. */
 typedef enum {
@@ -41,10 +39,8 @@ typedef enum {
 } VmpLocation;
 
 /* "no", "internal", "external", "manual"; NULL for UNSET. */
-VMP_PUBLIC const char *
-vmp_location_name(VmpLocation location);
-VMP_PUBLIC gboolean
-vmp_location_from_name(const char *name, VmpLocation *location);
+VMP_PUBLIC const char *vmp_location_name(VmpLocation location);
+VMP_PUBLIC gboolean vmp_location_from_name(const char *name, VmpLocation *location);
 
 /* What a disk's source is. */
 typedef enum {
@@ -58,9 +54,7 @@ typedef enum {
     VMP_STORAGE_VHOSTUSER,
 } VmpStorageType;
 
-VMP_PUBLIC const char *
-vmp_storage_type_name(VmpStorageType type);
-VMP_PUBLIC gboolean
-vmp_storage_type_from_name(const char *name, VmpStorageType *type);
+VMP_PUBLIC const char *vmp_storage_type_name(VmpStorageType type);
+VMP_PUBLIC gboolean vmp_storage_type_from_name(const char *name, VmpStorageType *type);
 
 G_END_DECLS

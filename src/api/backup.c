@@ -51,7 +51,8 @@ vmp_backup_get_job_info(VmpHost *host, const char *domain, gboolean completed, G
 }
 
 gboolean
-vmp_backup_abort_job(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
+vmp_backup_abort_job(VmpHost *host, const char *domain, VmpOperation *operation,
+                     GError **error)
 {
     g_autoptr(VmpMachine) machine = vmp_api_settle(host, domain, operation, NULL, error);
     g_auto(VmpChange) change = { .machine = machine, .operation = operation };
@@ -59,7 +60,7 @@ vmp_backup_abort_job(VmpHost *host, const char *domain, VmpOperation *operation,
 
     if (!machine || !vmp_backup_settle(&change, VMP_SETTLE_CANCEL, &state, error))
         return FALSE;
-    return state != VMP_JOB_NONE || vmp_fail(error, VMP_ERROR_NOT_FOUND,
-                                             "domain %s: no job is running",
-                                             vmp_machine_get_name(machine));
+    return state != VMP_JOB_NONE ||
+           vmp_fail(error, VMP_ERROR_NOT_FOUND, "domain %s: no job is running",
+                    vmp_machine_get_name(machine));
 }

@@ -17,13 +17,12 @@ only_said(VmpMachine *machine, const char *operation, const char *what)
         return FALSE;
 
     VmpJson *steps = json_object_new_array();
-    json_object_array_add(steps, vmp_json_build("s:kind", operation, "s:describe", what,
-                                                "b:commit", TRUE, "o:commands",
-                                                json_object_new_array(), NULL));
-    g_autoptr(VmpJson) plan =
-        vmp_json_build("s:operation", operation, "s:domain", vmp_machine_get_name(machine),
-                       "o:risks", json_object_new_array(), "o:steps", steps, "i:space", (gint64)0,
-                       NULL);
+    json_object_array_add(steps,
+                          vmp_json_build("s:kind", operation, "s:describe", what, "b:commit",
+                                         TRUE, "o:commands", json_object_new_array(), NULL));
+    g_autoptr(VmpJson) plan = vmp_json_build(
+        "s:operation", operation, "s:domain", vmp_machine_get_name(machine), "o:risks",
+        json_object_new_array(), "o:steps", steps, "i:space", (gint64)0, NULL);
     vmp_operation_take_plan(vmp_machine_get_operation(machine), vmp_json_to_pretty(plan));
     return TRUE;
 }
@@ -60,8 +59,9 @@ vmp_domain_undefine(VmpHost *host, const char *domain, VmpUndefineFlags flags,
 }
 
 gboolean
-vmp_domain_attach(VmpHost *host, const char *name, const char *qmp_path, const char *agent_path,
-                  const char *xml, VmpOperation *operation, GError **error)
+vmp_domain_attach(VmpHost *host, const char *name, const char *qmp_path,
+                  const char *agent_path, const char *xml, VmpOperation *operation,
+                  GError **error)
 {
     return vmp_machine_attach(host, name, qmp_path, agent_path, xml, operation, error);
 }
@@ -75,8 +75,8 @@ vmp_domain_detach(VmpHost *host, const char *domain, VmpOperation *operation, GE
                        vmp_machine_detach(machine, error));
 }
 
-/* Bitmaps that a QEMU which was killed left behind are known as such when their images are open.
- * That they are still there is no reason not to run. */
+/* Bitmaps that a QEMU which was killed left behind are known as such when their images are
+ * open. That they are still there is no reason not to run. */
 static gboolean
 start(VmpMachine *machine, VmpStartFlags flags, GError **error)
 {
@@ -95,8 +95,8 @@ vmp_domain_start(VmpHost *host, const char *domain, VmpStartFlags flags,
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
-    return machine && (only_said(machine, "start", "start QEMU") ||
-                       start(machine, flags, error));
+    return machine &&
+           (only_said(machine, "start", "start QEMU") || start(machine, flags, error));
 }
 
 gboolean
@@ -176,7 +176,8 @@ vmp_domain_get_xml(VmpHost *host, const char *domain, VmpXmlFlags flags, GError 
                      vmp_machine_get_name(machine));
         return NULL;
     }
-    return vmp_domain_format(definition, flags & VMP_XML_SECURE ? VMP_DOMAIN_FORMAT_SECURE : 0);
+    return vmp_domain_format(definition,
+                             flags & VMP_XML_SECURE ? VMP_DOMAIN_FORMAT_SECURE : 0);
 }
 
 GPtrArray *
@@ -225,8 +226,8 @@ vmp_filesystem_thaw(VmpHost *host, const char *domain, VmpOperation *operation, 
 }
 
 gboolean
-vmp_filesystem_trim(VmpHost *host, const char *domain, guint64 minimum, VmpOperation *operation,
-                    GError **error)
+vmp_filesystem_trim(VmpHost *host, const char *domain, guint64 minimum,
+                    VmpOperation *operation, GError **error)
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 

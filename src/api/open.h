@@ -11,8 +11,7 @@
 #include "machine/machine.h"
 
 /* For looking: no lock, no change. */
-VmpMachine *
-vmp_api_look(VmpHost *host, const char *domain, GError **error);
+VmpMachine *vmp_api_look(VmpHost *host, const char *domain, GError **error);
 /* Locked, recovered, ended backups settled.  @said (or NULL) gets a sentence for each thing
  * that was settled.  For what touches no disk: another process may serve them. */
 VmpMachine *vmp_api_settle(VmpHost *host, const char *domain, VmpOperation *operation,

@@ -173,19 +173,22 @@ vmp_checkpoint_delete(VmpHost *host, const char *domain, const char *name,
 
 gboolean
 vmp_snapshot_dump_all(VmpHost *host, const char *domain, VmpSnapshotFormatFlags flags,
-                   VmpWriteFunc write, gpointer data, GError **error)
+                      VmpWriteFunc write, gpointer data, GError **error)
 {
     if (flags & ~(guint)VMP_SNAPSHOT_FORMAT_SECURE)
-        return vmp_fail(error, VMP_ERROR_INVALID, "all snapshots are dumped whole or not at all");
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "all snapshots are dumped whole or not at all");
     g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
 
-    return machine && vmp_bulk_write(machine, VMP_POINT_SNAPSHOT,
-                                     (flags & VMP_SNAPSHOT_FORMAT_SECURE) != 0, write, data, error);
+    return machine &&
+           vmp_bulk_write(machine, VMP_POINT_SNAPSHOT,
+                          (flags & VMP_SNAPSHOT_FORMAT_SECURE) != 0, write, data, error);
 }
 
 gint64
 vmp_snapshot_redefine_all(VmpHost *host, const char *domain, VmpSnapshotCreateFlags flags,
-                       VmpReadFunc read, gpointer data, VmpOperation *operation, GError **error)
+                          VmpReadFunc read, gpointer data, VmpOperation *operation,
+                          GError **error)
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
@@ -194,39 +197,46 @@ vmp_snapshot_redefine_all(VmpHost *host, const char *domain, VmpSnapshotCreateFl
 
 gint64
 vmp_snapshot_redefine_folder(VmpHost *host, const char *domain, VmpSnapshotCreateFlags flags,
-                          const char *folder, VmpOperation *operation, GError **error)
+                             const char *folder, VmpOperation *operation, GError **error)
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
-    return machine ? vmp_bulk_read_folder(machine, VMP_POINT_SNAPSHOT, flags, folder, error) : -1;
+    return machine ? vmp_bulk_read_folder(machine, VMP_POINT_SNAPSHOT, flags, folder, error)
+                   : -1;
 }
 
 gboolean
 vmp_checkpoint_dump_all(VmpHost *host, const char *domain, VmpCheckpointFormatFlags flags,
-                   VmpWriteFunc write, gpointer data, GError **error)
+                        VmpWriteFunc write, gpointer data, GError **error)
 {
     if (flags & ~(guint)VMP_CHECKPOINT_FORMAT_SECURE)
-        return vmp_fail(error, VMP_ERROR_INVALID, "all checkpoints are dumped whole or not at all");
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "all checkpoints are dumped whole or not at all");
     g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
 
-    return machine && vmp_bulk_write(machine, VMP_POINT_CHECKPOINT,
-                                     (flags & VMP_CHECKPOINT_FORMAT_SECURE) != 0, write, data, error);
+    return machine &&
+           vmp_bulk_write(machine, VMP_POINT_CHECKPOINT,
+                          (flags & VMP_CHECKPOINT_FORMAT_SECURE) != 0, write, data, error);
 }
 
 gint64
 vmp_checkpoint_redefine_all(VmpHost *host, const char *domain, VmpCheckpointCreateFlags flags,
-                       VmpReadFunc read, gpointer data, VmpOperation *operation, GError **error)
+                            VmpReadFunc read, gpointer data, VmpOperation *operation,
+                            GError **error)
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
-    return machine ? vmp_bulk_read(machine, VMP_POINT_CHECKPOINT, flags, read, data, error) : -1;
+    return machine ? vmp_bulk_read(machine, VMP_POINT_CHECKPOINT, flags, read, data, error)
+                   : -1;
 }
 
 gint64
-vmp_checkpoint_redefine_folder(VmpHost *host, const char *domain, VmpCheckpointCreateFlags flags,
-                          const char *folder, VmpOperation *operation, GError **error)
+vmp_checkpoint_redefine_folder(VmpHost *host, const char *domain,
+                               VmpCheckpointCreateFlags flags, const char *folder,
+                               VmpOperation *operation, GError **error)
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
-    return machine ? vmp_bulk_read_folder(machine, VMP_POINT_CHECKPOINT, flags, folder, error) : -1;
+    return machine ? vmp_bulk_read_folder(machine, VMP_POINT_CHECKPOINT, flags, folder, error)
+                   : -1;
 }

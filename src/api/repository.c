@@ -4,7 +4,8 @@
 
 char *
 vmp_repository_create_point(VmpHost *host, const char *domain, const char *repository,
-                            const VmpRestorePointSpec *spec, VmpOperation *operation, GError **error)
+                            const VmpRestorePointSpec *spec, VmpOperation *operation,
+                            GError **error)
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 

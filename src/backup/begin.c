@@ -26,13 +26,13 @@ typedef struct {
     VmpCheckpoint *checkpoint; /* aligned; NULL = none asked for */
     VmpBlockSession *session;
     VmpBlockGraph *graph;
-    gboolean copy_range;       /* this QEMU can have the kernel copy */
-    GHashTable *insisted;      /* targets for which the document itself says incremental */
-    VmpJson *server;           /* of a pull backup; else NULL */
-    gboolean running;          /* the guest runs */
-    gboolean quiesces;         /* its file systems are frozen at the instant */
-    gboolean fleeces;          /* a push whose targets the guest never waits for */
-    char *suffix;              /* of names that are made up */
+    gboolean copy_range;  /* this QEMU can have the kernel copy */
+    GHashTable *insisted; /* targets for which the document itself says incremental */
+    VmpJson *server;      /* of a pull backup; else NULL */
+    gboolean running;     /* the guest runs */
+    gboolean quiesces;    /* its file systems are frozen at the instant */
+    gboolean fleeces;     /* a push whose targets the guest never waits for */
+    char *suffix;         /* of names that are made up */
 } Begin;
 
 static void
@@ -55,7 +55,8 @@ is_pull(const Begin *begin)
     return begin->backup->mode == VMP_BACKUP_MODE_PULL;
 }
 
-/* Whoever names a checkpoint for one disk means that disk; a checkpoint for all of them is a wish. */
+/* Whoever names a checkpoint for one disk means that disk; a checkpoint for all of them is a
+ * wish. */
 static GHashTable *
 find_insisted(const VmpBackup *backup)
 {
@@ -105,7 +106,8 @@ read_request(Begin *begin, const char *backup_xml, const char *checkpoint_xml, G
     if (!check_tuning(begin, error))
         return FALSE;
     if (checkpoint_xml) {
-        begin->checkpoint = vmp_point_prepare_checkpoint(begin->machine, checkpoint_xml, error);
+        begin->checkpoint =
+            vmp_point_prepare_checkpoint(begin->machine, checkpoint_xml, error);
         if (!begin->checkpoint)
             return FALSE;
     }
@@ -120,9 +122,8 @@ static gboolean
 check_idle(VmpMachine *machine, GError **error)
 {
     g_autoptr(GError) failure = NULL;
-    g_autoptr(VmpStoreBackup) running =
-        vmp_store_find_backup(vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id,
-                              "running", &failure);
+    g_autoptr(VmpStoreBackup) running = vmp_store_find_backup(
+        vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id, "running", &failure);
 
     if (failure) {
         g_propagate_error(error, g_steal_pointer(&failure));
@@ -180,8 +181,7 @@ static gboolean
 look(Begin *begin, VmpChange *change, GError **error)
 {
     begin->session = vmp_change_get_session(change, error);
-    begin->graph =
-        begin->session ? vmp_block_session_read_graph(begin->session, error) : NULL;
+    begin->graph = begin->session ? vmp_block_session_read_graph(begin->session, error) : NULL;
     if (!begin->graph || (is_pull(begin) && !look_for_pull(begin, error)) ||
         !look_at_guest(begin, error))
         return FALSE;
@@ -199,9 +199,9 @@ previous_target(const Begin *begin, const VmpBackupDisk *disk)
     g_autoptr(VmpStorePoint) point = vmp_store_find_point(
         vmp_machine_get_store(begin->machine), vmp_machine_get_row(begin->machine)->id,
         VMP_POINT_CHECKPOINT, disk->incremental, NULL);
-    g_autoptr(VmpJson) extra = point && point->extra ? vmp_json_parse(point->extra, -1, NULL) : NULL;
-    const char *path =
-        vmp_json_get_string(vmp_json_get_object(extra, "targets"), disk->name);
+    g_autoptr(VmpJson) extra =
+        point && point->extra ? vmp_json_parse(point->extra, -1, NULL) : NULL;
+    const char *path = vmp_json_get_string(vmp_json_get_object(extra, "targets"), disk->name);
 
     return path && g_file_test(path, G_FILE_TEST_IS_REGULAR) ? g_strdup(path) : NULL;
 }
@@ -284,8 +284,8 @@ plan_scratch(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *
     return image;
 }
 
-/* The bitmaps that say what changed, for an incremental disk.  Where they do not say it any more
- * that disk alone becomes a full one, in the same job; @chain is then NULL. */
+/* The bitmaps that say what changed, for an incremental disk.  Where they do not say it any
+ * more that disk alone becomes a full one, in the same job; @chain is then NULL. */
 static gboolean
 find_changes(const Begin *begin, VmpBackupDisk *disk, const VmpBlockNode *source,
              VmpBitmapChain **chain, GError **error)
@@ -599,8 +599,8 @@ plan_steps(VmpPlan *plan, const Begin *begin, BeginSteps *steps, GError **error)
     }
 
     if (begin->checkpoint) {
-        steps->checkpoint =
-            vmp_point_checkpoint_bitmaps(begin->session, begin->graph, begin->checkpoint, error);
+        steps->checkpoint = vmp_point_checkpoint_bitmaps(begin->session, begin->graph,
+                                                         begin->checkpoint, error);
         if (!steps->checkpoint)
             return FALSE;
     }
@@ -659,13 +659,13 @@ vmp_backup_begin_on(VmpMachine *machine, const char *backup_xml, const char *che
 
     g_auto(BeginSteps) steps = { 0 };
     steps_init(&steps);
-    g_autoptr(VmpPlan) plan =
-        vmp_plan_new("backup-begin", vmp_machine_get_name(machine),
-                     begin.checkpoint ? begin.checkpoint->name : NULL);
+    g_autoptr(VmpPlan) plan = vmp_plan_new("backup-begin", vmp_machine_get_name(machine),
+                                           begin.checkpoint ? begin.checkpoint->name : NULL);
     /* A storage daemon ends with this process, and its jobs with it: then wait for them. */
     gboolean offline = vmp_block_session_is_offline(begin.session);
     change.keep_session = offline;
-    if (!plan_steps(plan, &begin, &steps, error) || !vmp_change_begin_planning(&change, error) ||
+    if (!plan_steps(plan, &begin, &steps, error) ||
+        !vmp_change_begin_planning(&change, error) ||
         !plan_edits(plan, &begin, &steps, error) || !vmp_plan_execute(plan, &change, error))
         return FALSE;
     if (vmp_operation_get_dry_run(operation) || is_pull(&begin) ||

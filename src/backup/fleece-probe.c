@@ -2,9 +2,9 @@
 
 /* Is a snapshot whole?
  *
- * A broken one tells readers alone, and there is no QMP command that reads.  A job does: its first
- * sector is mirrored into nothing, which takes a millisecond.  (A backup job would do as well, but
- * complains into QEMU's log that such a target has no block size.)
+ * A broken one tells readers alone, and there is no QMP command that reads.  A job does: its
+ * first sector is mirrored into nothing, which takes a millisecond.  (A backup job would do as
+ * well, but complains into QEMU's log that such a target has no block size.)
  */
 
 #include <sys/statvfs.h>
@@ -40,7 +40,8 @@ vmp_fleece_clear_probe(VmpQmpClient *client, GError **error)
         return FALSE;
     g_autoptr(GPtrArray) jobs =
         vmp_jobs_wait(client, probe_jobs, VMP_JOB_CONCLUDED, "probe", NULL, error);
-    return jobs && vmp_qmp_client_execute_removal(client, vmp_qmp_job_dismiss(PROBE_JOB), error) &&
+    return jobs &&
+           vmp_qmp_client_execute_removal(client, vmp_qmp_job_dismiss(PROBE_JOB), error) &&
            vmp_qmp_client_execute_removal(client, vmp_qmp_blockdev_del(PROBE_NODE), error) &&
            vmp_qmp_client_execute_removal(client, vmp_qmp_blockdev_del(PROBE_TARGET), error);
 }
@@ -91,10 +92,11 @@ say_break(VmpJson *disk)
         return g_strdup_printf("disk '%s': no space left for '%s', which keeps what the guest "
                                "overwrites: the point in time is lost, the guest goes on",
                                name, scratch);
-    return g_strdup_printf("disk '%s': '%s', which keeps what the guest overwrites, could not be "
-                           "written within %d seconds: the point in time is lost, the guest "
-                           "goes on",
-                           name, scratch, VMP_FLEECE_PATIENCE_S);
+    return g_strdup_printf(
+        "disk '%s': '%s', which keeps what the guest overwrites, could not be "
+        "written within %d seconds: the point in time is lost, the guest "
+        "goes on",
+        name, scratch, VMP_FLEECE_PATIENCE_S);
 }
 
 char *

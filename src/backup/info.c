@@ -72,8 +72,7 @@ add_scratch(VmpMachine *machine, VmpJson *detail, VmpJobInfo *info, GError **err
         VmpJson *image = vmp_json_at(scratch, i);
         guint64 used = 0;
         if (!client ||
-            !vmp_node_query_written(client, vmp_json_get_string(image, "node"), &used,
-                                    error))
+            !vmp_node_query_written(client, vmp_json_get_string(image, "node"), &used, error))
             return FALSE;
         info->scratch_used += used;
         info->scratch_total += (guint64)vmp_json_get_int(image, "size", 0);

@@ -281,8 +281,8 @@ clean_up_before(const Creation *creation, GError **error)
 
 /* ---- the backup ---- */
 
-/* Names sort as the points were made, even where the clock was put back; and a point's checkpoint
- * has its name, of which another repository may have made one just now. */
+/* Names sort as the points were made, even where the clock was put back; and a point's
+ * checkpoint has its name, of which another repository may have made one just now. */
 static gboolean
 check_free(const Creation *creation, const char *name, gboolean *is_free, GError **error)
 {

@@ -89,8 +89,8 @@ way_new(const VmpRestoreSpec *spec, const VmpManifestDisk *disk, GError **error)
     way->mark = spec->mark;
     way->target = target_of(spec, disk, way->format);
     way->is_device = stat(way->target, &info) == 0 && S_ISBLK(info.st_mode);
-    way->aside =
-        way->is_device ? g_strdup(way->target) : g_strconcat(way->target, VMP_RESTORE_ASIDE, NULL);
+    way->aside = way->is_device ? g_strdup(way->target)
+                                : g_strconcat(way->target, VMP_RESTORE_ASIDE, NULL);
     if (check_target(way, spec->overwrite, error))
         return way;
     way_free(way);

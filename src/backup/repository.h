@@ -20,11 +20,11 @@ typedef struct {
 } VmpRepositoryPoint;
 
 typedef struct {
-    char *path;          /* absolute */
-    char *id;            /* a uuid: the same wherever the folder is mounted */
-    char *domain, *uuid; /* whose points it has */
-    int lock, use;       /* descriptors; -1 = not taken */
-    GPtrArray *points;   /* of VmpRepositoryPoint, oldest first */
+    char *path;                  /* absolute */
+    char *id;                    /* a uuid: the same wherever the folder is mounted */
+    char *domain, *uuid;         /* whose points it has */
+    int lock, use;               /* descriptors; -1 = not taken */
+    GPtrArray *points;           /* of VmpRepositoryPoint, oldest first */
     gboolean new_folder, is_new; /* made by opening it */
 } VmpRepository;
 
@@ -72,7 +72,8 @@ gboolean vmp_repository_check_chain(const VmpRepository *repository, const GPtrA
                                     const char *disk, GCancellable *cancellable,
                                     GError **error);
 
-/* A file of @point that is no image, compared with its digest: DAMAGED.  Free with g_free(). */
+/* A file of @point that is no image, compared with its digest: DAMAGED.  Free with g_free().
+ */
 char *vmp_repository_read_file(const VmpRepository *repository, const VmpManifest *point,
                                const char *name, gsize *length, GError **error);
 

@@ -11,7 +11,8 @@
 
 /* Every image must be there, and of one size, before anything is written. */
 static gboolean
-check_chain(const char *const *images, guint64 *size, GCancellable *cancellable, GError **error)
+check_chain(const char *const *images, guint64 *size, GCancellable *cancellable,
+            GError **error)
 {
     for (guint i = 0; images[i]; i++) {
         g_autoptr(VmpImage) image = vmp_image_read(images[i], NULL, cancellable, error);
@@ -20,9 +21,10 @@ check_chain(const char *const *images, guint64 *size, GCancellable *cancellable,
         if (i == 0)
             *size = image->virtual_size;
         if (i > 0 && !g_str_equal(image->format, "qcow2"))
-            return vmp_fail(error, VMP_ERROR_INVALID,
-                            "increment '%s' is '%s': only a qcow2 image tells which parts it holds",
-                            images[i], image->format);
+            return vmp_fail(
+                error, VMP_ERROR_INVALID,
+                "increment '%s' is '%s': only a qcow2 image tells which parts it holds",
+                images[i], image->format);
         if (image->virtual_size != *size)
             return vmp_fail(error, VMP_ERROR_INVALID,
                             "'%s' has %" G_GUINT64_FORMAT " bytes, '%s' has %" G_GUINT64_FORMAT
@@ -63,8 +65,8 @@ canonicalize_all(const char *const *paths)
 }
 
 static gboolean
-write_and_compare(const char *const *images, const VmpImageSpec *spec, GCancellable *cancellable,
-                  GError **error)
+write_and_compare(const char *const *images, const VmpImageSpec *spec,
+                  GCancellable *cancellable, GError **error)
 {
     return vmp_image_convert_chain(images, spec, cancellable, error) &&
            vmp_image_compare_chain(images, spec->path, spec->format, cancellable, error);
@@ -85,8 +87,8 @@ vmp_backup_restore_chain(VmpHost *host G_GNUC_UNUSED, const char *const *images,
     if (!chain[0])
         return vmp_fail(error, VMP_ERROR_INVALID, "no backup image is given");
     if (format && !g_str_equal(format, "qcow2") && !g_str_equal(format, "raw"))
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED, "the format '%s' is neither qcow2 nor raw",
-                        format);
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                        "the format '%s' is neither qcow2 nor raw", format);
     if (g_file_test(path, G_FILE_TEST_EXISTS))
         return vmp_fail(error, VMP_ERROR_EXISTS, "it exists already");
     if (!check_chain((const char *const *)chain, &size, cancellable, error))
@@ -98,7 +100,8 @@ vmp_backup_restore_chain(VmpHost *host G_GNUC_UNUSED, const char *const *images,
     VmpImageSpec spec = { .path = aside, .format = format ? format : "qcow2", .size = size };
     if (g_file_test(aside, G_FILE_TEST_EXISTS))
         return vmp_fail(error, VMP_ERROR_EXISTS,
-                        "'%s' exists: another restore runs, or was cut off; remove it then", aside);
+                        "'%s' exists: another restore runs, or was cut off; remove it then",
+                        aside);
     if (write_and_compare((const char *const *)chain, &spec, cancellable, error) &&
         sync_and_rename(aside, path, error))
         return TRUE;

@@ -126,9 +126,9 @@ clean_up(const VmpRunning *running, VmpChange *change, VmpQmpClient *client, GEr
         VmpJson *disk = vmp_json_at(disks, i);
         const char *bitmap = vmp_json_get_string(disk, "bitmap");
         if (bitmap &&
-            !vmp_qmp_client_execute_removal(client,
-                          vmp_qmp_bitmap_remove(vmp_json_get_string(disk, "node"), bitmap),
-                          error))
+            !vmp_qmp_client_execute_removal(
+                client, vmp_qmp_bitmap_remove(vmp_json_get_string(disk, "node"), bitmap),
+                error))
             return FALSE;
     }
     return (!fleece || vmp_fleece_remove(change, fleece, error)) &&

@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-G_DEFINE_QUARK(vmp-error-quark, vmp_error)
+G_DEFINE_QUARK(vmp - error - quark, vmp_error)
 
 const char *
 vmp_error_code_name(int code)
@@ -47,7 +47,7 @@ vmp_error_code_name(int code)
 }
 
 static void G_GNUC_PRINTF(3, 0)
-set_error_valist(GError **error, int code, const char *format, va_list args)
+    set_error_valist(GError **error, int code, const char *format, va_list args)
 {
     if (error)
         *error = g_error_new_valist(VMP_ERROR, code, format, args);
@@ -105,7 +105,8 @@ vmp_fail_errno(GError **error, int errnum, const char *format, ...)
     g_autofree char *what = g_strdup_vprintf(format, args);
     va_end(args);
 
-    g_set_error(error, VMP_ERROR, (int)code_of_errno(errnum), "%s: %s", what, g_strerror(errnum));
+    g_set_error(error, VMP_ERROR, (int)code_of_errno(errnum), "%s: %s", what,
+                g_strerror(errnum));
     return FALSE;
 }
 

@@ -14,5 +14,4 @@
 #include <glib.h>
 
 /* Passes the point named @where; FALSE with @error if it is to fail here. */
-gboolean
-vmp_fault(const char *where, GError **error);
+gboolean vmp_fault(const char *where, GError **error);

@@ -77,8 +77,8 @@ vmp_file_read(const char *path, gsize max, gsize *length, GError **error)
         if (got == 0)
             break;
         if (content->len + (gsize)got > max)
-            return vmp_fail_null(error, VMP_ERROR_INVALID, "'%s' is larger than %zu bytes", path,
-                                 max);
+            return vmp_fail_null(error, VMP_ERROR_INVALID, "'%s' is larger than %zu bytes",
+                                 path, max);
         g_byte_array_append(content, buffer, (guint)got);
     }
 

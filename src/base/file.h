@@ -21,22 +21,18 @@ vmp_fd_clear(VmpFd *fd)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmpFd, vmp_fd_clear)
 
-gboolean
-vmp_file_replace(const char *path, const char *data, gssize length, guint mode, GError **error);
+gboolean vmp_file_replace(const char *path, const char *data, gssize length, guint mode,
+                          GError **error);
 /* Whole content, refused with VMP_ERROR_INVALID beyond @max bytes. */
-char *
-vmp_file_read(const char *path, gsize max, gsize *length, GError **error);
+char *vmp_file_read(const char *path, gsize max, gsize *length, GError **error);
 /* Makes @path and its parents with @mode; an existing one is fine. */
-gboolean
-vmp_dir_ensure(const char *path, guint mode, GError **error);
-gboolean
-vmp_dir_sync(const char *path, GError **error);
+gboolean vmp_dir_ensure(const char *path, guint mode, GError **error);
+gboolean vmp_dir_sync(const char *path, GError **error);
 /* Removes a folder with the files in it; one that has folders is refused by the system.  That
  * it is gone already is success. */
 gboolean vmp_dir_remove(const char *path, GError **error);
 /* unlink(); that it is gone already is success. */
-gboolean
-vmp_file_remove(const char *path, GError **error);
+gboolean vmp_file_remove(const char *path, GError **error);
 /* All of @data to @fd at @offset. */
-gboolean
-vmp_file_write_at(int fd, const void *data, gsize length, guint64 offset, GError **error);
+gboolean vmp_file_write_at(int fd, const void *data, gsize length, guint64 offset,
+                           GError **error);

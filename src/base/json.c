@@ -178,16 +178,16 @@ vmp_json_at(VmpJson *array, guint index)
 char *
 vmp_json_to_text(VmpJson *json)
 {
-    return g_strdup(json_object_to_json_string_ext(
-        json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    return g_strdup(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN |
+                                                             JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 char *
 vmp_json_to_pretty(VmpJson *json)
 {
-    return g_strdup(json_object_to_json_string_ext(
-        json,
-        JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
+    return g_strdup(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY |
+                                                             JSON_C_TO_STRING_SPACED |
+                                                             JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 VmpJson *
@@ -195,7 +195,8 @@ vmp_json_parse(const char *text, gssize length, GError **error)
 {
     gsize size = length < 0 ? strlen(text) : (gsize)length;
     if (size > G_MAXINT)
-        return vmp_fail_null(error, VMP_ERROR_INVALID, "JSON text of %zu bytes is too large", size);
+        return vmp_fail_null(error, VMP_ERROR_INVALID, "JSON text of %zu bytes is too large",
+                             size);
 
     struct json_tokener *tokener = json_tokener_new_ex(MAX_DEPTH);
     VmpJson *json = json_tokener_parse_ex(tokener, text, (int)size);
@@ -215,5 +216,6 @@ vmp_json_parse(const char *text, gssize length, GError **error)
     if (outcome == json_tokener_success)
         return json;
     json_object_put(json);
-    return vmp_fail_null(error, VMP_ERROR_INVALID, "not JSON: %s", json_tokener_error_desc(outcome));
+    return vmp_fail_null(error, VMP_ERROR_INVALID, "not JSON: %s",
+                         json_tokener_error_desc(outcome));
 }

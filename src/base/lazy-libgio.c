@@ -74,7 +74,6 @@ PROCEDURE(g_task_return_pointer, (GTask * task, gpointer result, GDestroyNotify 
           (task, result, destroy))
 FUNCTION(gpointer, g_task_propagate_pointer, (GTask * task, GError **error), (task, error))
 
-
 /* ---- sockets ---- */
 
 FUNCTION(GType, g_inet_socket_address_get_type, (void), ())

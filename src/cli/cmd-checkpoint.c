@@ -25,7 +25,8 @@ read_granularity(const VmpArguments *arguments, guint64 *granularity, GError **e
     guint shift = unit == 'K' ? 10 : unit == 'M' ? 20 : 0;
     end += shift ? 1 : 0;
     if (!g_ascii_isdigit(*text) || *end || *granularity == 0 || *granularity > G_MAXUINT32) {
-        g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID, "--granularity '%s' is no size", text);
+        g_set_error(error, VMP_ERROR, VMP_ERROR_INVALID, "--granularity '%s' is no size",
+                    text);
         return FALSE;
     }
     *granularity <<= shift;
@@ -325,7 +326,7 @@ run_delete(VmpSession *session, const VmpArguments *arguments, GError **error)
 #define NAME_OPTION                                                                      \
     VMP_POSITION("checkpointname", VMP_OPTION_REQUIRED, "name", VMP_COMPLETE_CHECKPOINT, \
                  "name of a checkpoint")
-#define GRANULARITY_OPTION                                                       \
+#define GRANULARITY_OPTION                                  \
     VMP_VALUE("granularity", "bytes", VMP_COMPLETE_NOTHING, \
               "what the bitmaps tell apart, 4k for instance; 64 KiB if it is not said")
 #define QUIESCE_OPTION                                     \
@@ -402,8 +403,7 @@ static const VmpOption name_options[] = { VMP_DOMAIN_OPTION, NAME_OPTION, VMP_OP
 
 static const VmpOption dumpxml_options[] = {
     VMP_DOMAIN_OPTION,
-    VMP_POSITION("checkpointname", 0, "name", VMP_COMPLETE_CHECKPOINT,
-                 "name of a checkpoint"),
+    VMP_POSITION("checkpointname", 0, "name", VMP_COMPLETE_CHECKPOINT, "name of a checkpoint"),
     VMP_FLAG("all", "all checkpoints of the domain in one document"),
     VMP_FLAG_BIT("security-info", VMP_CHECKPOINT_FORMAT_SECURE, "with passwords"),
     VMP_FLAG_BIT("no-domain", VMP_CHECKPOINT_FORMAT_NO_DOMAIN,

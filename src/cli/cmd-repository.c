@@ -291,11 +291,11 @@ restore_domain(VmpSession *session, const VmpArguments *arguments, const char *r
 {
     VmpHost *host = vmp_session_open(session, error);
 
-    return host && vmp_repository_restore_domain(
-                       host, vmp_arguments_get(arguments, "over"), repository, point,
-                       vmp_arguments_get(arguments, "to"),
-                       vmp_arguments_has(arguments, "overwrite"),
-                       vmp_session_get_operation(session), error);
+    return host &&
+           vmp_repository_restore_domain(host, vmp_arguments_get(arguments, "over"),
+                                         repository, point, vmp_arguments_get(arguments, "to"),
+                                         vmp_arguments_has(arguments, "overwrite"),
+                                         vmp_session_get_operation(session), error);
 }
 
 static gboolean
@@ -337,7 +337,8 @@ run_restore(VmpSession *session, const VmpArguments *arguments, GError **error)
     json_object *result = json_object_new_object();
     json_object_object_add(result, "target", vmp_json_string(target));
     json_object_object_add(result, "domain", vmp_json_string(over));
-    vmp_session_finish(session, result, over ? "Domain '%s' restored\n" : "Backup restored to '%s'\n",
+    vmp_session_finish(session, result,
+                       over ? "Domain '%s' restored\n" : "Backup restored to '%s'\n",
                        over ? over : target);
     return TRUE;
 }
@@ -410,7 +411,8 @@ static gboolean
 run_prune(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
     VmpRetentionPolicy policy = { 0 };
-    VmpHost *host = read_policy(arguments, &policy, error) ? vmp_session_open(session, error) : NULL;
+    VmpHost *host =
+        read_policy(arguments, &policy, error) ? vmp_session_open(session, error) : NULL;
     g_autoptr(GPtrArray) decisions =
         host ? vmp_repository_prune(host, vmp_arguments_get(arguments, "repository"), &policy,
                                     vmp_session_get_operation(session), error)

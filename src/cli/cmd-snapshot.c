@@ -46,11 +46,11 @@ create(VmpSession *session, const VmpArguments *arguments, const char *xml,
     VmpHost *host = read_checkpoint(arguments, &checkpoint_xml, error)
                         ? vmp_session_open(session, error)
                         : NULL;
-    char *name = host ? vmp_snapshot_create_with_checkpoint(
-                            host, domain, xml, checkpoint_xml,
-                            vmp_arguments_get_bits(arguments), &checkpoint,
-                            vmp_session_get_operation(session), error)
-                      : NULL;
+    char *name =
+        host ? vmp_snapshot_create_with_checkpoint(
+                   host, domain, xml, checkpoint_xml, vmp_arguments_get_bits(arguments),
+                   &checkpoint, vmp_session_get_operation(session), error)
+             : NULL;
 
     if (name)
         *result = created_to_json(domain, name, checkpoint);
@@ -326,9 +326,9 @@ apply_edit(const char *xml, gpointer data, GError **error)
 {
     Edit *edit = data;
 
-    edit->result = vmp_snapshot_edit(
-        edit->host, vmp_arguments_get(edit->arguments, "domain"), edit->name, xml,
-        vmp_arguments_get_bits(edit->arguments), vmp_session_get_operation(edit->session), error);
+    edit->result = vmp_snapshot_edit(edit->host, vmp_arguments_get(edit->arguments, "domain"),
+                                     edit->name, xml, vmp_arguments_get_bits(edit->arguments),
+                                     vmp_session_get_operation(edit->session), error);
     return edit->result != NULL;
 }
 
@@ -340,8 +340,8 @@ finish_edit(const Edit *edit, gboolean changed)
 
     json_object_object_add(result, "changed", json_object_new_boolean(changed));
     if (!changed)
-        vmp_session_finish(edit->session, result, "Snapshot %s XML configuration not changed.\n",
-                           edit->name);
+        vmp_session_finish(edit->session, result,
+                           "Snapshot %s XML configuration not changed.\n", edit->name);
     else if (g_str_equal(edit->result, edit->name))
         vmp_session_finish(edit->session, result, "Snapshot %s edited.\n", edit->name);
     else
@@ -372,7 +372,8 @@ run_edit(VmpSession *session, const VmpArguments *arguments, GError **error)
     g_autofree char *name =
         named ? g_strdup(named) : choose(host, arguments, "snapshotname", error);
     g_autofree char *xml =
-        name ? vmp_snapshot_get_xml(host, domain, name, VMP_SNAPSHOT_FORMAT_SECURE, error) : NULL;
+        name ? vmp_snapshot_get_xml(host, domain, name, VMP_SNAPSHOT_FORMAT_SECURE, error)
+             : NULL;
     Edit edit = { session, host, arguments, name, NULL };
     gboolean changed = FALSE;
 
@@ -380,7 +381,8 @@ run_edit(VmpSession *session, const VmpArguments *arguments, GError **error)
         return FALSE;
     G_GNUC_UNUSED g_autofree char *result = edit.result;
     if (!changed && named && vmp_arguments_has(arguments, "current") &&
-        !vmp_snapshot_set_current(host, domain, name, vmp_session_get_operation(session), error))
+        !vmp_snapshot_set_current(host, domain, name, vmp_session_get_operation(session),
+                                  error))
         return FALSE;
     finish_edit(&edit, changed);
     return TRUE;
@@ -673,7 +675,8 @@ const VmpCommand vmp_snapshot_commands[] = {
     { .name = "snapshot-edit",
       .help = "edit the document of a snapshot",
       .description =
-          "Opens the document of a snapshot in $VISUAL or $EDITOR and takes in what is made of "
+          "Opens the document of a snapshot in $VISUAL or $EDITOR and takes in what is made "
+          "of "
           "it, as snapshot-create --redefine does.  A renamed snapshot keeps its children.",
       .options = edit_options,
       .rules = edit_rules,

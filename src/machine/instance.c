@@ -153,7 +153,8 @@ vmp_instance_read(const VmpHost *host, const char *uuid, VmpInstanceRole role, G
     g_autofree char *path = vmp_host_runtime_path(host, uuid, record_names[role]);
     g_autoptr(GError) failure = NULL;
 
-    /* Most have none, and a list asks for many: without the work of an error that nobody reads. */
+    /* Most have none, and a list asks for many: without the work of an error that nobody
+     * reads. */
     if (access(path, F_OK) < 0 && errno == ENOENT)
         return NULL;
 

@@ -57,7 +57,7 @@ typedef struct {
     const VmpDomain *definition;
     const VmpFirmware *firmware;
     const char *tpm_folder; /* where the TPM keeps its memory, if the definition has one */
-    gboolean incoming; /* waits for the RAM of another */
+    gboolean incoming;      /* waits for the RAM of another */
     gboolean new_genid;
     gboolean starting; /* see VmpInstance */
 } VmpInstanceSpec;

@@ -205,7 +205,8 @@ vmp_machine_get_definition(VmpMachine *machine, GError **error)
 GPid
 vmp_machine_get_pid(VmpMachine *machine)
 {
-    return machine->instance && vmp_machine_is_on(machine) ? machine->instance->process.pid : 0;
+    return machine->instance && vmp_machine_is_on(machine) ? machine->instance->process.pid
+                                                           : 0;
 }
 
 gboolean

@@ -59,8 +59,8 @@ VmpQmpClient *vmp_machine_get_monitor(VmpMachine *machine, GError **error);
  * started with, are made absolute. */
 VmpBlockGraph *vmp_machine_read_graph(VmpMachine *machine, VmpQmpClient *client,
                                       GError **error);
-/* Lets go of a monitor that has not answered in time: the next call connects anew.  Whoever has
- * borrowed it must not use it any more. */
+/* Lets go of a monitor that has not answered in time: the next call connects anew.  Whoever
+ * has borrowed it must not use it any more. */
 void vmp_machine_forget_monitor(VmpMachine *machine);
 /* Where the guest agent's channel listens.  UNSUPPORTED if there is none.  Free with
  * g_free(). */

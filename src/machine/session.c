@@ -39,9 +39,10 @@ vmp_machine_end_leftover_daemon(VmpMachine *machine, GError **error)
     if (!daemon)
         return TRUE;
     if (!vmp_instance_kill(daemon, LEFTOVER_TIMEOUT_MS, NULL))
-        return vmp_fail(error, VMP_ERROR_BUSY,
-                        "domain %s: a storage daemon (pid %d) holds the disks and does not end",
-                        machine->row->name, (int)daemon->process.pid);
+        return vmp_fail(
+            error, VMP_ERROR_BUSY,
+            "domain %s: a storage daemon (pid %d) holds the disks and does not end",
+            machine->row->name, (int)daemon->process.pid);
     vmp_instance_remove_files(daemon, VMP_INSTANCE_DAEMON);
     return TRUE;
 }

@@ -39,8 +39,8 @@ give_up(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, int last, GEr
     if (!undo_steps(plan, change, last, &undo_failure)) {
         vmp_operation_note(change->operation, "could not be undone yet: %s",
                            undo_failure->message);
-        g_propagate_prefixed_error(error, failure,
-                                   "(and not all could be undone; the next command tries again) ");
+        g_propagate_prefixed_error(
+            error, failure, "(and not all could be undone; the next command tries again) ");
         return FALSE;
     }
     if (!vmp_store_drop_intent(store, intent, &undo_failure))
@@ -101,8 +101,7 @@ settle(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, GError **error
     return vmp_fault("before-settle", error) && vmp_store_begin(store, &transaction, error) &&
            take_stamps(plan, change, error) &&
            vmp_store_settle(store, intent, plan->edits, error) &&
-           vmp_store_commit(&transaction, error) &&
-           vmp_machine_reload(change->machine, error);
+           vmp_store_commit(&transaction, error) && vmp_machine_reload(change->machine, error);
 }
 
 static gboolean
@@ -168,7 +167,8 @@ handle_failure(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, int at
     change->commit_begun = TRUE;
     if (!look_at_commit(plan, intent, change, &done, &unknown)) {
         g_propagate_prefixed_error(
-            error, failure, "the outcome is in doubt (the next command for the domain settles it): ");
+            error, failure,
+            "the outcome is in doubt (the next command for the domain settles it): ");
         return FALSE;
     }
     if (!done)
@@ -182,9 +182,9 @@ declare(const VmpPlan *plan, VmpChange *change, GError **error)
 {
     g_autoptr(VmpJson) json = vmp_plan_to_json(plan);
     g_autofree char *text = vmp_json_to_text(json);
-    g_autoptr(VmpIntent) intent = vmp_store_declare(vmp_machine_get_store(change->machine),
-                                                    vmp_machine_get_row(change->machine)->id,
-                                                    plan->operation, plan->subject, text, error);
+    g_autoptr(VmpIntent) intent = vmp_store_declare(
+        vmp_machine_get_store(change->machine), vmp_machine_get_row(change->machine)->id,
+        plan->operation, plan->subject, text, error);
 
     if (!intent || (change->planning.store && !vmp_store_commit(&change->planning, error)))
         return NULL;
@@ -224,12 +224,9 @@ run_plan(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, GError **err
 static gboolean
 touches_frozen(const VmpPlan *plan)
 {
-    static const char *const operations[] = { "snapshot-delete",
-                                              "checkpoint-delete",
-                                              "checkpoint-clear",
-                                              "blockcommit",
-                                              "fsck",
-                                              NULL };
+    static const char *const operations[] = {
+        "snapshot-delete", "checkpoint-delete", "checkpoint-clear", "blockcommit", "fsck", NULL
+    };
 
     return g_strv_contains(operations, plan->operation);
 }
@@ -285,8 +282,9 @@ recover_intent(VmpIntent *intent, VmpMachine *machine, const VmpStepKind *const 
         return FALSE;
     }
 
-    vmp_operation_note(change.operation, "%s the interrupted %s '%s'", done ? "finished" : "undid",
-                       intent->kind, intent->subject ? intent->subject : "");
+    vmp_operation_note(change.operation, "%s the interrupted %s '%s'",
+                       done ? "finished" : "undid", intent->kind,
+                       intent->subject ? intent->subject : "");
     if (said)
         g_ptr_array_add(said, g_strdup_printf("domain %s: %s the interrupted %s '%s'",
                                               vmp_machine_get_name(machine),

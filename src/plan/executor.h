@@ -16,11 +16,9 @@
 
 /* Runs @plan on @change->machine.  In a dry run only the report is made
  * (vmp_operation_get_plan()) and nothing is touched. */
-gboolean
-vmp_plan_execute(VmpPlan *plan, VmpChange *change, GError **error);
+gboolean vmp_plan_execute(VmpPlan *plan, VmpChange *change, GError **error);
 
 /* Settles all open intents of the machine's domain; adds a sentence for each to @said (of
  * char *; or NULL).  @kinds: all step kinds of the library. */
-gboolean
-vmp_plan_recover(VmpMachine *machine, const VmpStepKind *const *kinds, GPtrArray *said,
-                 GError **error);
+gboolean vmp_plan_recover(VmpMachine *machine, const VmpStepKind *const *kinds,
+                          GPtrArray *said, GError **error);

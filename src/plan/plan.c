@@ -84,7 +84,8 @@ vmp_plan_add_cleanup(VmpPlan *plan, const VmpStepKind *kind, VmpJson *args)
 }
 
 void
-vmp_plan_add_risk(VmpPlan *plan, const char *code, gboolean overridable, const char *format, ...)
+vmp_plan_add_risk(VmpPlan *plan, const char *code, gboolean overridable, const char *format,
+                  ...)
 {
     VmpRisk *risk = g_new0(VmpRisk, 1);
     va_list args;
@@ -106,7 +107,8 @@ vmp_plan_check_risks(const VmpPlan *plan, gboolean force, GError **error)
         const VmpRisk *risk = g_ptr_array_index(plan->risks, i);
         if (force && risk->overridable)
             continue;
-        g_string_append_printf(all, "%s%s (%s)", all->len ? "; " : "", risk->message, risk->code);
+        g_string_append_printf(all, "%s%s (%s)", all->len ? "; " : "", risk->message,
+                               risk->code);
     }
     if (all->len == 0)
         return TRUE;
@@ -121,9 +123,9 @@ risks_to_json(const VmpPlan *plan)
 
     for (guint i = 0; i < plan->risks->len; i++) {
         const VmpRisk *risk = g_ptr_array_index(plan->risks, i);
-        json_object_array_add(risks, vmp_json_build("s:code", risk->code, "s:message",
-                                                    risk->message, "b:overridable",
-                                                    risk->overridable, NULL));
+        json_object_array_add(risks,
+                              vmp_json_build("s:code", risk->code, "s:message", risk->message,
+                                             "b:overridable", risk->overridable, NULL));
     }
     return risks;
 }
@@ -150,16 +152,16 @@ vmp_plan_report(const VmpPlan *plan)
     for (guint i = 0; i < plan->steps->len; i++) {
         const VmpStep *step = g_ptr_array_index(plan->steps, i);
         g_autofree char *description = step->kind->describe(step);
-        json_object_array_add(
-            steps, vmp_json_build("s:kind", step->kind->name, "s:describe", description,
-                                  "b:commit", (int)i == plan->commit, "o:commands",
-                                  step_commands(step), NULL));
+        json_object_array_add(steps,
+                              vmp_json_build("s:kind", step->kind->name, "s:describe",
+                                             description, "b:commit", (int)i == plan->commit,
+                                             "o:commands", step_commands(step), NULL));
     }
 
     g_autoptr(VmpJson) report =
         vmp_json_build("s:operation", plan->operation, "s:domain", plan->domain, "S:subject",
-                       plan->subject, "o:risks", risks_to_json(plan), "o:steps", steps, "i:space",
-                       (gint64)plan->space, NULL);
+                       plan->subject, "o:risks", risks_to_json(plan), "o:steps", steps,
+                       "i:space", (gint64)plan->space, NULL);
     return vmp_json_to_pretty(report);
 }
 
@@ -194,11 +196,10 @@ vmp_plan_to_json(const VmpPlan *plan)
                                                     step->cleanup, "o:args",
                                                     json_object_get(step->args), NULL));
     }
-    return vmp_json_build("s:operation", plan->operation, "s:domain", plan->domain, "S:subject",
-                          plan->subject, "i:commit", (gint64)plan->commit, "B:mark-commit", plan->mark_commit,
-                          "o:steps", steps,
-                          "o:edits", json_object_get(plan->edits), "o:freezes",
-                          freezes_to_json(plan), NULL);
+    return vmp_json_build(
+        "s:operation", plan->operation, "s:domain", plan->domain, "S:subject", plan->subject,
+        "i:commit", (gint64)plan->commit, "B:mark-commit", plan->mark_commit, "o:steps", steps,
+        "o:edits", json_object_get(plan->edits), "o:freezes", freezes_to_json(plan), NULL);
 }
 
 static const VmpStepKind *
@@ -213,23 +214,25 @@ find_kind(const VmpStepKind *const *kinds, const char *name)
 VmpPlan *
 vmp_plan_from_json(VmpJson *json, const VmpStepKind *const *kinds, GError **error)
 {
-    g_autoptr(VmpPlan) plan =
-        vmp_plan_new(vmp_json_get_string(json, "operation"), vmp_json_get_string(json, "domain"),
-                     vmp_json_get_string(json, "subject"));
+    g_autoptr(VmpPlan) plan = vmp_plan_new(vmp_json_get_string(json, "operation"),
+                                           vmp_json_get_string(json, "domain"),
+                                           vmp_json_get_string(json, "subject"));
     VmpJson *steps = vmp_json_get_array(json, "steps");
     VmpJson *edits = vmp_json_get_array(json, "edits");
 
     if (!plan->operation || !steps || !edits)
-        return vmp_fail_null(error, VMP_ERROR_DAMAGED, "the journal holds a plan that is none");
+        return vmp_fail_null(error, VMP_ERROR_DAMAGED,
+                             "the journal holds a plan that is none");
 
     for (guint i = 0; i < vmp_json_length(steps); i++) {
         VmpJson *step = vmp_json_at(steps, i);
         const char *name = vmp_json_get_string(step, "kind");
         const VmpStepKind *kind = find_kind(kinds, name);
         if (!kind)
-            return vmp_fail_null(error, VMP_ERROR_UNSUPPORTED,
-                                 "the journal holds a step '%s' that this vmpoint does not know",
-                                 name ? name : "");
+            return vmp_fail_null(
+                error, VMP_ERROR_UNSUPPORTED,
+                "the journal holds a step '%s' that this vmpoint does not know",
+                name ? name : "");
         vmp_plan_add(plan, kind, json_object_get(vmp_json_get_object(step, "args")))->cleanup =
             vmp_json_get_bool(step, "cleanup", FALSE);
     }
@@ -237,7 +240,8 @@ vmp_plan_from_json(VmpJson *json, const VmpStepKind *const *kinds, GError **erro
     plan->commit = (int)vmp_json_get_int(json, "commit", -1);
     plan->mark_commit = vmp_json_get_bool(json, "mark-commit", FALSE);
     if (plan->commit >= (int)plan->steps->len)
-        return vmp_fail_null(error, VMP_ERROR_DAMAGED, "the journal names a commit step that is not there");
+        return vmp_fail_null(error, VMP_ERROR_DAMAGED,
+                             "the journal names a commit step that is not there");
     json_object_put(plan->edits);
     plan->edits = json_object_get(edits);
     freezes_from_json(plan, json);

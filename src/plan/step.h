@@ -50,7 +50,7 @@ struct _VmpStep {
 struct _VmpChange {
     VmpMachine *machine;
     VmpOperation *operation;
-    VmpBlockSession *session; /* NULL until asked for */
+    VmpBlockSession *session;     /* NULL until asked for */
     VmpStoreTransaction planning; /* see vmp_change_begin_planning() */
     VmpJson *edits; /* what the store will be told at the end; borrowed.  A step may add to it,
                      * and has to do so again after a crash */
@@ -59,31 +59,24 @@ struct _VmpChange {
     gboolean commit_begun; /* recovering a plan whose commit step may have been entered */
     GPtrArray *intact; /* before a plan that touches frozen images: those that nobody else had
                         * (char *: paths); or NULL */
-    gboolean taken_back; /* the commit step, begun before, has failed for good and has seen to it that
-                          * undoing is right again */
+    gboolean taken_back; /* the commit step, begun before, has failed for good and has seen to
+                          * it that undoing is right again */
 };
 
-/* An apply() for kinds that do no more than send their commands(): what --dry-run shows is then
- * what is sent. */
-gboolean
-vmp_step_send_commands(const VmpStep *step, VmpChange *change, GError **error);
+/* An apply() for kinds that do no more than send their commands(): what --dry-run shows is
+ * then what is sent. */
+gboolean vmp_step_send_commands(const VmpStep *step, VmpChange *change, GError **error);
 
-VmpBlockSession *
-vmp_change_get_session(VmpChange *change, GError **error);
+VmpBlockSession *vmp_change_get_session(VmpChange *change, GError **error);
 /* The client of that session. */
-VmpQmpClient *
-vmp_change_get_client(VmpChange *change, GError **error);
+VmpQmpClient *vmp_change_get_client(VmpChange *change, GError **error);
 /* Cancelling is ignored while undoing and recovering: then NULL. */
-GCancellable *
-vmp_change_get_cancellable(VmpChange *change);
+GCancellable *vmp_change_get_cancellable(VmpChange *change);
 /* What planning puts into the store (definitions) becomes durable together with the declared
  * plan, in one transaction; a dry run or a failure leaves nothing of it. */
-gboolean
-vmp_change_begin_planning(VmpChange *change, GError **error);
+gboolean vmp_change_begin_planning(VmpChange *change, GError **error);
 /* Ends the session: an offline one then has stored its bitmaps. */
-gboolean
-vmp_change_close_session(VmpChange *change, GError **error);
+gboolean vmp_change_close_session(VmpChange *change, GError **error);
 /* Closes what is open; errors go to the operation's notes. */
-void
-vmp_change_clear(VmpChange *change);
+void vmp_change_clear(VmpChange *change);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmpChange, vmp_change_clear)

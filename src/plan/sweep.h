@@ -13,9 +13,7 @@
 #define VMP_FILE_RETIRED "retired"
 
 /* Adds to @edits that @path, if vmpoint made it, is to go. */
-void
-vmp_plan_retire_file(VmpMachine *machine, const char *path, VmpJson *edits);
+void vmp_plan_retire_file(VmpMachine *machine, const char *path, VmpJson *edits);
 /* Unlinks the domain's retired files; what cannot go stays in the ledger for the next time and
  * becomes a note. */
-void
-vmp_plan_sweep_files(VmpMachine *machine);
+void vmp_plan_sweep_files(VmpMachine *machine);

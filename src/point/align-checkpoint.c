@@ -24,7 +24,8 @@ resolve_entries(VmpCheckpoint *checkpoint, const VmpDomain *domain, GError **err
             return vmp_fail(error, VMP_ERROR_NOT_FOUND, "the domain has no disk '%s'",
                             entry->name);
         if (!g_hash_table_add(seen, (gpointer)disk))
-            return vmp_fail(error, VMP_ERROR_INVALID, "disk '%s' is listed twice", disk->target);
+            return vmp_fail(error, VMP_ERROR_INVALID, "disk '%s' is listed twice",
+                            disk->target);
         if (entry->wanted && !can_be_tracked(disk))
             return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                             "disk '%s' is %s: nothing to track on it", disk->target,
@@ -80,7 +81,8 @@ vmp_align_checkpoint(VmpCheckpoint *checkpoint, const VmpDomain *domain, GError 
 
     guint wanted = 0;
     g_autoptr(GPtrArray) given = g_steal_pointer(&checkpoint->disks);
-    checkpoint->disks = g_ptr_array_new_with_free_func((GDestroyNotify)vmp_checkpoint_disk_free);
+    checkpoint->disks =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vmp_checkpoint_disk_free);
     for (guint i = 0; i < disks->len; i++) {
         const VmpDomainDisk *disk = g_ptr_array_index(disks, i);
         VmpCheckpointDisk *entry = take_entry(given, disk, all);

@@ -8,7 +8,8 @@
 static gboolean
 has_medium(const VmpDomainDisk *disk)
 {
-    return disk->type != VMP_STORAGE_NONE && (disk->source || disk->type == VMP_STORAGE_NETWORK);
+    return disk->type != VMP_STORAGE_NONE &&
+           (disk->source || disk->type == VMP_STORAGE_NETWORK);
 }
 
 char *
@@ -28,8 +29,9 @@ align_memory(VmpSnapshot *snapshot, gboolean active, gboolean disk_only, GError 
 {
     if (!active || disk_only) {
         if (snapshot->memory != VMP_LOCATION_UNSET && snapshot->memory != VMP_LOCATION_NO)
-            return vmp_fail(error, VMP_ERROR_INVALID,
-                            "memory state cannot be saved with an offline or disk-only snapshot");
+            return vmp_fail(
+                error, VMP_ERROR_INVALID,
+                "memory state cannot be saved with an offline or disk-only snapshot");
         snapshot->memory = VMP_LOCATION_NO;
         return TRUE;
     }
@@ -100,7 +102,8 @@ check_entries(const VmpSnapshot *snapshot, const VmpDomain *domain, GError **err
             return vmp_fail(error, VMP_ERROR_NOT_FOUND, "the domain has no disk '%s'",
                             entry->name);
         if (!g_hash_table_add(seen, (gpointer)disk))
-            return vmp_fail(error, VMP_ERROR_INVALID, "disk '%s' is listed twice", disk->target);
+            return vmp_fail(error, VMP_ERROR_INVALID, "disk '%s' is listed twice",
+                            disk->target);
     }
     return TRUE;
 }
@@ -113,13 +116,14 @@ align_disk(VmpSnapshotDisk *entry, const VmpDomainDisk *disk, const DiskDefault 
         entry->location = default_location(disk, fallback);
 
     if (fallback->uniform && entry->location != fallback->location &&
-        !(entry->location == VMP_LOCATION_NO && default_location(disk, fallback) == VMP_LOCATION_NO))
+        !(entry->location == VMP_LOCATION_NO &&
+          default_location(disk, fallback) == VMP_LOCATION_NO))
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "disk '%s' must use snapshot mode '%s' like the memory", disk->target,
                         vmp_location_name(fallback->location));
     if (entry->location != VMP_LOCATION_NO && !has_medium(disk))
-        return vmp_fail(error, VMP_ERROR_INVALID, "disk '%s' has no medium to take a snapshot of",
-                        disk->target);
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "disk '%s' has no medium to take a snapshot of", disk->target);
     return TRUE;
 }
 
@@ -154,7 +158,8 @@ check_overlay_paths(const VmpSnapshot *snapshot, GError **error)
 }
 
 static gboolean
-align_disks(VmpSnapshot *snapshot, const VmpDomain *domain, DiskDefault fallback, GError **error)
+align_disks(VmpSnapshot *snapshot, const VmpDomain *domain, DiskDefault fallback,
+            GError **error)
 {
     const GPtrArray *disks = vmp_domain_get_disks(domain);
 
@@ -185,16 +190,18 @@ check_external_disk(const VmpSnapshotDisk *entry, const VmpDomainDisk *disk, gbo
 
     if (strcmp(format, "qcow2") != 0 && strcmp(format, "qed") != 0)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "disk '%s': an overlay cannot have the format '%s'", disk->target, format);
+                        "disk '%s': an overlay cannot have the format '%s'", disk->target,
+                        format);
     if (!disk->source)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "disk '%s' is on network storage that an overlay cannot name: of that "
                         "vmpoint knows NBD without TLS",
                         disk->target);
     if (active && g_strcmp0(disk->device, "lun") == 0)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "disk '%s': no external snapshot of a LUN passed through to a running guest",
-                        disk->target);
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "disk '%s': no external snapshot of a LUN passed through to a running guest",
+            disk->target);
     if (disk->shareable && !disk->readonly)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "disk '%s' is shareable, which an overlay of format '%s' cannot be",
@@ -206,9 +213,10 @@ static gboolean
 check_internal_disk(const VmpSnapshotDisk *entry, const VmpDomainDisk *disk, GError **error)
 {
     if (g_strcmp0(disk->driver, "qcow2") != 0)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "disk '%s': an internal snapshot needs a qcow2 image, this one is '%s'",
-                        entry->name, disk->driver ? disk->driver : "raw");
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "disk '%s': an internal snapshot needs a qcow2 image, this one is '%s'",
+            entry->name, disk->driver ? disk->driver : "raw");
     return TRUE;
 }
 
@@ -295,8 +303,8 @@ vmp_align_snapshot(VmpSnapshot *snapshot, const VmpDomain *domain, gboolean acti
 gboolean
 vmp_align_redefined_memory(VmpSnapshot *snapshot, GError **error)
 {
-    gboolean without = snapshot->state == VMP_STATE_SHUTOFF ||
-                       snapshot->state == VMP_STATE_DISK_SNAPSHOT;
+    gboolean without =
+        snapshot->state == VMP_STATE_SHUTOFF || snapshot->state == VMP_STATE_DISK_SNAPSHOT;
 
     if (snapshot->memory == VMP_LOCATION_UNSET)
         snapshot->memory = without ? VMP_LOCATION_NO : VMP_LOCATION_INTERNAL;
@@ -310,7 +318,8 @@ vmp_align_redefined_memory(VmpSnapshot *snapshot, GError **error)
 static gboolean
 has_external_part(const VmpSnapshot *snapshot)
 {
-    if (snapshot->state == VMP_STATE_DISK_SNAPSHOT || snapshot->memory == VMP_LOCATION_EXTERNAL)
+    if (snapshot->state == VMP_STATE_DISK_SNAPSHOT ||
+        snapshot->memory == VMP_LOCATION_EXTERNAL)
         return TRUE;
     for (guint i = 0; i < snapshot->disks->len; i++)
         if (((const VmpSnapshotDisk *)g_ptr_array_index(snapshot->disks, i))->location ==

@@ -43,7 +43,8 @@ vmp_point_prepare_checkpoint(VmpMachine *machine, const char *xml, GError **erro
     return g_steal_pointer(&checkpoint);
 }
 
-/* One that the image does not keep lives as long as QEMU does; a storage daemon ends at once. */
+/* One that the image does not keep lives as long as QEMU does; a storage daemon ends at once.
+ */
 static gboolean
 check_image(const VmpBlockSession *session, const VmpBlockNode *node, GError **error)
 {
@@ -52,19 +53,20 @@ check_image(const VmpBlockSession *session, const VmpBlockNode *node, GError **e
                : vmp_block_node_check_can_track(node, error);
 }
 
-/* Somebody's bitmap has the name already: in the active image, or below it, where it would pass for
- * a part of the new one. */
+/* Somebody's bitmap has the name already: in the active image, or below it, where it would
+ * pass for a part of the new one. */
 static gboolean
 check_name_is_free(const VmpBlockGraph *graph, const VmpBlockNode *node,
                    const VmpCheckpointDisk *disk, GError **error)
 {
     for (; node; node = vmp_block_graph_backing(graph, node))
         if (vmp_block_node_bitmap(node, disk->bitmap))
-            return vmp_fail(
-                error, VMP_ERROR_EXISTS,
-                "disk '%s': its image '%s' holds a bitmap '%s' that no checkpoint here knows; take "
-                "another name, or remove it ('qemu-img bitmap --remove' while the domain is off)",
-                disk->name, node->path ? node->path : node->name, disk->bitmap);
+            return vmp_fail(error, VMP_ERROR_EXISTS,
+                            "disk '%s': its image '%s' holds a bitmap '%s' that no checkpoint "
+                            "here knows; take "
+                            "another name, or remove it ('qemu-img bitmap --remove' while the "
+                            "domain is off)",
+                            disk->name, node->path ? node->path : node->name, disk->bitmap);
     return TRUE;
 }
 
@@ -86,18 +88,18 @@ vmp_point_checkpoint_bitmaps(VmpBlockSession *session, const VmpBlockGraph *grap
         }
         if (!check_name_is_free(graph, node, disk, error))
             return NULL;
-        json_object_array_add(bitmaps, vmp_json_build("s:disk", disk->name, "s:node", node->name,
-                                                      "s:name", disk->bitmap, "S:image",
-                                                      node->path, "i:size", (gint64)node->size,
-                                                      "B:transient", !node->can_persist_bitmaps,
-                                                      NULL));
+        json_object_array_add(bitmaps,
+                              vmp_json_build("s:disk", disk->name, "s:node", node->name,
+                                             "s:name", disk->bitmap, "S:image", node->path,
+                                             "i:size", (gint64)node->size, "B:transient",
+                                             !node->can_persist_bitmaps, NULL));
     }
     return g_steal_pointer(&bitmaps);
 }
 
 gboolean
-vmp_point_checkpoint_edits(VmpMachine *machine, const VmpCheckpoint *checkpoint, VmpJson *bitmaps,
-                           VmpJson *edits, GError **error)
+vmp_point_checkpoint_edits(VmpMachine *machine, const VmpCheckpoint *checkpoint,
+                           VmpJson *bitmaps, VmpJson *edits, GError **error)
 {
     g_autoptr(VmpStorePoint) row =
         vmp_record_to_checkpoint_row(machine, checkpoint, TRUE, error);
@@ -149,12 +151,13 @@ vmp_point_create_checkpoint(VmpMachine *machine, const char *xml, guint64 granul
 
     g_autoptr(VmpCheckpoint) checkpoint =
         check_flags(flags, error) && check_granularity(granularity, error)
-            ? vmp_point_prepare_checkpoint(machine, xml, error) : NULL;
+            ? vmp_point_prepare_checkpoint(machine, xml, error)
+            : NULL;
     if (!checkpoint)
         return NULL;
 
-    g_auto(VmpChange) change = { .machine = machine,
-                                 .operation = vmp_machine_get_operation(machine) };
+    g_auto(VmpChange)
+        change = { .machine = machine, .operation = vmp_machine_get_operation(machine) };
     VmpBlockSession *session = vmp_change_get_session(&change, error);
     g_autoptr(VmpBlockGraph) graph =
         session ? vmp_block_session_read_graph(session, error) : NULL;

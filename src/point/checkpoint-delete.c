@@ -85,8 +85,10 @@ vmp_point_delete_checkpoint(VmpMachine *machine, const char *name,
     VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
     gint64 domain = vmp_machine_get_row(machine)->id;
 
-    if ((flags & VMP_CHECKPOINT_DELETE_CHILDREN) && (flags & VMP_CHECKPOINT_DELETE_CHILDREN_ONLY))
-        return vmp_fail(error, VMP_ERROR_INVALID, "children and children-only exclude each other");
+    if ((flags & VMP_CHECKPOINT_DELETE_CHILDREN) &&
+        (flags & VMP_CHECKPOINT_DELETE_CHILDREN_ONLY))
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "children and children-only exclude each other");
 
     g_autoptr(GPtrArray) rows = vmp_store_list_points(vmp_machine_get_store(machine), domain,
                                                       VMP_POINT_CHECKPOINT, FALSE, error);
@@ -100,8 +102,8 @@ vmp_point_delete_checkpoint(VmpMachine *machine, const char *name,
         rows, name, only_below || (flags & VMP_CHECKPOINT_DELETE_CHILDREN), !only_below);
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("checkpoint-delete", vmp_machine_get_name(machine), name);
-    g_auto(VmpChange) change = { .machine = machine,
-                                 .operation = vmp_machine_get_operation(machine) };
+    g_auto(VmpChange)
+        change = { .machine = machine, .operation = vmp_machine_get_operation(machine) };
     if (!(flags & VMP_CHECKPOINT_DELETE_METADATA_ONLY) &&
         !plan_removal(plan, &change, names, error))
         return FALSE;

@@ -214,10 +214,9 @@ clear_row(VmpStorePoint *row, VmpBlockSession *session, const VmpBlockGraph *gra
         g_autofree char *reason = g_strdup_printf(
             "the bitmap in image '%s' was lost: QEMU did not end in good order", node->path);
         vmp_marks_note_lost(row, mark->disk, reason);
-        json_object_array_add(bitmaps,
-                              vmp_json_build("s:disk", mark->disk, "s:node", node->name,
-                                             "s:name", mark->bitmap, "S:image", node->path,
-                                             NULL));
+        json_object_array_add(bitmaps, vmp_json_build("s:disk", mark->disk, "s:node",
+                                                      node->name, "s:name", mark->bitmap,
+                                                      "S:image", node->path, NULL));
     }
     return marks && vmp_json_length(bitmaps) > before;
 }

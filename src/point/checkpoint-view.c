@@ -82,7 +82,8 @@ vmp_point_list_checkpoints(VmpMachine *machine, const char *from, VmpCheckpointL
     }
     if (!(flags & VMP_CHECKPOINT_LIST_TOPOLOGICAL))
         g_ptr_array_sort(list, compare_names);
-    if ((flags & VMP_CHECKPOINT_LIST_STATE) && !vmp_point_judge_checkpoints(machine, list, error))
+    if ((flags & VMP_CHECKPOINT_LIST_STATE) &&
+        !vmp_point_judge_checkpoints(machine, list, error))
         return NULL;
     return g_steal_pointer(&list);
 }
@@ -117,9 +118,9 @@ vmp_point_checkpoint_chain(VmpMachine *machine, const VmpBlockGraph *graph,
                            GError **error)
 {
     VMP_ERROR_CONTEXT(error, "disk '%s'", disk);
-    g_autoptr(VmpStorePoint) row = vmp_store_find_point(
-        vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id, VMP_POINT_CHECKPOINT,
-        checkpoint, error);
+    g_autoptr(VmpStorePoint) row =
+        vmp_store_find_point(vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id,
+                             VMP_POINT_CHECKPOINT, checkpoint, error);
     g_autoptr(GPtrArray) marks = row ? vmp_marks_of_row(row, error) : NULL;
     if (!marks)
         return NULL;
@@ -189,8 +190,8 @@ remove_size_bitmaps(const Measure *measure, GError **error)
     return run_transaction(measure, removal, error);
 }
 
-/* Each layer's bitmap counts what was written while it was the active one, and what was written
- * in two of them counts once: only their union tells. */
+/* Each layer's bitmap counts what was written while it was the active one, and what was
+ * written in two of them counts once: only their union tells. */
 static gboolean
 plan_merge(Measure *measure, const VmpCheckpointDisk *disk, GError **error)
 {

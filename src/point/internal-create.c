@@ -28,13 +28,17 @@ check_tag(const char *tag, GError **error)
     gsize length = strlen(tag);
 
     if (length > MAX_TAG)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "an image cannot keep a name of %zu bytes for an internal snapshot (%d "
-                        "at most)", length, MAX_TAG);
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "an image cannot keep a name of %zu bytes for an internal snapshot (%d "
+            "at most)",
+            length, MAX_TAG);
     if (length <= MAX_ID_DIGITS && strspn(tag, "0123456789") == length)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "'%s': QEMU could take that name of an internal snapshot for the number "
-                        "of another", tag);
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "'%s': QEMU could take that name of an internal snapshot for the number "
+            "of another",
+            tag);
     return TRUE;
 }
 
@@ -51,8 +55,8 @@ check_disk(const VmpInternalDisk *disk, const char *tag, GError **error)
                         disk->disk);
     if (vmp_internal_snapshots_find(disk->snapshots, tag))
         return vmp_fail(error, VMP_ERROR_EXISTS,
-                        "disk '%s': image '%s' has an internal snapshot '%s' already", disk->disk,
-                        disk->path, tag);
+                        "disk '%s': image '%s' has an internal snapshot '%s' already",
+                        disk->disk, disk->path, tag);
     return TRUE;
 }
 
@@ -61,8 +65,8 @@ check_disks(const GPtrArray *disks, const VmpSnapshot *snapshot, GError **error)
 {
     for (guint i = 0; i < snapshot->disks->len; i++) {
         const VmpSnapshotDisk *entry = g_ptr_array_index(snapshot->disks, i);
-        if (entry->location == VMP_LOCATION_INTERNAL
-            && !vmp_internal_disks_find(disks, entry->name))
+        if (entry->location == VMP_LOCATION_INTERNAL &&
+            !vmp_internal_disks_find(disks, entry->name))
             return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                             "disk '%s' is not open for writing: no internal snapshot of it",
                             entry->name);
@@ -80,13 +84,13 @@ gboolean
 vmp_point_create_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
                           VmpSnapshotCreateFlags flags, GError **error)
 {
-    g_auto(VmpChange) change = { .machine = machine,
-                                 .operation = vmp_machine_get_operation(machine) };
+    g_auto(VmpChange)
+        change = { .machine = machine, .operation = vmp_machine_get_operation(machine) };
     gboolean on = vmp_machine_is_on(machine);
 
-    if (!check_tag(snapshot->name, error)
-        || (on && (!vmp_quiet_check_jobs(machine, error)
-                   || !vmp_quiet_check_migration(machine, error))))
+    if (!check_tag(snapshot->name, error) ||
+        (on && (!vmp_quiet_check_jobs(machine, error) ||
+                !vmp_quiet_check_migration(machine, error))))
         return FALSE;
     g_autoptr(GPtrArray) disks = vmp_internal_disks_look(machine, error);
     if (!disks || !check_disks(disks, snapshot, error))
@@ -106,13 +110,15 @@ vmp_point_create_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
     if (!vmp_change_begin_planning(&change, error))
         return FALSE;
     if (!(flags & VMP_SNAPSHOT_CREATE_NO_METADATA)) {
-        g_autoptr(VmpStorePoint) row = vmp_record_to_snapshot_row(machine, snapshot, TRUE, error);
+        g_autoptr(VmpStorePoint) row =
+            vmp_record_to_snapshot_row(machine, snapshot, TRUE, error);
         if (!row)
             return FALSE;
         vmp_store_edit_put_point(plan->edits, row);
     }
     if (!vmp_plan_execute(plan, &change, error))
         return FALSE;
-    return !(flags & VMP_SNAPSHOT_CREATE_HALT) || !on
-           || vmp_operation_get_dry_run(change.operation) || vmp_machine_destroy(machine, 0, error);
+    return !(flags & VMP_SNAPSHOT_CREATE_HALT) || !on ||
+           vmp_operation_get_dry_run(change.operation) ||
+           vmp_machine_destroy(machine, 0, error);
 }

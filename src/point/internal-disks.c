@@ -141,14 +141,15 @@ look_at_images(VmpMachine *machine, const VmpDomain *definition, GPtrArray *disk
 
     for (guint i = 0; i < known->len; i++) {
         const VmpDomainDisk *disk = g_ptr_array_index(known, i);
-        if (is_written(disk) && !add_image(disks, disk->target, disk->source, disk->driver, error))
+        if (is_written(disk) &&
+            !add_image(disks, disk->target, disk->source, disk->driver, error))
             return FALSE;
     }
 
     /* Variables that were never made have nothing to keep. */
     g_autofree char *nvram = vmp_firmware_nvram_path(machine, definition);
-    return !nvram || !g_file_test(nvram, G_FILE_TEST_EXISTS)
-           || add_image(disks, NVRAM, nvram, vmp_domain_get_os(definition)->nvram_format, error);
+    return !nvram || !g_file_test(nvram, G_FILE_TEST_EXISTS) ||
+           add_image(disks, NVRAM, nvram, vmp_domain_get_os(definition)->nvram_format, error);
 }
 
 GPtrArray *
@@ -158,9 +159,9 @@ vmp_internal_disks_look(VmpMachine *machine, GError **error)
     g_autoptr(GPtrArray) disks =
         g_ptr_array_new_with_free_func((GDestroyNotify)vmp_internal_disk_free);
 
-    if (!definition
-        || !(vmp_machine_is_on(machine) ? look_at_process(machine, definition, disks, error)
-                                        : look_at_images(machine, definition, disks, error)))
+    if (!definition ||
+        !(vmp_machine_is_on(machine) ? look_at_process(machine, definition, disks, error)
+                                     : look_at_images(machine, definition, disks, error)))
         return NULL;
     return g_steal_pointer(&disks);
 }
@@ -197,8 +198,9 @@ vmp_internal_disks_to_json(const GPtrArray *disks, const char *tag)
     for (guint i = 0; i < disks->len; i++) {
         const VmpInternalDisk *disk = g_ptr_array_index(disks, i);
         if (!tag || vmp_internal_snapshots_find(disk->snapshots, tag))
-            json_object_array_add(array, vmp_json_build("s:disk", disk->disk, "S:path", disk->path,
-                                                        "S:node", disk->node, NULL));
+            json_object_array_add(array,
+                                  vmp_json_build("s:disk", disk->disk, "S:path", disk->path,
+                                                 "S:node", disk->node, NULL));
     }
     return array;
 }

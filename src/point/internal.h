@@ -13,20 +13,17 @@
 #include <vmpoint/snapshot-record.h>
 
 /* Is any part of it inside of an image? */
-gboolean
-vmp_internal_is(const VmpSnapshot *snapshot);
+gboolean vmp_internal_is(const VmpSnapshot *snapshot);
 
 /* @snapshot is aligned and complete. */
-gboolean
-vmp_point_create_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
-                          VmpSnapshotCreateFlags flags, GError **error);
-gboolean
-vmp_point_revert_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
-                          VmpSnapshotRevertFlags flags, gboolean rehearse, GError **error);
+gboolean vmp_point_create_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
+                                   VmpSnapshotCreateFlags flags, GError **error);
+gboolean vmp_point_revert_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
+                                   VmpSnapshotRevertFlags flags, gboolean rehearse,
+                                   GError **error);
 /* Whether all of @names could be deleted, before anything is. */
-gboolean
-vmp_point_check_delete_internal(VmpMachine *machine, const GPtrArray *names, GError **error);
+gboolean vmp_point_check_delete_internal(VmpMachine *machine, const GPtrArray *names,
+                                         GError **error);
 /* Deletes those of @names (char *; children before parents), which all are internal. */
-gboolean
-vmp_point_delete_internal(VmpMachine *machine, const GPtrArray *names, const char *subject,
-                          GError **error);
+gboolean vmp_point_delete_internal(VmpMachine *machine, const GPtrArray *names,
+                                   const char *subject, GError **error);

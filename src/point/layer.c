@@ -18,7 +18,8 @@ vmp_layer_options_of(const VmpDomainDisk *disk, const VmpBlockNode *replaced)
     options.unmap = g_strcmp0(disk->discard, "unmap") == 0;
     options.detect_zeroes = said(disk->detect_zeroes);
     options.aio = said(disk->io);
-    /* QEMU refuses Linux' own asynchronous I/O through the cache; a storage daemon uses that. */
+    /* QEMU refuses Linux' own asynchronous I/O through the cache; a storage daemon uses that.
+     */
     if (!options.direct && g_strcmp0(options.aio, "native") == 0)
         options.aio = NULL;
     return options;

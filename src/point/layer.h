@@ -14,8 +14,6 @@ typedef struct {
 } VmpLayerOptions;
 
 /* From @disk of the definition (NULL = not known) and the image that stands there now. */
-VmpLayerOptions
-vmp_layer_options_of(const VmpDomainDisk *disk, const VmpBlockNode *replaced);
+VmpLayerOptions vmp_layer_options_of(const VmpDomainDisk *disk, const VmpBlockNode *replaced);
 /* "raw" for an image without a format node. */
-const char *
-vmp_layer_format_of(const VmpBlockNode *node);
+const char *vmp_layer_format_of(const VmpBlockNode *node);

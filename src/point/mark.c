@@ -58,12 +58,11 @@ vmp_marks_note_began(VmpStorePoint *row, VmpJson *bitmaps)
         VmpJson *bitmap = vmp_json_at(bitmaps, i);
         const char *image = vmp_json_get_string(bitmap, "image");
         if (image)
-            json_object_object_add(began, vmp_json_get_string(bitmap, "disk"),
-                                   vmp_json_build("s:image", image, "I:size",
-                                                  vmp_json_get_int(bitmap, "size", 0),
-                                                  "B:transient",
-                                                  vmp_json_get_bool(bitmap, "transient", FALSE),
-                                                  NULL));
+            json_object_object_add(
+                began, vmp_json_get_string(bitmap, "disk"),
+                vmp_json_build("s:image", image, "I:size", vmp_json_get_int(bitmap, "size", 0),
+                               "B:transient", vmp_json_get_bool(bitmap, "transient", FALSE),
+                               NULL));
     }
     write_extra(row, extra);
 }

@@ -18,11 +18,11 @@
 #include "storage/bitmap.h"
 
 typedef struct {
-    char *disk;   /* target */
-    char *bitmap; /* name of its bitmap */
-    char *image;  /* path; or NULL */
-    guint64 size; /* bytes; 0 = not known */
-    char *lost;   /* a sentence's end; or NULL */
+    char *disk;         /* target */
+    char *bitmap;       /* name of its bitmap */
+    char *image;        /* path; or NULL */
+    guint64 size;       /* bytes; 0 = not known */
+    char *lost;         /* a sentence's end; or NULL */
     gboolean transient; /* the bitmap lives as long as the process */
 } VmpMark;
 
@@ -44,10 +44,10 @@ void vmp_marks_note_began(VmpStorePoint *row, VmpJson *bitmaps);
 /* Notes there why the bitmap of @disk is no more. */
 void vmp_marks_note_lost(VmpStorePoint *row, const char *disk, const char *reason);
 
-/* Layers are merged down: adds to @edits that what began in the upper image of @moves (paths, upper
- * to lower) began in the lower one. */
-gboolean
-vmp_marks_move(VmpMachine *machine, GHashTable *moves, VmpJson *edits, GError **error);
+/* Layers are merged down: adds to @edits that what began in the upper image of @moves (paths,
+ * upper to lower) began in the lower one. */
+gboolean vmp_marks_move(VmpMachine *machine, GHashTable *moves, VmpJson *edits,
+                        GError **error);
 /* @disk has @size bytes now, and @image active: what began in that image goes on.  @cut: it
  * has fewer than before, and no checkpoint made until now tells everything any more. */
 gboolean vmp_marks_resize(VmpMachine *machine, const char *disk, const char *image,

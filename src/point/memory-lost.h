@@ -25,6 +25,6 @@ gboolean vmp_memory_is_hung(VmpMachine *machine, const char *path);
 void vmp_memory_give_up(VmpMachine *machine, const char *path);
 /* The plan's snapshot becomes one of the disks alone, when it is settled. */
 void vmp_memory_demote(VmpChange *change, const char *path);
-/* Before anything else is asked of QEMU: is there an open intent whose live save has failed, or
- * has hung the guest, and perhaps QEMU itself?  Then the guest is freed. */
+/* Before anything else is asked of QEMU: is there an open intent whose live save has failed,
+ * or has hung the guest, and perhaps QEMU itself?  Then the guest is freed. */
 void vmp_memory_free_hung(VmpMachine *machine);

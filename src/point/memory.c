@@ -97,7 +97,8 @@ vmp_memory_plan_seal(VmpPlan *plan)
     /* How the switch is told once QEMU is gone: see step-overlays.c. */
     plan->mark_commit = !live;
     json_object_object_add(commit->args, live ? "ram" : "noted",
-                           live ? json_object_new_string(path) : json_object_new_boolean(TRUE));
+                           live ? json_object_new_string(path)
+                                : json_object_new_boolean(TRUE));
     if (live)
         vmp_plan_add(plan, &vmp_step_save_live,
                      vmp_json_build("s:path", path, "i:mark",

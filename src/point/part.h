@@ -68,9 +68,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmpPartPast, vmp_part_past_clear)
  * snapshot's RAM has it. */
 gboolean vmp_part_look(VmpMachine *machine, const VmpDomain *definition, const char *snapshot,
                        VmpPartFlags flags, VmpPartPast *past, GError **error);
-/* The same where no snapshot has the past: the parts are in files @nvram and @tpm, which are copied
- * first; the copies go when all is settled.  A part that the machine has and for which there
- * is none (NULL) stays what it is, with a warning. */
+/* The same where no snapshot has the past: the parts are in files @nvram and @tpm, which are
+ * copied first; the copies go when all is settled.  A part that the machine has and for which
+ * there is none (NULL) stays what it is, with a warning. */
 void vmp_part_plan_import(VmpPlan *plan, VmpMachine *machine, const VmpDomain *definition,
                           const char *nvram, const char *tpm, VmpPartPast *past);
 /* First: the past is laid ready beside the present. */

@@ -15,8 +15,8 @@ vmp_quiet_check_jobs(VmpMachine *machine, GError **error)
         return FALSE;
     if (jobs->len > 0) {
         const VmpJob *job = g_ptr_array_index(jobs, 0);
-        return vmp_fail(error, VMP_ERROR_BUSY, "the %s job '%s' is there (%s)", job->type, job->id,
-                        job->status);
+        return vmp_fail(error, VMP_ERROR_BUSY, "the %s job '%s' is there (%s)", job->type,
+                        job->id, job->status);
     }
     return TRUE;
 }

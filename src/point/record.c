@@ -24,7 +24,8 @@ vmp_record_from_snapshot_row(VmpStore *store, const VmpStorePoint *row, GError *
     g_free(snapshot->parent);
     snapshot->parent = g_strdup(row->parent);
     if (!attach_definition(store, row->definition, &snapshot->domain_xml, error) ||
-        !attach_definition(store, row->inactive_definition, &snapshot->inactive_domain_xml, error))
+        !attach_definition(store, row->inactive_definition, &snapshot->inactive_domain_xml,
+                           error))
         return NULL;
     return g_steal_pointer(&snapshot);
 }
@@ -69,7 +70,8 @@ vmp_record_to_snapshot_row(VmpMachine *machine, const VmpSnapshot *snapshot, gbo
     row->current = current;
     row->body = vmp_snapshot_format(snapshot, VMP_SNAPSHOT_FORMAT_NO_DOMAIN);
     if (!put_definition(machine, snapshot->domain_xml, &row->definition, error) ||
-        !put_definition(machine, snapshot->inactive_domain_xml, &row->inactive_definition, error))
+        !put_definition(machine, snapshot->inactive_domain_xml, &row->inactive_definition,
+                        error))
         return NULL;
     return g_steal_pointer(&row);
 }
@@ -137,9 +139,8 @@ gboolean
 vmp_record_current_name(VmpMachine *machine, VmpPointKind kind, char **name, GError **error)
 {
     g_autoptr(GError) failure = NULL;
-    g_autoptr(VmpStorePoint) row =
-        vmp_store_find_current_point(vmp_machine_get_store(machine),
-                                     vmp_machine_get_row(machine)->id, kind, &failure);
+    g_autoptr(VmpStorePoint) row = vmp_store_find_current_point(
+        vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id, kind, &failure);
 
     if (failure) {
         g_propagate_error(error, g_steal_pointer(&failure));

@@ -14,28 +14,25 @@
 #include "store/store.h"
 
 /* The whole record of that snapshot, domains included. */
-VmpSnapshot *
-vmp_record_load_snapshot(VmpMachine *machine, const char *name, GError **error);
-VmpSnapshot *
-vmp_record_from_snapshot_row(VmpStore *store, const VmpStorePoint *row, GError **error);
+VmpSnapshot *vmp_record_load_snapshot(VmpMachine *machine, const char *name, GError **error);
+VmpSnapshot *vmp_record_from_snapshot_row(VmpStore *store, const VmpStorePoint *row,
+                                          GError **error);
 /* A row for @snapshot; its domains are put into the store now (they are harmless there until
  * something refers to them). */
-VmpStorePoint *
-vmp_record_to_snapshot_row(VmpMachine *machine, const VmpSnapshot *snapshot, gboolean current,
-                           GError **error);
+VmpStorePoint *vmp_record_to_snapshot_row(VmpMachine *machine, const VmpSnapshot *snapshot,
+                                          gboolean current, GError **error);
 
-VmpCheckpoint *
-vmp_record_load_checkpoint(VmpMachine *machine, const char *name, GError **error);
-VmpCheckpoint *
-vmp_record_from_checkpoint_row(VmpStore *store, const VmpStorePoint *row, GError **error);
-VmpStorePoint *
-vmp_record_to_checkpoint_row(VmpMachine *machine, const VmpCheckpoint *checkpoint,
-                             gboolean current, GError **error);
+VmpCheckpoint *vmp_record_load_checkpoint(VmpMachine *machine, const char *name,
+                                          GError **error);
+VmpCheckpoint *vmp_record_from_checkpoint_row(VmpStore *store, const VmpStorePoint *row,
+                                              GError **error);
+VmpStorePoint *vmp_record_to_checkpoint_row(VmpMachine *machine,
+                                            const VmpCheckpoint *checkpoint, gboolean current,
+                                            GError **error);
 
 /* Is there a point of that name? */
-gboolean
-vmp_record_exists(VmpMachine *machine, VmpPointKind kind, const char *name, gboolean *exists,
-                  GError **error);
+gboolean vmp_record_exists(VmpMachine *machine, VmpPointKind kind, const char *name,
+                           gboolean *exists, GError **error);
 /* Name of the current point, NULL if there is none; free with g_free(). */
-gboolean
-vmp_record_current_name(VmpMachine *machine, VmpPointKind kind, char **name, GError **error);
+gboolean vmp_record_current_name(VmpMachine *machine, VmpPointKind kind, char **name,
+                                 GError **error);

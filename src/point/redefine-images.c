@@ -14,8 +14,8 @@ rests_on(const char *path, const char *base, GError **error)
     for (guint i = 1; i < chain->len; i++)
         if (g_str_equal(((const VmpImage *)g_ptr_array_index(chain, i))->path, base))
             return TRUE;
-    return vmp_fail(error, VMP_ERROR_INCONSISTENT, "its overlay '%s' does not rest on '%s'", path,
-                    base);
+    return vmp_fail(error, VMP_ERROR_INCONSISTENT, "its overlay '%s' does not rest on '%s'",
+                    path, base);
 }
 
 /* The image that was frozen must be there, and the overlay above it rest on it. */
@@ -41,9 +41,9 @@ check_internal(const VmpSnapshot *snapshot, const VmpDomainDisk *disk, GError **
         if (g_str_equal(held->tag, snapshot->name))
             return TRUE;
     }
-    return image && vmp_fail(error, VMP_ERROR_INCONSISTENT,
-                             "its image '%s' holds no internal snapshot of that name",
-                             disk->source);
+    return image &&
+           vmp_fail(error, VMP_ERROR_INCONSISTENT,
+                    "its image '%s' holds no internal snapshot of that name", disk->source);
 }
 
 static gboolean

@@ -151,8 +151,9 @@ take_over(VmpMachine *machine, const VmpStorePoint *known, VmpSnapshot *snapshot
 
 /* @place: the name under which it stands in the tree of @rows, if it does. */
 static gboolean
-check(VmpMachine *machine, const GPtrArray *rows, const char *place, const VmpStorePoint *known,
-      VmpSnapshot *snapshot, VmpSnapshotCreateFlags flags, GError **error)
+check(VmpMachine *machine, const GPtrArray *rows, const char *place,
+      const VmpStorePoint *known, VmpSnapshot *snapshot, VmpSnapshotCreateFlags flags,
+      GError **error)
 {
     if (!vmp_tree_check_parent(rows, place, snapshot->parent, error) ||
         !take_over(machine, known, snapshot, error))
@@ -215,7 +216,8 @@ vmp_point_redefine_snapshot(VmpMachine *machine, const char *xml, VmpSnapshotCre
 
 gboolean
 vmp_redefine_other_name(VmpMachine *machine, const GPtrArray *rows, const VmpStorePoint *known,
-                        VmpSnapshot *snapshot, gboolean rename, gboolean current, GError **error)
+                        VmpSnapshot *snapshot, gboolean rename, gboolean current,
+                        GError **error)
 {
     const char *place = rename ? known->name : snapshot->name;
 

@@ -27,8 +27,8 @@ char *vmp_point_redefine_checkpoint(VmpMachine *machine, const char *xml,
                                     VmpCheckpointCreateFlags flags, GError **error);
 
 /* As the one of that name, but @snapshot (aligned here) is another document of the row @known
- * (with body): a copy under a name of its own, or with @rename that one itself under its new name,
- * keeping its children.  @rows: all snapshots of the domain. */
+ * (with body): a copy under a name of its own, or with @rename that one itself under its new
+ * name, keeping its children.  @rows: all snapshots of the domain. */
 gboolean vmp_redefine_other_name(VmpMachine *machine, const GPtrArray *rows,
                                  const VmpStorePoint *known, VmpSnapshot *snapshot,
                                  gboolean rename, gboolean current, GError **error);

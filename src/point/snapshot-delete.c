@@ -302,7 +302,8 @@ delete_in_turns(VmpMachine *machine, const GPtrArray *rows, const GPtrArray *nam
         g_autoptr(GPtrArray) turn = g_ptr_array_new();
 
         internal = is_internal(rows, g_ptr_array_index(names, i));
-        for (; i < names->len && internal == is_internal(rows, g_ptr_array_index(names, i)); i++)
+        for (; i < names->len && internal == is_internal(rows, g_ptr_array_index(names, i));
+             i++)
             g_ptr_array_add(turn, g_ptr_array_index(names, i));
         if (!(internal ? vmp_point_delete_internal(machine, turn, subject, error)
                        : delete_external(machine, turn, subject, error)))

@@ -62,7 +62,8 @@ passes(const VmpSnapshotInfo *info, guint flags)
     return group_passes(flags, VMP_SNAPSHOT_LIST_METADATA | VMP_SNAPSHOT_LIST_NO_METADATA,
                         VMP_SNAPSHOT_LIST_METADATA) &&
            group_passes(flags, VMP_SNAPSHOT_LIST_LEAVES | VMP_SNAPSHOT_LIST_NO_LEAVES,
-                        info->children ? VMP_SNAPSHOT_LIST_NO_LEAVES : VMP_SNAPSHOT_LIST_LEAVES) &&
+                        info->children ? VMP_SNAPSHOT_LIST_NO_LEAVES
+                                       : VMP_SNAPSHOT_LIST_LEAVES) &&
            group_passes(flags,
                         VMP_SNAPSHOT_LIST_INACTIVE | VMP_SNAPSHOT_LIST_ACTIVE |
                             VMP_SNAPSHOT_LIST_DISK_ONLY,
@@ -95,7 +96,8 @@ vmp_point_list_snapshots(VmpMachine *machine, const char *from, VmpSnapshotListF
 {
     g_autoptr(GPtrArray) rows = list_rows(machine, error);
     g_autoptr(GPtrArray) selected =
-        rows ? vmp_tree_select(rows, from, (flags & VMP_SNAPSHOT_LIST_ROOTS) != 0, error) : NULL;
+        rows ? vmp_tree_select(rows, from, (flags & VMP_SNAPSHOT_LIST_ROOTS) != 0, error)
+             : NULL;
     if (!selected)
         return NULL;
 

@@ -159,7 +159,8 @@ open_format_command(VmpJson *node)
 {
     VmpJson *options = vmp_qmp_options_format(
         vmp_json_get_string(node, "node"), vmp_json_get_string(node, "format"),
-        vmp_json_get_string(node, "file-node"), vmp_json_get_string(node, "backing-node"), FALSE);
+        vmp_json_get_string(node, "file-node"), vmp_json_get_string(node, "backing-node"),
+        FALSE);
 
     add_common_options(options, node);
     vmp_json_add(options, "S:detect-zeroes", vmp_json_get_string(node, "detect-zeroes"), NULL);
@@ -181,7 +182,8 @@ open_commands(const VmpStep *step, GPtrArray *commands)
 static gboolean
 close_node(VmpChange *change, const VmpBlockGraph *graph, const char *name, GError **error)
 {
-    return !vmp_block_graph_node(graph, name) || run(change, vmp_qmp_blockdev_del(name), error);
+    return !vmp_block_graph_node(graph, name) ||
+           run(change, vmp_qmp_blockdev_del(name), error);
 }
 
 static gboolean
@@ -368,8 +370,8 @@ swap_undo(const VmpStep *step, VmpChange *change, GError **error)
     return !vmp_machine_is_on(change->machine) || swap_all(step, change, "old", error);
 }
 
-/* The process is gone.  While it was paused nothing was written to the new layers: if they are empty
- * the old state stands, else the guest was let go with them. */
+/* The process is gone.  While it was paused nothing was written to the new layers: if they are
+ * empty the old state stands, else the guest was let go with them. */
 static VmpProbe
 probe_layers(VmpJson *disks, GError **error)
 {
@@ -377,8 +379,8 @@ probe_layers(VmpJson *disks, GError **error)
 
     for (guint i = 0; i < vmp_json_length(disks) && !written; i++) {
         const char *path = vmp_json_get_string(vmp_json_at(disks, i), "path");
-        if (path && g_file_test(path, G_FILE_TEST_EXISTS)
-            && !vmp_image_is_written(path, &written, NULL, error))
+        if (path && g_file_test(path, G_FILE_TEST_EXISTS) &&
+            !vmp_image_is_written(path, &written, NULL, error))
             return VMP_PROBE_UNKNOWN;
     }
     return written ? VMP_PROBE_DONE : VMP_PROBE_NOT_DONE;

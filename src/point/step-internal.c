@@ -23,8 +23,8 @@
 
 /* ---- what the steps of internal snapshots share ---- */
 
-/* A job of that id which an earlier process started: waited for and dismissed, whatever became of
- * it; what it did is looked for in the images. */
+/* A job of that id which an earlier process started: waited for and dismissed, whatever became
+ * of it; what it did is looked for in the images. */
 static gboolean
 clear_job(VmpQmpClient *client, const char *const *ids, GError **error)
 {
@@ -34,9 +34,9 @@ clear_job(VmpQmpClient *client, const char *const *ids, GError **error)
 
     if (!jobs)
         return FALSE;
-    if (((const VmpJob *)g_ptr_array_index(jobs, 0))->phase == VMP_JOB_GONE
-        || vmp_jobs_finish(client, ids, NULL, &failure) || vmp_error_is(failure, VMP_ERROR_REFUSED)
-        || vmp_error_is(failure, VMP_ERROR_FAILED))
+    if (((const VmpJob *)g_ptr_array_index(jobs, 0))->phase == VMP_JOB_GONE ||
+        vmp_jobs_finish(client, ids, NULL, &failure) ||
+        vmp_error_is(failure, VMP_ERROR_REFUSED) || vmp_error_is(failure, VMP_ERROR_FAILED))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&failure));
     return FALSE;
@@ -69,7 +69,9 @@ vmp_internal_nodes(VmpJson *entries, const GPtrArray *disks)
         VmpJson *entry = vmp_json_at(entries, i);
         const VmpInternalDisk *disk =
             disks ? vmp_internal_disks_find_entry(disks, entry) : NULL;
-        const char *node = disk ? disk->node : disks ? NULL : vmp_json_get_string(entry, "node");
+        const char *node = disk    ? disk->node
+                           : disks ? NULL
+                                   : vmp_json_get_string(entry, "node");
 
         if (node)
             g_strv_builder_add(nodes, node);
@@ -82,11 +84,12 @@ vmp_internal_each_image(VmpJson *entries, const GPtrArray *disks, VmpImageSnapsh
                         const char *tag, GError **error)
 {
     for (guint i = 0; i < vmp_json_length(entries); i++) {
-        const VmpInternalDisk *disk = vmp_internal_disks_find_entry(disks, vmp_json_at(entries, i));
+        const VmpInternalDisk *disk =
+            vmp_internal_disks_find_entry(disks, vmp_json_at(entries, i));
         gboolean has = disk && vmp_internal_snapshots_find(disk->snapshots, tag);
 
-        if (disk && has == (verb != VMP_IMAGE_SNAPSHOT_CREATE)
-            && !vmp_image_snapshot(disk->path, verb, tag, NULL, error))
+        if (disk && has == (verb != VMP_IMAGE_SNAPSHOT_CREATE) &&
+            !vmp_image_snapshot(disk->path, verb, tag, NULL, error))
             return FALSE;
     }
     return TRUE;
@@ -185,8 +188,7 @@ delete_tag(VmpJson *entries, const char *tag, VmpChange *change, GError **error)
 static VmpQmpCommand *
 save_command(const VmpStep *step, const GPtrArray *disks)
 {
-    g_auto(GStrv) nodes =
-        vmp_internal_nodes(vmp_json_get_array(step->args, "disks"), disks);
+    g_auto(GStrv) nodes = vmp_internal_nodes(vmp_json_get_array(step->args, "disks"), disks);
 
     return nodes[0] ? vmp_qmp_snapshot_save(SAVE_JOB, vmp_json_get_string(step->args, "tag"),
                                             nodes[0], (const char *const *)nodes)
@@ -206,7 +208,8 @@ save_apply(const VmpStep *step, VmpChange *change, GError **error)
 
     g_autoptr(VmpQmpCommand) command = save_command(step, disks);
     if (!command)
-        return vmp_fail(error, VMP_ERROR_REFUSED, "the disks are others than those of the plan");
+        return vmp_fail(error, VMP_ERROR_REFUSED,
+                        "the disks are others than those of the plan");
     return vmp_internal_run_job(change, command, SAVE_JOB, error);
 }
 
@@ -274,7 +277,8 @@ delete_probe(const VmpStep *step, VmpChange *change, GError **error)
     for (guint i = 0; i < vmp_json_length(snapshots); i++) {
         VmpJson *snapshot = vmp_json_at(snapshots, i);
         VmpJson *entries = vmp_json_get_array(snapshot, "disks");
-        int tagged = count_tagged(entries, vmp_json_get_string(snapshot, "tag"), change, error);
+        int tagged =
+            count_tagged(entries, vmp_json_get_string(snapshot, "tag"), change, error);
 
         if (tagged < 0)
             return VMP_PROBE_UNKNOWN;
@@ -343,12 +347,11 @@ delete_commands(const VmpStep *step, GPtrArray *commands)
     vmp_writable_add_opening(vmp_json_get_array(step->args, "reopen"), commands);
     for (guint i = 0; i < vmp_json_length(snapshots); i++) {
         VmpJson *snapshot = vmp_json_at(snapshots, i);
-        g_auto(GStrv) nodes =
-            vmp_internal_nodes(vmp_json_get_array(snapshot, "disks"), NULL);
+        g_auto(GStrv) nodes = vmp_internal_nodes(vmp_json_get_array(snapshot, "disks"), NULL);
         if (nodes[0])
-            g_ptr_array_add(commands,
-                            vmp_qmp_snapshot_delete(DELETE_JOB, vmp_json_get_string(snapshot, "tag"),
-                                                    (const char *const *)nodes));
+            g_ptr_array_add(commands, vmp_qmp_snapshot_delete(
+                                          DELETE_JOB, vmp_json_get_string(snapshot, "tag"),
+                                          (const char *const *)nodes));
     }
 }
 

@@ -42,16 +42,16 @@ start_stopped(const VmpStep *step, VmpChange *change, GError **error)
                                                      definition_of(step), NULL, error);
     g_autoptr(VmpDomain) definition = text ? vmp_domain_parse(text, -1, error) : NULL;
 
-    return definition && vmp_change_close_session(change, error)
-           && vmp_machine_start_with(change->machine, definition, VMP_START_PAUSED, error);
+    return definition && vmp_change_close_session(change, error) &&
+           vmp_machine_start_with(change->machine, definition, VMP_START_PAUSED, error);
 }
 
 gboolean
 vmp_internal_end_process(VmpChange *change, GError **error)
 {
-    return vmp_change_close_session(change, error)
-           && (!vmp_machine_is_on(change->machine)
-               || vmp_machine_destroy(change->machine, 0, error));
+    return vmp_change_close_session(change, error) &&
+           (!vmp_machine_is_on(change->machine) ||
+            vmp_machine_destroy(change->machine, 0, error));
 }
 
 /* ---- start-stopped ---- */
@@ -81,7 +81,8 @@ static gboolean
 drop_stored_bitmaps(const VmpInternalDisk *disk, GError **error)
 {
     for (guint i = 0; i < disk->bitmaps->len; i++)
-        if (!vmp_image_remove_bitmap(disk->path, g_ptr_array_index(disk->bitmaps, i), NULL, error))
+        if (!vmp_image_remove_bitmap(disk->path, g_ptr_array_index(disk->bitmaps, i), NULL,
+                                     error))
             return FALSE;
     return TRUE;
 }
@@ -96,7 +97,8 @@ apply_to_images(const VmpStep *step, VmpChange *change, GError **error)
 
     g_autoptr(GPtrArray) disks = vmp_internal_disks_look(change->machine, error);
     for (guint i = 0; disks && drop && i < vmp_json_length(entries); i++) {
-        const VmpInternalDisk *disk = vmp_internal_disks_find_entry(disks, vmp_json_at(entries, i));
+        const VmpInternalDisk *disk =
+            vmp_internal_disks_find_entry(disks, vmp_json_at(entries, i));
         if (disk && !drop_stored_bitmaps(disk, error))
             return FALSE;
     }
@@ -146,7 +148,8 @@ drop_bitmaps(VmpQmpClient *client, VmpJson *entries, const GPtrArray *disks, GEr
     g_autoptr(VmpQmpTransaction) transaction = vmp_qmp_transaction_new();
 
     for (guint i = 0; i < vmp_json_length(entries); i++) {
-        const VmpInternalDisk *disk = vmp_internal_disks_find_entry(disks, vmp_json_at(entries, i));
+        const VmpInternalDisk *disk =
+            vmp_internal_disks_find_entry(disks, vmp_json_at(entries, i));
         for (guint j = 0; disk && j < disk->bitmaps->len; j++)
             vmp_qmp_transaction_bitmap_remove(transaction, disk->node,
                                               g_ptr_array_index(disk->bitmaps, j));
@@ -188,35 +191,38 @@ load(const VmpStep *step, VmpChange *change, GError **error)
         client ? vmp_internal_disks_look(change->machine, error) : NULL;
     if (!disks)
         return FALSE;
-    if (vmp_json_get_bool(step->args, "drop-bitmaps", FALSE)
-        && !drop_bitmaps(client, vmp_json_get_array(step->args, "disks"), disks, error))
+    if (vmp_json_get_bool(step->args, "drop-bitmaps", FALSE) &&
+        !drop_bitmaps(client, vmp_json_get_array(step->args, "disks"), disks, error))
         return FALSE;
 
     g_autoptr(VmpQmpCommand) command = load_command(step, disks);
     if (!command)
-        return vmp_fail(error, VMP_ERROR_REFUSED, "the image with the RAM is not there any more");
+        return vmp_fail(error, VMP_ERROR_REFUSED,
+                        "the image with the RAM is not there any more");
     return vmp_internal_run_job(change, command, LOAD_JOB, error);
 }
 
 gboolean
 vmp_internal_is_untouched(const GError *failure)
 {
-    return vmp_error_is(failure, VMP_ERROR_REFUSED)
-           && !strstr(failure->message, "while loading VM state")
-           && !strstr(failure->message, "Could not load snapshot");
+    return vmp_error_is(failure, VMP_ERROR_REFUSED) &&
+           !strstr(failure->message, "while loading VM state") &&
+           !strstr(failure->message, "Could not load snapshot");
 }
 
 /* The RAM is lost; the disks are not. */
 static gboolean
-fall_back_to_disks(const VmpStep *step, VmpChange *change, const GError *failure, GError **error)
+fall_back_to_disks(const VmpStep *step, VmpChange *change, const GError *failure,
+                   GError **error)
 {
     if (!apply_to_images(step, change, error) ||
         !vmp_part_put_now(vmp_json_get_array(step->args, "parts"), error))
         return FALSE;
-    vmp_operation_warn(change->operation,
-                       "the RAM could not be loaded (%s): the domain is off, its disks are those "
-                       "of the snapshot",
-                       failure->message);
+    vmp_operation_warn(
+        change->operation,
+        "the RAM could not be loaded (%s): the domain is off, its disks are those "
+        "of the snapshot",
+        failure->message);
     return TRUE;
 }
 
@@ -230,18 +236,19 @@ reset_instead(VmpChange *change, const GError *failure, GError **error)
         client ? vmp_qmp_client_execute(client, command, NULL, error) : NULL;
 
     if (reply)
-        vmp_operation_warn(change->operation,
-                           "the RAM could not be loaded (%s): the guest was reset, its disks are "
-                           "those of the snapshot",
-                           failure->message);
+        vmp_operation_warn(
+            change->operation,
+            "the RAM could not be loaded (%s): the guest was reset, its disks are "
+            "those of the snapshot",
+            failure->message);
     return reply != NULL;
 }
 
 static gboolean
 load_into_new_process(const VmpStep *step, VmpChange *change, GError **error)
 {
-    return vmp_internal_end_process(change, error) && start_stopped(step, change, error)
-           && load(step, change, error);
+    return vmp_internal_end_process(change, error) && start_stopped(step, change, error) &&
+           load(step, change, error);
 }
 
 static gboolean
@@ -249,9 +256,9 @@ load_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
     const VmpStoreDomain *row = vmp_machine_get_row(change->machine);
     /* The process that has the definition to be is not one that must go. */
-    gboolean stays = vmp_machine_is_on(change->machine)
-                     && (!vmp_json_get_bool(step->args, "new-process", FALSE)
-                         || row->active == definition_of(step));
+    gboolean stays = vmp_machine_is_on(change->machine) &&
+                     (!vmp_json_get_bool(step->args, "new-process", FALSE) ||
+                      row->active == definition_of(step));
     g_autoptr(GError) failure = NULL;
 
     if (stays && load(step, change, &failure))
@@ -267,8 +274,8 @@ load_apply(const VmpStep *step, VmpChange *change, GError **error)
                            failure->message);
 
     g_clear_error(&failure);
-    return load_into_new_process(step, change, &failure)
-           || fall_back_to_disks(step, change, failure, error);
+    return load_into_new_process(step, change, &failure) ||
+           fall_back_to_disks(step, change, failure, error);
 }
 
 static char *

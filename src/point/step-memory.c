@@ -42,9 +42,9 @@ was_running(const VmpStep *step)
 static gboolean
 create_apply(const VmpStep *step, VmpChange *change G_GNUC_UNUSED, GError **error)
 {
-    g_auto(VmpFd) fd = vmp_ram_file_create(path_of(step), mark_of(step),
-                                           (guint64)vmp_json_get_int(step->args, "reserve", 0),
-                                           error);
+    g_auto(VmpFd) fd =
+        vmp_ram_file_create(path_of(step), mark_of(step),
+                            (guint64)vmp_json_get_int(step->args, "reserve", 0), error);
 
     return fd >= 0;
 }
@@ -157,7 +157,8 @@ save_apply(const VmpStep *step, VmpChange *change, GError **error)
     if (fd < 0)
         return FALSE;
 
-    /* One that somebody left on would let the guest run on; where it is not known it is off. */
+    /* One that somebody left on would let the guest run on; where it is not known it is off.
+     */
     vmp_migration_send(client, vmp_qmp_migrate_set_capability(VMP_MIGRATION_BACKGROUND, FALSE),
                        NULL);
     guint64 bandwidth = read_bandwidth(client);

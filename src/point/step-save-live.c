@@ -22,7 +22,6 @@
 #include "qmp/commands.h"
 #include "storage/ram-file.h"
 
-
 static const char *
 path_of(const VmpStep *step)
 {
@@ -135,7 +134,8 @@ start_live(const VmpStep *step, VmpQmpClient *client, GError **error)
 static gboolean
 let_run(const VmpStep *step, VmpQmpClient *client, GError **error)
 {
-    return vmp_migration_wait_begun(client, NULL, error) && vmp_migration_settle(client, error) &&
+    return vmp_migration_wait_begun(client, NULL, error) &&
+           vmp_migration_settle(client, error) &&
            vmp_migration_wake(client, vmp_json_get_bool(step->args, "was-running", FALSE),
                               error);
 }

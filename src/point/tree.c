@@ -38,7 +38,8 @@ GPtrArray *
 vmp_tree_select(const GPtrArray *rows, const char *from, gboolean deep, GError **error)
 {
     if (from && !vmp_tree_find(rows, from))
-        return vmp_fail_null(error, VMP_ERROR_NOT_FOUND, "there is no '%s' to list from", from);
+        return vmp_fail_null(error, VMP_ERROR_NOT_FOUND, "there is no '%s' to list from",
+                             from);
     if (from && deep)
         return vmp_tree_descendants(rows, from);
 
@@ -61,8 +62,8 @@ vmp_tree_check_parent(const GPtrArray *rows, const char *name, const char *paren
     if (strcmp(parent, name) == 0)
         return vmp_fail(error, VMP_ERROR_INVALID, "'%s' cannot be its own parent", name);
     if (!vmp_tree_find(rows, parent))
-        return vmp_fail(error, VMP_ERROR_INVALID, "the parent '%s' of '%s' is not there", parent,
-                        name);
+        return vmp_fail(error, VMP_ERROR_INVALID, "the parent '%s' of '%s' is not there",
+                        parent, name);
 
     g_autoptr(GPtrArray) below = vmp_tree_descendants(rows, name);
     if (vmp_tree_find(below, parent))

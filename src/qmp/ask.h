@@ -22,5 +22,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpQmpAsk, vmp_qmp_ask_free)
 /* Asks the monitor at @path, and does not wait for its answer. */
 void vmp_qmp_ask_add(VmpQmpAsk *ask, const char *path);
 /* Once: the answers of all that were added, in order: the "return" object, or NULL for one
- * that refused, hung up, or has said nothing in @timeout_ms from now.  Elements are VmpJson. */
+ * that refused, hung up, or has said nothing in @timeout_ms from now.  Elements are VmpJson.
+ */
 GPtrArray *vmp_qmp_ask_wait(VmpQmpAsk *ask, int timeout_ms);

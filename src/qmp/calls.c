@@ -27,7 +27,8 @@ vmp_qmp_calls_new(VmpQmpClient *client)
     VmpQmpCalls *calls = g_new0(VmpQmpCalls, 1);
 
     calls->client = client;
-    /* Short, for QEMU reads its monitor byte by byte; and not the one of the client before us. */
+    /* Short, for QEMU reads its monitor byte by byte; and not the one of the client before us.
+     */
     calls->id_prefix = g_strdup_printf("%04x-", g_random_int() & 0xffff);
     return calls;
 }

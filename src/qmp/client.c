@@ -48,7 +48,7 @@ struct _VmpQmpClient {
     GError *send_error; /* the peer reads no more; what it has sent still counts */
     GError *end;        /* why there will be no more messages, or why it is DEAD */
     gboolean greeted_again;
-    char *buffer;       /* READ_SIZE bytes */
+    char *buffer; /* READ_SIZE bytes */
 
     VmpQmpCalls *calls;
     VmpQmpEvents *events;

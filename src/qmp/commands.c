@@ -577,8 +577,8 @@ vmp_qmp_mirror(const VmpQmpMirror *mirror)
 VmpJson *
 vmp_qmp_options_part(const char *node, const char *of, guint64 size)
 {
-    return vmp_json_build("s:driver", "raw", "s:node-name", node, "b:read-only", TRUE, "s:file",
-                          of, "i:offset", (gint64)0, "i:size", (gint64)size, NULL);
+    return vmp_json_build("s:driver", "raw", "s:node-name", node, "b:read-only", TRUE,
+                          "s:file", of, "i:offset", (gint64)0, "i:size", (gint64)size, NULL);
 }
 
 VmpJson *
@@ -592,8 +592,8 @@ VmpJson *
 vmp_qmp_options_copy_before_write(const char *node, const char *below, const char *target,
                                   guint timeout_s)
 {
-    return vmp_json_build("s:driver", "copy-before-write", "s:node-name", node, "s:file", below,
-                          "s:target", target, "s:on-cbw-error", "break-snapshot",
+    return vmp_json_build("s:driver", "copy-before-write", "s:node-name", node, "s:file",
+                          below, "s:target", target, "s:on-cbw-error", "break-snapshot",
                           "i:cbw-timeout", (gint64)timeout_s, NULL);
 }
 

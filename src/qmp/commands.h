@@ -68,7 +68,8 @@ VmpJson *vmp_qmp_options_whole(const char *node, const char *format, VmpJson *st
  * (consumed; NULL = none is said). */
 VmpJson *vmp_qmp_options_unnamed(const char *format, const char *storage, const char *path,
                                  gboolean read_only, VmpJson *backing);
-/* The image @node whose internal snapshot has RAM that is in another file, @stream, at @offset;
+/* The image @node whose internal snapshot has RAM that is in another file, @stream, at
+ * @offset;
  * @wrap has the rest (storage/vmstate.h). */
 VmpJson *vmp_qmp_options_vmstate(const char *node, const char *wrap, const char *stream,
                                  guint64 offset);
@@ -98,7 +99,8 @@ typedef struct {
 } VmpQmpMirror;                  /* auto-finalize and auto-dismiss are off */
 
 VmpQmpCommand *vmp_qmp_mirror(const VmpQmpMirror *mirror);
-VmpQmpCommand *vmp_qmp_blockdev_mirror(const char *job_id, const char *node, const char *target);
+VmpQmpCommand *vmp_qmp_blockdev_mirror(const char *job_id, const char *node,
+                                       const char *target);
 VmpQmpCommand *vmp_qmp_job_dismiss(const char *id);
 VmpQmpCommand *vmp_qmp_job_finalize(const char *id);
 VmpQmpCommand *vmp_qmp_job_complete(const char *id);
@@ -121,16 +123,16 @@ VmpQmpCommand *vmp_qmp_block_stream(const char *job_id, const char *node, const 
 
 typedef struct _VmpQmpBackup {
     const char *job_id, *node, *target;
-    const char *sync;         /* "full", "incremental", "none", "bitmap" */
-    const char *bitmap;       /* or NULL */
-    const char *bitmap_mode;  /* or NULL; "on-success", "never", "always" */
-    guint64 speed;            /* bytes per second; 0 = unlimited */
+    const char *sync;        /* "full", "incremental", "none", "bitmap" */
+    const char *bitmap;      /* or NULL */
+    const char *bitmap_mode; /* or NULL; "on-success", "never", "always" */
+    guint64 speed;           /* bytes per second; 0 = unlimited */
     gboolean compress;
-    gboolean use_copy_range;  /* x-perf; only where the schema has it */
-    guint max_workers;        /* x-perf; 0 = default */
-    gint64 max_chunk;         /* x-perf, bytes; 0 = default */
-    gboolean auto_finalize;   /* FALSE: stays pending until job-finalize */
-} VmpQmpBackup;               /* auto-dismiss is always off */
+    gboolean use_copy_range; /* x-perf; only where the schema has it */
+    guint max_workers;       /* x-perf; 0 = default */
+    gint64 max_chunk;        /* x-perf, bytes; 0 = default */
+    gboolean auto_finalize;  /* FALSE: stays pending until job-finalize */
+} VmpQmpBackup;              /* auto-dismiss is always off */
 
 VmpQmpCommand *vmp_qmp_blockdev_backup(const VmpQmpBackup *backup);
 /* The arguments alone, for a transaction. */
@@ -156,8 +158,8 @@ VmpQmpCommand *vmp_qmp_migrate_set_capability(const char *capability, gboolean s
 VmpQmpCommand *vmp_qmp_migrate_set_max_bandwidth(guint64 bytes_per_second);
 VmpQmpCommand *vmp_qmp_getfd(const char *fdname);
 VmpQmpCommand *vmp_qmp_closefd(const char *fdname);
-/* A descriptor that is sent along becomes a file that can be opened, at /dev/fdset/<the reply's
- * fdset-id>, until it is removed; what is open by then stays so. */
+/* A descriptor that is sent along becomes a file that can be opened, at /dev/fdset/<the
+ * reply's fdset-id>, until it is removed; what is open by then stays so. */
 VmpQmpCommand *vmp_qmp_add_fd(void);
 VmpQmpCommand *vmp_qmp_remove_fd(gint64 fdset_id);
 
@@ -167,7 +169,8 @@ VmpQmpCommand *vmp_qmp_nbd_server_start_inet(const char *host, const char *port,
                                              const char *tls_creds);
 VmpQmpCommand *vmp_qmp_nbd_server_stop(void);
 VmpQmpCommand *vmp_qmp_nbd_export_add(const char *id, const char *node, const char *name,
-                                      gboolean writable, VmpJson *bitmaps /* consumed; or NULL */);
+                                      gboolean writable,
+                                      VmpJson *bitmaps /* consumed; or NULL */);
 /* "hard": clients that are connected are let go. */
 VmpQmpCommand *vmp_qmp_block_export_del(const char *id);
 /* The certificates in @folder; clients must show one of the same authority. */

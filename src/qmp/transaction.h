@@ -14,19 +14,15 @@
 
 typedef struct _VmpQmpTransaction VmpQmpTransaction;
 
-VmpQmpTransaction *
-vmp_qmp_transaction_new(void);
-void
-vmp_qmp_transaction_free(VmpQmpTransaction *transaction);
+VmpQmpTransaction *vmp_qmp_transaction_new(void);
+void vmp_qmp_transaction_free(VmpQmpTransaction *transaction);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpQmpTransaction, vmp_qmp_transaction_free)
 
-guint
-vmp_qmp_transaction_get_length(const VmpQmpTransaction *transaction);
+guint vmp_qmp_transaction_get_length(const VmpQmpTransaction *transaction);
 
 /* @overlay, a node without backing, becomes the layer above @node. */
-void
-vmp_qmp_transaction_snapshot(VmpQmpTransaction *transaction, const char *node,
-                             const char *overlay);
+void vmp_qmp_transaction_snapshot(VmpQmpTransaction *transaction, const char *node,
+                                  const char *overlay);
 
 typedef enum {
     VMP_BITMAP_PERSISTENT = 1 << 0,
@@ -34,32 +30,26 @@ typedef enum {
 } VmpBitmapFlags;
 
 /* @granularity in bytes; 0 = QEMU's default. */
-void
-vmp_qmp_transaction_bitmap_add(VmpQmpTransaction *transaction, const char *node,
-                               const char *name, VmpBitmapFlags flags, guint32 granularity);
-void
-vmp_qmp_transaction_bitmap_remove(VmpQmpTransaction *transaction, const char *node,
-                                  const char *name);
-void
-vmp_qmp_transaction_bitmap_clear(VmpQmpTransaction *transaction, const char *node,
-                                 const char *name);
-void
-vmp_qmp_transaction_bitmap_enable(VmpQmpTransaction *transaction, const char *node,
-                                  const char *name);
-void
-vmp_qmp_transaction_bitmap_disable(VmpQmpTransaction *transaction, const char *node,
-                                   const char *name);
+void vmp_qmp_transaction_bitmap_add(VmpQmpTransaction *transaction, const char *node,
+                                    const char *name, VmpBitmapFlags flags,
+                                    guint32 granularity);
+void vmp_qmp_transaction_bitmap_remove(VmpQmpTransaction *transaction, const char *node,
+                                       const char *name);
+void vmp_qmp_transaction_bitmap_clear(VmpQmpTransaction *transaction, const char *node,
+                                      const char *name);
+void vmp_qmp_transaction_bitmap_enable(VmpQmpTransaction *transaction, const char *node,
+                                       const char *name);
+void vmp_qmp_transaction_bitmap_disable(VmpQmpTransaction *transaction, const char *node,
+                                        const char *name);
 /* Adds what @source_name on @source_node has to @target_name on @target_node. */
-void
-vmp_qmp_transaction_bitmap_merge(VmpQmpTransaction *transaction, const char *target_node,
-                                 const char *target_name, const char *source_node,
-                                 const char *source_name);
+void vmp_qmp_transaction_bitmap_merge(VmpQmpTransaction *transaction, const char *target_node,
+                                      const char *target_name, const char *source_node,
+                                      const char *source_name);
 
 /* Starts a backup job; the arguments are those of blockdev-backup, see qmp/commands.h. */
 struct _VmpQmpBackup;
-void
-vmp_qmp_transaction_backup(VmpQmpTransaction *transaction, const struct _VmpQmpBackup *backup);
+void vmp_qmp_transaction_backup(VmpQmpTransaction *transaction,
+                                const struct _VmpQmpBackup *backup);
 
 /* The whole as one command; a new reference. */
-VmpQmpCommand *
-vmp_qmp_transaction_to_command(const VmpQmpTransaction *transaction);
+VmpQmpCommand *vmp_qmp_transaction_to_command(const VmpQmpTransaction *transaction);

@@ -63,8 +63,8 @@ check_link(const VmpBitmapLayer *layer, const VmpBitmap *bitmap, const VmpBitmap
     return TRUE;
 }
 
-/* How many layers stand on and include the one in which the bitmap began; all of them if that is
- * not known. */
+/* How many layers stand on and include the one in which the bitmap began; all of them if that
+ * is not known. */
 static gboolean
 count_to_origin(const VmpBitmapLayer *layers, guint count, const VmpBitmapOrigin *origin,
                 guint *reach, GError **error)
@@ -73,8 +73,8 @@ count_to_origin(const VmpBitmapLayer *layers, guint count, const VmpBitmapOrigin
     /* What was cut off and grown again reads as zeroes, and no bitmap says so. */
     if (origin && origin->size && origin->size != layers[0].size)
         return vmp_fail(error, VMP_ERROR_INCONSISTENT,
-                        "the disk had %" G_GUINT64_FORMAT " bytes then and has %" G_GUINT64_FORMAT
-                        " now",
+                        "the disk had %" G_GUINT64_FORMAT
+                        " bytes then and has %" G_GUINT64_FORMAT " now",
                         origin->size, layers[0].size);
     if (!origin || !origin->image)
         return TRUE;
@@ -83,10 +83,11 @@ count_to_origin(const VmpBitmapLayer *layers, guint count, const VmpBitmapOrigin
         if (is_same_image(layers[i].image, origin->image))
             return TRUE;
     }
-    return vmp_fail(error, VMP_ERROR_INCONSISTENT,
-                    "the image '%s', in which it began, is not among the images of the disk any "
-                    "more",
-                    origin->image);
+    return vmp_fail(
+        error, VMP_ERROR_INCONSISTENT,
+        "the image '%s', in which it began, is not among the images of the disk any "
+        "more",
+        origin->image);
 }
 
 guint
@@ -107,8 +108,8 @@ vmp_bitmap_check_layers(const VmpBitmapLayer *layers, guint count, const char *n
         }
         if (gap)
             return vmp_fail(error, VMP_ERROR_INCONSISTENT,
-                            "bitmap '%s' of image '%s' is missing in image '%s' above it", name,
-                            layers[i].image, gap->image);
+                            "bitmap '%s' of image '%s' is missing in image '%s' above it",
+                            name, layers[i].image, gap->image);
         if (!check_link(&layers[i], bitmap, &layers[0], error))
             return 0;
         length++;
@@ -119,8 +120,8 @@ vmp_bitmap_check_layers(const VmpBitmapLayer *layers, guint count, const char *n
                         layers[0].image);
     if (gap && origin && origin->image)
         return vmp_fail(error, VMP_ERROR_INCONSISTENT,
-                        "bitmap '%s' is missing in image '%s', where it began or went on", name,
-                        gap->image);
+                        "bitmap '%s' is missing in image '%s', where it began or went on",
+                        name, gap->image);
     return length;
 }
 

@@ -20,8 +20,7 @@ typedef struct {
     guint32 granularity; /* of the topmost */
 } VmpBitmapChain;
 
-void
-vmp_bitmap_chain_free(VmpBitmapChain *chain);
+void vmp_bitmap_chain_free(VmpBitmapChain *chain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpBitmapChain, vmp_bitmap_chain_free)
 
 /* Where a bitmap began. */
@@ -38,13 +37,12 @@ typedef struct {
 } VmpBitmapLayer;
 
 /* How many of @layers (the active one first) make up the valid chain of @name; 0 with @error:
- * VMP_ERROR_INCONSISTENT names image and reason, VMP_ERROR_NOT_FOUND if none has it.  @origin may
- * be NULL. */
-guint
-vmp_bitmap_check_layers(const VmpBitmapLayer *layers, guint count, const char *name,
-                        const VmpBitmapOrigin *origin, GError **error);
+ * VMP_ERROR_INCONSISTENT names image and reason, VMP_ERROR_NOT_FOUND if none has it.  @origin
+ * may be NULL. */
+guint vmp_bitmap_check_layers(const VmpBitmapLayer *layers, guint count, const char *name,
+                              const VmpBitmapOrigin *origin, GError **error);
 
 /* The same in a graph; @top is the active image. */
-VmpBitmapChain *
-vmp_bitmap_chain_find(const VmpBlockGraph *graph, const VmpBlockNode *top, const char *name,
-                      const VmpBitmapOrigin *origin, GError **error);
+VmpBitmapChain *vmp_bitmap_chain_find(const VmpBlockGraph *graph, const VmpBlockNode *top,
+                                      const char *name, const VmpBitmapOrigin *origin,
+                                      GError **error);

@@ -617,7 +617,8 @@ vmp_block_graph_new_name(const VmpBlockGraph *graph, const char *stem, GHashTabl
 }
 
 gboolean
-vmp_node_query_written(VmpQmpClient *client, const char *name, guint64 *written, GError **error)
+vmp_node_query_written(VmpQmpClient *client, const char *name, guint64 *written,
+                       GError **error)
 {
     g_autoptr(VmpQmpCommand) command = vmp_qmp_query_blockstats();
     g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, error);

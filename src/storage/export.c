@@ -40,7 +40,8 @@ get_address(VmpJson *server)
 }
 
 /* An NBD server greets whoever connects.  A process that is just ending may still take the
- * connection, and then hangs up; one that keeps silent is something else that listens there. */
+ * connection, and then hangs up; one that keeps silent is something else that listens there.
+ */
 static gboolean
 answers(VmpJson *server)
 {
@@ -196,7 +197,8 @@ vmp_nbd_server_start(VmpQmpClient *client, VmpJson *server, GError **error)
 gboolean
 vmp_nbd_server_stop(VmpQmpClient *client, VmpJson *server, GError **error)
 {
-    if (answers(server) && !vmp_qmp_client_execute_removal(client, vmp_qmp_nbd_server_stop(), error))
+    if (answers(server) &&
+        !vmp_qmp_client_execute_removal(client, vmp_qmp_nbd_server_stop(), error))
         return FALSE;
     if (vmp_json_get_string(server, "tls-dir") &&
         !vmp_qmp_client_execute_removal(client, vmp_qmp_object_del(TLS_ID), error))

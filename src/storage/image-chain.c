@@ -49,8 +49,9 @@ vmp_image_convert_chain(const char *const *images, const VmpImageSpec *target,
     VMP_ERROR_CONTEXT(error, "cannot write '%s'", target->path);
     g_autofree char *name = chain_name(images, cancellable, error);
     const char *const argv[] = {
-        "qemu-img", "convert", "-q", "-W", "-m", "16", "-O",
-        target->format ? target->format : "qcow2", name, target->path, NULL,
+        "qemu-img", "convert",    "-q", "-W",
+        "-m",       "16",         "-O", target->format ? target->format : "qcow2",
+        name,       target->path, NULL,
     };
 
     return name && vmp_tool_check(argv, VMP_ERROR_IO, NULL, cancellable, error);
@@ -62,14 +63,14 @@ vmp_image_compare_chain(const char *const *images, const char *path, const char 
 {
     g_autofree char *name = chain_name(images, cancellable, error);
     const char *const argv[] = { "qemu-img", "compare", "-q", "-F", format ? format : "qcow2",
-                                 name, path, NULL };
+                                 name,       path,      NULL };
     g_auto(VmpToolResult) result = { 0 };
 
     if (!name || !vmp_tool_run(argv, &result, cancellable, error))
         return FALSE;
     if (result.exit_status == 1)
-        return vmp_fail(error, VMP_ERROR_DAMAGED,
-                        "'%s' is not what was read from its backups", path);
+        return vmp_fail(error, VMP_ERROR_DAMAGED, "'%s' is not what was read from its backups",
+                        path);
     return result.exit_status == 0 ||
            vmp_fail(error, VMP_ERROR_IO, "cannot compare '%s': %s", path, result.err);
 }
@@ -81,8 +82,10 @@ vmp_image_add_bitmap(const char *path, const char *format, const char *name,
     VMP_ERROR_CONTEXT(error, "cannot add bitmap '%s' to '%s'", name, path);
     g_autofree char *bytes =
         g_strdup_printf("%" G_GUINT32_FORMAT, granularity ? granularity : 65536);
-    const char *const argv[] = { "qemu-img", "bitmap", "--add",  "-f", format ? format : "qcow2",
-                                 "-g",       bytes,    path,     name, NULL };
+    const char *const argv[] = {
+        "qemu-img", "bitmap", "--add", "-f", format ? format : "qcow2",
+        "-g",       bytes,    path,    name, NULL
+    };
 
     return vmp_tool_check(argv, VMP_ERROR_IO, NULL, cancellable, error);
 }

@@ -6,10 +6,7 @@
 #include "storage/overlay.h"
 
 /* A random one, unless it has one. */
-void
-vmp_new_image_give_mark(VmpNewImage *image);
+void vmp_new_image_give_mark(VmpNewImage *image);
 /* "qcow2" when not said; borrowed. */
-const char *
-vmp_new_image_get_format(const VmpNewImage *image);
-gboolean
-vmp_new_image_is_raw(const VmpNewImage *image);
+const char *vmp_new_image_get_format(const VmpNewImage *image);
+gboolean vmp_new_image_is_raw(const VmpNewImage *image);

@@ -178,8 +178,8 @@ write_refcounts(int fd, const Layout *layout, GError **error)
            vmp_qcow2_write_at(fd, counts, layout->total * sizeof *counts, first_block, error);
 }
 
-/* From cluster @first of the list on: those that one L2 table has.  Returns the first of the next
- * table. */
+/* From cluster @first of the list on: those that one L2 table has.  Returns the first of the
+ * next table. */
 static guint64
 put_l2_table(const VmpQcow2 *image, const Layout *layout, guint64 first, guint64 *table)
 {
@@ -187,7 +187,8 @@ put_l2_table(const VmpQcow2 *image, const Layout *layout, guint64 first, guint64
     guint64 at = first;
 
     memset(table, 0, layout->cluster_size);
-    for (; at < image->n_clusters && image->clusters[at] / entries == image->clusters[first] / entries;
+    for (; at < image->n_clusters &&
+           image->clusters[at] / entries == image->clusters[first] / entries;
          at++) {
         guint64 place = (layout->tables + at) * layout->cluster_size;
         table[image->clusters[at] % entries] = GUINT64_TO_BE(place | COPIED);
@@ -209,7 +210,8 @@ write_mapping(int fd, const VmpQcow2 *image, const Layout *layout, GError **erro
         if (!vmp_qcow2_write_at(fd, l2, layout->cluster_size, place, error))
             return FALSE;
     }
-    return vmp_qcow2_write_at(fd, l1, layout->l1_entries * sizeof *l1, l1_offset(layout), error);
+    return vmp_qcow2_write_at(fd, l1, layout->l1_entries * sizeof *l1, l1_offset(layout),
+                              error);
 }
 
 /* A block device has old content where a file has holes. */

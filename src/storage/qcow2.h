@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The format of a qcow2 image before a guest writes to it: an empty one, as an overlay is when it
- * is made, or one with a place for all the data that is known to come.
+/* The format of a qcow2 image before a guest writes to it: an empty one, as an overlay is when
+ * it is made, or one with a place for all the data that is known to come.
  *
  * Version 3 (compat 1.1), 16-bit refcounts:
  *
@@ -18,27 +18,24 @@
 #include <glib.h>
 
 typedef struct {
-    guint64 size;                /* virtual, bytes; a multiple of 512 */
-    guint64 cluster_size;        /* 0 = 65536 */
+    guint64 size;         /* virtual, bytes; a multiple of 512 */
+    guint64 cluster_size; /* 0 = 65536 */
     gboolean extended_l2;
-    const char *backing;         /* for the header as it is; or NULL */
-    const char *backing_format;  /* or NULL */
-    guint64 mark;                /* 0 = none */
-    const guint64 *clusters;     /* of the disk, in order, that have a place in the file */
-    guint64 n_clusters;          /* 0 = an empty image; not with extended L2 entries */
+    const char *backing;        /* for the header as it is; or NULL */
+    const char *backing_format; /* or NULL */
+    guint64 mark;               /* 0 = none */
+    const guint64 *clusters;    /* of the disk, in order, that have a place in the file */
+    guint64 n_clusters;         /* 0 = an empty image; not with extended L2 entries */
 } VmpQcow2;
 
 /* Lays the format down on @fd: an empty regular file, or a block device that is large enough.
  * VMP_ERROR_INVALID for what the format cannot hold, VMP_ERROR_IO; nothing is synced. */
-gboolean
-vmp_qcow2_write(int fd, const VmpQcow2 *image, GError **error);
+gboolean vmp_qcow2_write(int fd, const VmpQcow2 *image, GError **error);
 /* Where the first of the clusters is, in bytes of the file; the others follow without gaps. */
-gboolean
-vmp_qcow2_get_data_offset(const VmpQcow2 *image, guint64 *offset, GError **error);
+gboolean vmp_qcow2_get_data_offset(const VmpQcow2 *image, guint64 *offset, GError **error);
 
 /* The mark it was written with; 0 if it has none or is no qcow2 image. */
-guint64
-vmp_qcow2_read_mark(int fd);
+guint64 vmp_qcow2_read_mark(int fd);
 /* The name of its backing image, as it is in the header; NULL if it has none or is no qcow2
  * image. Free with g_free(). */
 char *vmp_qcow2_read_backing(int fd);

@@ -30,8 +30,8 @@ G_STATIC_ASSERT(sizeof(Header) == 56);
 static gboolean
 read_header(int fd, Header *header)
 {
-    if (pread(fd, header, sizeof *header, 0) != sizeof *header
-        || memcmp(header->magic, magic, sizeof magic) != 0)
+    if (pread(fd, header, sizeof *header, 0) != sizeof *header ||
+        memcmp(header->magic, magic, sizeof magic) != 0)
         return FALSE;
     header->version = GUINT32_FROM_LE(header->version);
     header->stream_offset = GUINT32_FROM_LE(header->stream_offset);
@@ -66,7 +66,8 @@ open_file(const char *path, int mode, Header *header, GError **error)
     if (fd < 0)
         vmp_fail_errno(error, errno, "cannot open it");
     else if (!read_header(fd, header)) {
-        vmp_fail(error, VMP_ERROR_DAMAGED, "it does not begin as a memory file of vmpoint does");
+        vmp_fail(error, VMP_ERROR_DAMAGED,
+                 "it does not begin as a memory file of vmpoint does");
         g_close(fd, NULL);
         fd = -1;
     }
@@ -77,13 +78,14 @@ open_file(const char *path, int mode, Header *header, GError **error)
 static gboolean
 reserve_space(int fd, guint64 reserve, GError **error)
 {
-    if (reserve == 0
-        || fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, STREAM_OFFSET + (off_t)reserve) == 0)
+    if (reserve == 0 ||
+        fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, STREAM_OFFSET + (off_t)reserve) == 0)
         return TRUE;
     if (errno == EOPNOTSUPP)
-        return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
-                        "its file system cannot set space aside, without which a running guest "
-                        "could be lost");
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "its file system cannot set space aside, without which a running guest "
+            "could be lost");
     return vmp_fail_errno(error, errno, "cannot set %" G_GUINT64_FORMAT " bytes aside for it",
                           reserve);
 }
@@ -100,9 +102,8 @@ vmp_ram_file_create(const char *path, guint64 mark, guint64 reserve, GError **er
         vmp_fail_errno(error, errno, "cannot make it");
         return -1;
     }
-    if (write_header(fd, &header, error) && reserve_space(fd, reserve, error)
-        && vmp_dir_sync(folder, error)
-        && lseek(fd, STREAM_OFFSET, SEEK_SET) == STREAM_OFFSET)
+    if (write_header(fd, &header, error) && reserve_space(fd, reserve, error) &&
+        vmp_dir_sync(folder, error) && lseek(fd, STREAM_OFFSET, SEEK_SET) == STREAM_OFFSET)
         return fd;
     unlink(path);
     g_close(fd, NULL);
@@ -188,7 +189,8 @@ vmp_ram_file_seal(const char *path, GError **error)
         return vmp_fail(error, VMP_ERROR_DAMAGED, "its RAM was never saved as a whole");
     if (header.length == 0 || header.length != stream_length(fd))
         return vmp_fail(error, VMP_ERROR_DAMAGED,
-                        "it has %" G_GUINT64_FORMAT " bytes of RAM instead of %" G_GUINT64_FORMAT,
+                        "it has %" G_GUINT64_FORMAT
+                        " bytes of RAM instead of %" G_GUINT64_FORMAT,
                         stream_length(fd), header.length);
     if (!hash_stream(fd, &header.hash, error))
         return FALSE;
@@ -206,7 +208,8 @@ check_header(int fd, const Header *header, GError **error)
     if (header->complete != COMPLETE)
         return vmp_fail(error, VMP_ERROR_DAMAGED, "it is not complete");
     if (header->length != stream_length(fd))
-        return vmp_fail(error, VMP_ERROR_DAMAGED, "it does not have the length that it should");
+        return vmp_fail(error, VMP_ERROR_DAMAGED,
+                        "it does not have the length that it should");
     return TRUE;
 }
 
@@ -217,8 +220,8 @@ check_stream(int fd, const Header *header, GError **error)
 
     if (!check_header(fd, header, error) || !hash_stream(fd, &hash, error))
         return FALSE;
-    return memcmp(&hash, &header->hash, sizeof hash) == 0
-           || vmp_fail(error, VMP_ERROR_DAMAGED, "its content is not what was written");
+    return memcmp(&hash, &header->hash, sizeof hash) == 0 ||
+           vmp_fail(error, VMP_ERROR_DAMAGED, "its content is not what was written");
 }
 
 typedef gboolean (*Check)(int fd, const Header *header, GError **error);

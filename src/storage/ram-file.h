@@ -20,38 +20,29 @@
 
 #include "base/file.h"
 
-/* Makes it, with the mode 0600 and space for @reserve bytes (0 = none) set aside; the descriptor
- * stands where the stream begins.  EXISTS; -1 on failure, and nothing is left then. */
-int
-vmp_ram_file_create(const char *path, guint64 mark, guint64 reserve, GError **error);
+/* Makes it, with the mode 0600 and space for @reserve bytes (0 = none) set aside; the
+ * descriptor stands where the stream begins.  EXISTS; -1 on failure, and nothing is left then.
+ */
+int vmp_ram_file_create(const char *path, guint64 mark, guint64 reserve, GError **error);
 /* Opens one that was made and not sealed yet, at the stream's begin. */
-int
-vmp_ram_file_reopen(const char *path, guint64 mark, GError **error);
+int vmp_ram_file_reopen(const char *path, guint64 mark, GError **error);
 /* Has anything of the stream been written? */
-gboolean
-vmp_ram_file_is_begun(const char *path);
+gboolean vmp_ram_file_is_begun(const char *path);
 /* The stream has come to its end: what is still set aside is given back. */
-gboolean
-vmp_ram_file_note_length(const char *path, GError **error);
+gboolean vmp_ram_file_note_length(const char *path, GError **error);
 /* Makes it durable and complete.  DAMAGED if it has lost its end since. */
-gboolean
-vmp_ram_file_seal(const char *path, GError **error);
+gboolean vmp_ram_file_seal(const char *path, GError **error);
 /* Checks all of it, then stands at the stream's begin; -1 with DAMAGED, NOT_FOUND. */
-int
-vmp_ram_file_open(const char *path, GError **error);
-/* The same for a file of which all was checked just before: only that it is complete and has its length
- * is looked at again. */
-int
-vmp_ram_file_open_checked(const char *path, GError **error);
+int vmp_ram_file_open(const char *path, GError **error);
+/* The same for a file of which all was checked just before: only that it is complete and has
+ * its length is looked at again. */
+int vmp_ram_file_open_checked(const char *path, GError **error);
 /* The stream's checksum as its header tells it, as text; NULL unless it is complete.  Free
  * with g_free(). */
 char *vmp_ram_file_read_hash(const char *path);
 /* Takes it out of use for good: what may still be written to it is not the RAM of one instant.
  * It is DAMAGED from now on.  One that is complete stays. */
-gboolean
-vmp_ram_file_spoil(const char *path, GError **error);
+gboolean vmp_ram_file_spoil(const char *path, GError **error);
 /* Unlinks it if it has @mark or is empty; somebody else's stays, and that is no error. */
-gboolean
-vmp_ram_file_remove(const char *path, guint64 mark, GError **error);
-gboolean
-vmp_ram_file_is_complete(const char *path);
+gboolean vmp_ram_file_remove(const char *path, guint64 mark, GError **error);
+gboolean vmp_ram_file_is_complete(const char *path);

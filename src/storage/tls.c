@@ -36,9 +36,10 @@ check(const char *folder, const char *const *names, GError **error)
 gboolean
 vmp_tls_check_server(const char *folder, GError **error)
 {
-    return check(folder,
-                 (const char *const[]){ "ca-cert.pem", "server-cert.pem", "server-key.pem", NULL },
-                 error);
+    return check(
+        folder,
+        (const char *const[]){ "ca-cert.pem", "server-cert.pem", "server-key.pem", NULL },
+        error);
 }
 
 gboolean

@@ -28,7 +28,8 @@ write_back(gpointer data)
 
         g_mutex_unlock(&writeback->mutex);
         for (guint i = 0; i < writeback->fds->len; i++)
-            sync_file_range(g_array_index(writeback->fds, int, i), 0, 0, SYNC_FILE_RANGE_WRITE);
+            sync_file_range(g_array_index(writeback->fds, int, i), 0, 0,
+                            SYNC_FILE_RANGE_WRITE);
         g_mutex_lock(&writeback->mutex);
         while (!writeback->is_ending &&
                g_cond_wait_until(&writeback->ended, &writeback->mutex, next))

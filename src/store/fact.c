@@ -25,11 +25,11 @@ vmp_store_list_facts(VmpStore *store, const char *prefix, GError **error)
 {
     g_autoptr(GPtrArray) keys = g_ptr_array_new_with_free_func(g_free);
     /* From the prefix up to what follows all that begin with it: the key's index is enough. */
-    g_autoptr(VmpSql) sql =
-        vmp_sql_prepare(store,
-                        "SELECT name FROM facts WHERE name >= ?1 AND name < ?1 || char(1114111)"
-                        " ORDER BY name",
-                        error);
+    g_autoptr(VmpSql) sql = vmp_sql_prepare(
+        store,
+        "SELECT name FROM facts WHERE name >= ?1 AND name < ?1 || char(1114111)"
+        " ORDER BY name",
+        error);
     VmpSqlResult result = VMP_SQL_FAILED;
     if (!sql)
         return NULL;

@@ -20,28 +20,28 @@
 
 /* A <disk>.  Strings are NULL when the XML did not say. */
 typedef struct {
-    char *target;   /* "vda": the disk's name everywhere in vmpoint */
-    char *bus;      /* "virtio", "scsi", "sata", "ide", "usb", "fdc"; defaulted from target */
-    char *device;   /* "disk", "cdrom", "floppy", "lun" */
+    char *target; /* "vda": the disk's name everywhere in vmpoint */
+    char *bus;    /* "virtio", "scsi", "sata", "ide", "usb", "fdc"; defaulted from target */
+    char *device; /* "disk", "cdrom", "floppy", "lun" */
     VmpStorageType type;
-    char *source;   /* path of file/block, URI of NBD (base/nbd-uri.h: normalized, without
-                     * TLS); NULL = no medium, or on some other network storage */
-    char *remote;   /* name= of a network source: "export", "pool/image"; or NULL */
-    char *driver;   /* image format: "qcow2", "raw"; "raw" when not said, as libvirt */
+    char *source; /* path of file/block, URI of NBD (base/nbd-uri.h: normalized, without
+                   * TLS); NULL = no medium, or on some other network storage */
+    char *remote; /* name= of a network source: "export", "pool/image"; or NULL */
+    char *driver; /* image format: "qcow2", "raw"; "raw" when not said, as libvirt */
     char *cache, *io, *discard, *detect_zeroes, *error_policy, *rerror_policy;
     char *serial, *wwn, *vendor, *product;
     gboolean readonly, shareable, transient, removable;
-    guint boot_order;         /* 0 = none */
-    guint iothread;           /* 0 = none */
-    guint queues;             /* 0 = not said */
+    guint boot_order;                              /* 0 = none */
+    guint iothread;                                /* 0 = none */
+    guint queues;                                  /* 0 = not said */
     guint logical_block_size, physical_block_size; /* bytes; 0 = not said */
-    VmpLocation snapshot;     /* snapshot= attribute; UNSET = not said (but NO if readonly) */
+    VmpLocation snapshot; /* snapshot= attribute; UNSET = not said (but NO if readonly) */
     char *alias;
     int controller, address_bus, target_id, unit; /* <address type='drive'>; -1 = not said */
-    int lun;                  /* the same unit, when the bus is SCSI; else -1 */
-    char *pci_address;        /* "0000:00:04.0" of <address type='pci'>; or NULL */
-    gboolean multifunction;   /* multifunction='on' of that address */
-    gboolean unsupported;     /* encryption, reservations, ... : named by get_unknown() */
+    int lun;                /* the same unit, when the bus is SCSI; else -1 */
+    char *pci_address;      /* "0000:00:04.0" of <address type='pci'>; or NULL */
+    gboolean multifunction; /* multifunction='on' of that address */
+    gboolean unsupported;   /* encryption, reservations, ... : named by get_unknown() */
 } VmpDomainDisk;
 
 typedef struct {
@@ -49,17 +49,17 @@ typedef struct {
     char *model; /* "virtio-scsi", "pcie-root-port", ...; or NULL */
     guint index;
     guint ports, vectors, iothread; /* 0 = not said */
-    int chassis, port; /* of a PCI port, <target>; -1 = not said */
-    int bus_number;    /* of an expander bus, <target busNr>; -1 = not said */
-    int start_port;    /* of a USB companion, <master startport>; -1 = not said */
+    int chassis, port;              /* of a PCI port, <target>; -1 = not said */
+    int bus_number;                 /* of an expander bus, <target busNr>; -1 = not said */
+    int start_port;                 /* of a USB companion, <master startport>; -1 = not said */
     char *pci_address;
     gboolean multifunction;
 } VmpDomainController;
 
 typedef struct {
-    char *type;   /* "user" (others are refused at launch by name) */
-    char *mac;    /* or NULL */
-    char *model;  /* "virtio", "e1000", ...; or NULL */
+    char *type;  /* "user" (others are refused at launch by name) */
+    char *mac;   /* or NULL */
+    char *model; /* "virtio", "e1000", ...; or NULL */
     guint boot_order;
     char *pci_address;
     gboolean multifunction;
@@ -68,20 +68,20 @@ typedef struct {
 
 /* <serial>, <console>, <channel>, <parallel> and the like. */
 typedef struct {
-    char *kind;         /* element name */
-    char *type;         /* "unix", "pty", "file", "null", "tcp", "stdio" */
-    char *path;         /* of unix, file */
-    gboolean listen;    /* mode='bind' */
+    char *kind;      /* element name */
+    char *type;      /* "unix", "pty", "file", "null", "tcp", "stdio" */
+    char *path;      /* of unix, file */
+    gboolean listen; /* mode='bind' */
     char *host, *service;
-    gboolean append;    /* file */
-    char *target_type;  /* "isa-serial", "virtio", "serial", ... */
-    char *target_name;  /* "org.qemu.guest_agent.0" */
-    int target_port;    /* -1 = not said */
+    gboolean append;   /* file */
+    char *target_type; /* "isa-serial", "virtio", "serial", ... */
+    char *target_name; /* "org.qemu.guest_agent.0" */
+    int target_port;   /* -1 = not said */
 } VmpDomainChardev;
 
 typedef struct {
-    char *type;   /* "none", "vnc", ... */
-    int port;     /* -1 = auto */
+    char *type; /* "none", "vnc", ... */
+    int port;   /* -1 = auto */
     gboolean autoport;
     char *listen; /* address; or NULL */
     char *socket; /* unix path; or NULL */
@@ -92,12 +92,12 @@ typedef struct {
     char *mode;  /* "custom", "host-model", "host-passthrough", "maximum"; or NULL */
     char *model; /* or NULL */
     guint sockets, dies, cores, threads; /* 0 = not said */
-    GPtrArray *features; /* of char *: "+avx" / "-avx" */
+    GPtrArray *features;                 /* of char *: "+avx" / "-avx" */
 } VmpDomainCpu;
 
 typedef struct {
-    char *arch, *machine; /* "x86_64", "q35"; machine may be NULL */
-    char *firmware;       /* firmware='efi'; or NULL */
+    char *arch, *machine;                       /* "x86_64", "q35"; machine may be NULL */
+    char *firmware;                             /* firmware='efi'; or NULL */
     char *loader, *loader_type, *loader_format; /* type "pflash" or "rom" */
     gboolean loader_readonly, loader_secure;
     char *nvram, *nvram_template, *nvram_format;
@@ -107,7 +107,7 @@ typedef struct {
 } VmpDomainOs;
 
 typedef struct {
-    char *name;  /* "rtc", "pit", "hpet", "kvmclock", ... */
+    char *name; /* "rtc", "pit", "hpet", "kvmclock", ... */
     char *tickpolicy, *track;
     int present; /* -1 = not said */
 } VmpDomainTimer;
@@ -124,40 +124,34 @@ typedef struct _VmpDomain VmpDomain;
  * VMP_ERROR_INVALID for what libvirt refuses too: no name, two disks with one target,
  * bad numbers, relative paths, ...; VMP_ERROR_UNSUPPORTED for a hypervisor or a kind of
  * guest that is not QEMU's. */
-VmpDomain *
-vmp_domain_parse(const char *xml, gssize length, GError **error);
+VmpDomain *vmp_domain_parse(const char *xml, gssize length, GError **error);
 /* The same for a domain inside a larger document, where it begins at line @line. */
-VmpDomain *
-vmp_domain_parse_part(const char *xml, guint line, GError **error);
-VmpDomain *
-vmp_domain_copy(const VmpDomain *domain);
-void
-vmp_domain_free(VmpDomain *domain);
+VmpDomain *vmp_domain_parse_part(const char *xml, guint line, GError **error);
+VmpDomain *vmp_domain_copy(const VmpDomain *domain);
+void vmp_domain_free(VmpDomain *domain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpDomain, vmp_domain_free)
 
 typedef enum {
-    VMP_DOMAIN_FORMAT_SECURE = 1 << 0,   /* passwords shown; otherwise left out */
+    VMP_DOMAIN_FORMAT_SECURE = 1 << 0,        /* passwords shown; otherwise left out */
     VMP_DOMAIN_FORMAT_INACTIVE_ROOT = 1 << 1, /* root <inactiveDomain>, else <domain> */
 } VmpDomainFormatFlags;
 
 /* Lossless: the root element as it was parsed, byte for byte, without what stood around
  * it and without a newline at its end.  Free with g_free(). */
-char *
-vmp_domain_format(const VmpDomain *domain, VmpDomainFormatFlags flags);
+char *vmp_domain_format(const VmpDomain *domain, VmpDomainFormatFlags flags);
 /* The text of a domain, or of an element of one, without what libvirt hides unless it is
  * asked for security information: a graphics passwd stays out as a whole, so do a
  * network source's cookies.  "" for what is no XML.  Free with g_free(). */
-char *
-vmp_domain_mask(const char *xml);
+char *vmp_domain_mask(const char *xml);
 
 /* Plain fields; borrowed, valid as long as @domain. */
 const char *vmp_domain_get_type(const VmpDomain *domain); /* "qemu" or "kvm" */
 const char *vmp_domain_get_name(const VmpDomain *domain);
 /* Lower case with hyphens, whatever the XML has; NULL if not in the XML. */
 const char *vmp_domain_get_uuid(const VmpDomain *domain);
-guint64 vmp_domain_get_memory(const VmpDomain *domain);   /* bytes */
+guint64 vmp_domain_get_memory(const VmpDomain *domain);         /* bytes */
 guint64 vmp_domain_get_current_memory(const VmpDomain *domain); /* bytes */
-guint vmp_domain_get_vcpus(const VmpDomain *domain);      /* maximum */
+guint vmp_domain_get_vcpus(const VmpDomain *domain);            /* maximum */
 guint vmp_domain_get_current_vcpus(const VmpDomain *domain);
 guint vmp_domain_get_iothreads(const VmpDomain *domain);
 const VmpDomainOs *vmp_domain_get_os(const VmpDomain *domain);
@@ -170,14 +164,14 @@ int vmp_domain_get_feature(const VmpDomain *domain, const char *name);
 const char *vmp_domain_get_on_poweroff(const VmpDomain *domain);
 const char *vmp_domain_get_on_reboot(const VmpDomain *domain);
 const char *vmp_domain_get_on_crash(const VmpDomain *domain);
-const char *vmp_domain_get_emulator(const VmpDomain *domain); /* or NULL */
+const char *vmp_domain_get_emulator(const VmpDomain *domain);         /* or NULL */
 const GPtrArray *vmp_domain_get_disks(const VmpDomain *domain);       /* VmpDomainDisk */
 const GPtrArray *vmp_domain_get_controllers(const VmpDomain *domain); /* VmpDomainController */
 const GPtrArray *vmp_domain_get_interfaces(const VmpDomain *domain);  /* VmpDomainInterface */
 const GPtrArray *vmp_domain_get_chardevs(const VmpDomain *domain);    /* VmpDomainChardev */
 const GPtrArray *vmp_domain_get_graphics(const VmpDomain *domain);    /* VmpDomainGraphics */
 const GPtrArray *vmp_domain_get_videos(const VmpDomain *domain);      /* char * models */
-const GPtrArray *vmp_domain_get_rngs(const VmpDomain *domain);  /* char * backend paths */
+const GPtrArray *vmp_domain_get_rngs(const VmpDomain *domain); /* char * backend paths */
 /* "virtio", "none"; NULL if not said (libvirt then adds a virtio one). */
 const char *vmp_domain_get_memballoon(const VmpDomain *domain);
 const char *vmp_domain_get_watchdog(const VmpDomain *domain); /* model; NULL if none */
@@ -192,13 +186,11 @@ const char *vmp_domain_get_genid(const VmpDomain *domain);
 int vmp_domain_get_pm(const VmpDomain *domain, const char *name);
 /* Where devices are of which nothing else is in the view: the PCI address of the @nth
  * <@element> ("0000:00:04.0"; free with g_free()), or NULL if it has none. */
-char *
-vmp_domain_get_pci_address(const VmpDomain *domain, const char *element, guint nth,
-                           gboolean *multifunction);
+char *vmp_domain_get_pci_address(const VmpDomain *domain, const char *element, guint nth,
+                                 gboolean *multifunction);
 /* The same on a virtio-serial bus; FALSE if it has no such address. */
-gboolean
-vmp_domain_get_serial_port(const VmpDomain *domain, const char *element, guint nth,
-                           guint *controller, guint *port);
+gboolean vmp_domain_get_serial_port(const VmpDomain *domain, const char *element, guint nth,
+                                    guint *controller, guint *port);
 /* Arguments and environment ("NAME=value") of <qemu:commandline>. */
 const GPtrArray *vmp_domain_get_qemu_args(const VmpDomain *domain);
 const GPtrArray *vmp_domain_get_qemu_env(const VmpDomain *domain);
@@ -208,15 +200,12 @@ const GPtrArray *vmp_domain_get_unknown(const VmpDomain *domain);
 
 /* The disk whose target is @name, or whose source path is @name; NULL if none or if
  * it fits more than one (contract: exactly one match).  Borrowed. */
-const VmpDomainDisk *
-vmp_domain_find_disk(const VmpDomain *domain, const char *name);
+const VmpDomainDisk *vmp_domain_find_disk(const VmpDomain *domain, const char *name);
 
 /* Gives the disk @target the source @place (a file's path or a URI) of @format, in document
  * and view.  A recorded <backingStore> goes: it described what the old source stood on. */
 gboolean vmp_domain_set_disk_source(VmpDomain *domain, const char *target, const char *place,
                                     const char *format, GError **error);
 /* VMP_ERROR_INVALID if that cannot be a domain's UUID or name. */
-gboolean
-vmp_domain_set_uuid(VmpDomain *domain, const char *uuid, GError **error);
-gboolean
-vmp_domain_set_name(VmpDomain *domain, const char *name, GError **error);
+gboolean vmp_domain_set_uuid(VmpDomain *domain, const char *uuid, GError **error);
+gboolean vmp_domain_set_name(VmpDomain *domain, const char *name, GError **error);

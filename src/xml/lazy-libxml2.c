@@ -4,7 +4,8 @@
  *
  * It brings ICU and the C++ library along, and relocating those takes a third of the time
  * that a short command takes at all.  Most commands that only look never read a document.
- * So the library and the program are linked to these functions in place of libxml2's: base/lazy.h.
+ * So the library and the program are linked to these functions in place of libxml2's:
+ * base/lazy.h.
  */
 
 #include <libxml/parser.h>

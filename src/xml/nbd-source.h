@@ -13,13 +13,10 @@
 #include "xml/markup.h"
 #include "xml/reader.h"
 
-/* The URI of the export that @source, of whatever name, says.  Of <host> all must be known; what
- * else may be in @source is for the caller to see.  Free with g_free(). */
-char *
-vmp_nbd_source_read(const xmlNode *source, GError **error);
+/* The URI of the export that @source, of whatever name, says.  Of <host> all must be known;
+ * what else may be in @source is for the caller to see.  Free with g_free(). */
+char *vmp_nbd_source_read(const xmlNode *source, GError **error);
 /* Attributes and <host> in the element that is open; nothing for what is no such URI. */
-void
-vmp_nbd_source_write(VmpMarkup *markup, const char *uri);
+void vmp_nbd_source_write(VmpMarkup *markup, const char *uri);
 /* A host's name or address, by its characters. */
-gboolean
-vmp_nbd_source_is_host(const char *name);
+gboolean vmp_nbd_source_is_host(const char *name);

@@ -14,9 +14,9 @@
 
 #include <glib.h>
 
-#define VMP_XML_MAX_MARKUP 1000000   /* elements, attributes, comments, ... together */
-#define VMP_XML_MAX_ATTRIBUTES 512   /* of one element */
-#define VMP_XML_MAX_NAMESPACES 64    /* in scope at one place */
+#define VMP_XML_MAX_MARKUP 1000000 /* elements, attributes, comments, ... together */
+#define VMP_XML_MAX_ATTRIBUTES 512 /* of one element */
+#define VMP_XML_MAX_NAMESPACES 64  /* in scope at one place */
 
 /* Offsets are into the scanned text. */
 typedef struct {
@@ -28,16 +28,14 @@ typedef struct {
 
 /* The spans of all elements in document order, or NULL and VMP_ERROR_INVALID.
  * @length must not exceed VMP_XML_MAX_SIZE.  Free with g_array_unref(). */
-GArray *
-vmp_xml_scan(const char *text, gsize length, GError **error);
+GArray *vmp_xml_scan(const char *text, gsize length, GError **error);
 
 /* The number of the line of @text at @offset, counted from 1. */
-guint
-vmp_xml_line_at(const char *text, gsize offset);
+guint vmp_xml_line_at(const char *text, gsize offset);
 
 /* One attribute inside a start tag. */
 typedef struct {
-    const char *name;  /* not terminated */
+    const char *name; /* not terminated */
     gsize name_length;
     const char *value; /* without the quotes, as it stands there; not terminated */
     gsize value_length;
@@ -46,9 +44,8 @@ typedef struct {
 /* Finds the next attribute of a start tag.  *@at stands behind the element's name or
  * behind the previous attribute, and is moved.  FALSE at the end of the tag, where
  * *@at is left on '>' or "/>", or if the tag is malformed: then *@at becomes NULL. */
-gboolean
-vmp_xml_scan_attribute(const char **at, const char *end, VmpXmlAttributeSpan *attribute);
+gboolean vmp_xml_scan_attribute(const char **at, const char *end,
+                                VmpXmlAttributeSpan *attribute);
 
 /* Behind the name that begins at @at. */
-const char *
-vmp_xml_skip_name(const char *at, const char *end);
+const char *vmp_xml_skip_name(const char *at, const char *end);

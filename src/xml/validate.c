@@ -60,6 +60,6 @@ vmp_xml_validate(const char *xml, gssize length, const char *root, GError **erro
     xmlRelaxNGSetValidStructuredErrors(run, keep_first, &complaint);
     if (xmlRelaxNGValidateDoc(run, vmp_xml_root(doc)->doc) == 0)
         return TRUE;
-    return vmp_fail(error, VMP_ERROR_INVALID, "<%s> is not valid by libvirt's schema: %s", root,
-                    complaint ? g_strchomp(complaint) : "no reason is given");
+    return vmp_fail(error, VMP_ERROR_INVALID, "<%s> is not valid by libvirt's schema: %s",
+                    root, complaint ? g_strchomp(complaint) : "no reason is given");
 }

@@ -9,6 +9,6 @@
 
 #include <glib.h>
 
-/* @root: name of the document and of its schema, "domainsnapshot".  VMP_ERROR_INVALID with the line and
- * libxml2's words; VMP_ERROR_UNSUPPORTED if the schemas are not installed. */
+/* @root: name of the document and of its schema, "domainsnapshot".  VMP_ERROR_INVALID with the
+ * line and libxml2's words; VMP_ERROR_UNSUPPORTED if the schemas are not installed. */
 gboolean vmp_xml_validate(const char *xml, gssize length, const char *root, GError **error);

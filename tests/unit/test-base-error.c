@@ -69,9 +69,9 @@ errno_gives_a_code_that_says_what_to_do_next(void)
         int errnum;
         int code;
     } cases[] = {
-        { ENOENT, VMP_ERROR_NOT_FOUND }, { EEXIST, VMP_ERROR_EXISTS },
-        { ENOSPC, VMP_ERROR_IO },        { EIO, VMP_ERROR_IO },
-        { EACCES, VMP_ERROR_IO },        { EROFS, VMP_ERROR_IO },
+        { ENOENT, VMP_ERROR_NOT_FOUND },    { EEXIST, VMP_ERROR_EXISTS },
+        { ENOSPC, VMP_ERROR_IO },           { EIO, VMP_ERROR_IO },
+        { EACCES, VMP_ERROR_IO },           { EROFS, VMP_ERROR_IO },
         { ETIMEDOUT, VMP_ERROR_TIMED_OUT },
     };
 
@@ -116,7 +116,9 @@ main(int argc, char **argv)
                     a_context_leaves_success_and_a_null_error_alone);
     g_test_add_func("/base/error/errno-gives-a-code-that-says-what-to-do-next",
                     errno_gives_a_code_that_says_what_to_do_next);
-    g_test_add_func("/base/error/an-adopted-error-keeps-its-text", an_adopted_error_keeps_its_text);
-    g_test_add_func("/base/error/every-code-has-a-name-of-its-own", every_code_has_a_name_of_its_own);
+    g_test_add_func("/base/error/an-adopted-error-keeps-its-text",
+                    an_adopted_error_keeps_its_text);
+    g_test_add_func("/base/error/every-code-has-a-name-of-its-own",
+                    every_code_has_a_name_of_its_own);
     return g_test_run();
 }

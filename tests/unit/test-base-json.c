@@ -7,9 +7,10 @@
 static void
 builds_what_it_is_told(void)
 {
-    g_autoptr(VmpJson) object = vmp_json_build(
-        "s:driver", "qcow2", "S:absent", NULL, "i:size", (gint64)G_MAXINT64, "I:zero", (gint64)0,
-        "b:on", TRUE, "B:off", FALSE, "n:backing", "o:list", json_object_new_array(), NULL);
+    g_autoptr(VmpJson) object =
+        vmp_json_build("s:driver", "qcow2", "S:absent", NULL, "i:size", (gint64)G_MAXINT64,
+                       "I:zero", (gint64)0, "b:on", TRUE, "B:off", FALSE, "n:backing",
+                       "o:list", json_object_new_array(), NULL);
     g_autofree char *text = vmp_json_to_text(object);
 
     g_assert_cmpstr(text, ==,
@@ -20,7 +21,8 @@ builds_what_it_is_told(void)
 static void
 getters_answer_absent_for_what_a_peer_made_up(void)
 {
-    g_autoptr(VmpJson) object = vmp_json_parse("{\"s\":1,\"i\":\"x\",\"b\":[],\"n\":null}", -1, NULL);
+    g_autoptr(VmpJson) object =
+        vmp_json_parse("{\"s\":1,\"i\":\"x\",\"b\":[],\"n\":null}", -1, NULL);
 
     g_assert_null(vmp_json_get_string(object, "s"));
     g_assert_null(vmp_json_get_string(object, "n"));
@@ -51,9 +53,10 @@ parses_whole_texts_only(void)
         const char *text;
         gboolean good;
     } cases[] = {
-        { "{}", TRUE },          { " [1, 2] \n", TRUE }, { "12", TRUE },      { "\"x\"", TRUE },
-        { "", FALSE },           { "{", FALSE },         { "{} x", FALSE },   { "{}{}", FALSE },
-        { "HTTP/1.1 200", FALSE }, { "{\"a\":}", FALSE }, { "\"open", FALSE },
+        { "{}", TRUE },        { " [1, 2] \n", TRUE }, { "12", TRUE },
+        { "\"x\"", TRUE },     { "", FALSE },          { "{", FALSE },
+        { "{} x", FALSE },     { "{}{}", FALSE },      { "HTTP/1.1 200", FALSE },
+        { "{\"a\":}", FALSE }, { "\"open", FALSE },
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -88,6 +91,7 @@ main(int argc, char **argv)
     g_test_add_func("/base/json/a-string-vector-comes-back-as-it-went-in",
                     a_string_vector_comes_back_as_it_went_in);
     g_test_add_func("/base/json/parses-whole-texts-only", parses_whole_texts_only);
-    g_test_add_func("/base/json/refuses-what-is-nested-too-deep", refuses_what_is_nested_too_deep);
+    g_test_add_func("/base/json/refuses-what-is-nested-too-deep",
+                    refuses_what_is_nested_too_deep);
     return g_test_run();
 }

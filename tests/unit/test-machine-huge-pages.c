@@ -96,8 +96,8 @@ what_is_there_is_put_together(void)
     const guint64 bound = COUNT / 2 * HUGE_SIZE / 1024;
     guint64 before = 0, after = 0;
 
-    /* The kernel goes through all memory now and then by itself, and does not mind what is hardly
-     * there; it does not come by each time. */
+    /* The kernel goes through all memory now and then by itself, and does not mind what is
+     * hardly there; it does not come by each time. */
     for (int tries = 0; tries < 5; tries++) {
         gather_once(&before, &after);
         if (after <= before + bound)

@@ -15,8 +15,8 @@
 #include "store/edit.h"
 #include "store/intent.h"
 
-#define DOMAIN                                                                                \
-    "<domain type='qemu'><name>d</name><memory unit='MiB'>64</memory>"                        \
+#define DOMAIN                                                         \
+    "<domain type='qemu'><name>d</name><memory unit='MiB'>64</memory>" \
     "<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"
 
 /* The world: letters of the steps that are in effect, in order. */
@@ -120,8 +120,8 @@ set_up(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     g_autofree char *name = vmp_machine_define(fixture->host, DOMAIN, -1, NULL, &error);
     g_assert_no_error(error);
     fixture->operation = vmp_operation_new();
-    fixture->machine = vmp_machine_open(fixture->host, name, VMP_MACHINE_CHANGE,
-                                        fixture->operation, &error);
+    fixture->machine =
+        vmp_machine_open(fixture->host, name, VMP_MACHINE_CHANGE, fixture->operation, &error);
     g_assert_no_error(error);
 }
 
@@ -173,7 +173,8 @@ make_plan(Fixture *fixture, int commit)
 static gboolean
 execute(Fixture *fixture, VmpPlan *plan, GError **error)
 {
-    g_auto(VmpChange) change = { .machine = fixture->machine, .operation = fixture->operation };
+    g_auto(VmpChange)
+        change = { .machine = fixture->machine, .operation = fixture->operation };
 
     return vmp_plan_execute(plan, &change, error);
 }
@@ -401,9 +402,9 @@ killed_when(Fixture *fixture, int commit, const char *at)
     g_autoptr(VmpJson) json = vmp_plan_to_json(plan);
     g_autofree char *text = vmp_json_to_text(json);
     g_autoptr(GError) error = NULL;
-    g_autoptr(VmpIntent) intent =
-        vmp_store_declare(vmp_machine_get_store(fixture->machine),
-                          vmp_machine_get_row(fixture->machine)->id, "test", "point", text, &error);
+    g_autoptr(VmpIntent) intent = vmp_store_declare(vmp_machine_get_store(fixture->machine),
+                                                    vmp_machine_get_row(fixture->machine)->id,
+                                                    "test", "point", text, &error);
 
     g_assert_no_error(error);
     g_string_assign(world, at);
@@ -417,7 +418,7 @@ after_a_kill_anywhere_the_world_is_before_or_after(Fixture *fixture,
         int commit;
         const char *at, *end;
     } cases[] = {
-        { 1, "", "" },     { 1, "a", "" },  { 1, "ab", "abc" }, { 1, "abc", "abc" },
+        { 1, "", "" },     { 1, "a", "" },      { 1, "ab", "abc" }, { 1, "abc", "abc" },
         { 2, "ab", "" },   { 2, "abc", "abc" }, { 0, "a", "abc" },  { 0, "", "" },
         { -1, "abc", "" }, { -1, "a", "" },
     };
@@ -431,7 +432,8 @@ after_a_kill_anywhere_the_world_is_before_or_after(Fixture *fixture,
         g_assert_no_error(error);
         g_assert_cmpstr(world->str, ==, cases[i].end);
         assert_store(fixture, after, 0);
-        g_assert_true(vmp_store_remove_file(vmp_machine_get_store(fixture->machine), "/ours", NULL));
+        g_assert_true(
+            vmp_store_remove_file(vmp_machine_get_store(fixture->machine), "/ours", NULL));
     }
 }
 
@@ -449,7 +451,8 @@ a_commit_step_that_was_begun_is_brought_to_its_end(Fixture *fixture,
     assert_store(fixture, TRUE, 0);
 }
 
-/* The commit step of this one fails for good once it was begun, and is right to be undone then. */
+/* The commit step of this one fails for good once it was begun, and is right to be undone
+ * then. */
 static gboolean
 giving_up_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
@@ -482,12 +485,12 @@ a_journal_of_a_newer_vmpoint_is_refused_and_kept(Fixture *fixture,
                                                  gconstpointer data G_GNUC_UNUSED)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(VmpIntent) intent = vmp_store_declare(
-        vmp_machine_get_store(fixture->machine), vmp_machine_get_row(fixture->machine)->id, "test",
-        NULL,
-        "{\"operation\":\"x\",\"domain\":\"d\",\"commit\":0,\"edits\":[],"
-        "\"steps\":[{\"kind\":\"of-the-future\",\"args\":{}}]}",
-        &error);
+    g_autoptr(VmpIntent) intent =
+        vmp_store_declare(vmp_machine_get_store(fixture->machine),
+                          vmp_machine_get_row(fixture->machine)->id, "test", NULL,
+                          "{\"operation\":\"x\",\"domain\":\"d\",\"commit\":0,\"edits\":[],"
+                          "\"steps\":[{\"kind\":\"of-the-future\",\"args\":{}}]}",
+                          &error);
 
     g_assert_no_error(error);
     g_assert_false(recover(fixture, &error));
@@ -520,7 +523,8 @@ risks_are_all_named_and_force_overrides_only_those_that_may_be(
     g_assert_nonnull(strstr(error->message, "never (three)"));
 }
 
-#define ADD(path, func) g_test_add("/plan/executor/" path, Fixture, NULL, set_up, func, tear_down)
+#define ADD(path, func) \
+    g_test_add("/plan/executor/" path, Fixture, NULL, set_up, func, tear_down)
 
 int
 main(int argc, char **argv)

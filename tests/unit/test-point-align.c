@@ -15,12 +15,13 @@
     "<disk type='network' device='disk'><driver name='qemu' type='raw'/><source " source \
     "><host "                                                                            \
     "name='h'/></source><target dev='vda' bus='virtio'/></disk>"
-#define DOMAIN(disks)                                                                         \
-    "<domain type='qemu'><name>d</name><memory unit='MiB'>64</memory>"                        \
-    "<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>" disks "</devices></domain>"
-#define TWO_DISKS                                                                             \
-    DOMAIN(DISK("vda", "", "<source file='/x/a.qcow2'/>", "")                                 \
-           DISK("vdb", "", "<source file='/x/b.img'/>", ""))
+#define DOMAIN(disks)                                                      \
+    "<domain type='qemu'><name>d</name><memory unit='MiB'>64</memory>"     \
+    "<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>" disks \
+    "</devices></domain>"
+#define TWO_DISKS                                             \
+    DOMAIN(DISK("vda", "", "<source file='/x/a.qcow2'/>", "") \
+               DISK("vdb", "", "<source file='/x/b.img'/>", ""))
 
 typedef struct {
     const char *name;
@@ -164,7 +165,8 @@ describe_snapshot(const VmpSnapshot *snapshot)
 
     for (guint i = 0; i < snapshot->disks->len; i++) {
         const VmpSnapshotDisk *disk = g_ptr_array_index(snapshot->disks, i);
-        g_string_append_printf(text, " %s=%s:%s", disk->name, vmp_location_name(disk->location),
+        g_string_append_printf(text, " %s=%s:%s", disk->name,
+                               vmp_location_name(disk->location),
                                disk->source ? disk->source : "-");
     }
     return g_string_free(text, FALSE);
@@ -204,11 +206,11 @@ static const CheckpointCase checkpoint_cases[] = {
     { "no list means every writable disk", TWO_DISKS,
       "<domaincheckpoint><name>c1</name></domaincheckpoint>", 0, "vda=c1 vdb=c1" },
     { "with a list, what is not listed is left out", TWO_DISKS,
-      "<domaincheckpoint><name>c1</name><disks><disk name='vdb'/></disks></domaincheckpoint>", 0,
-      "vda=no vdb=c1" },
+      "<domaincheckpoint><name>c1</name><disks><disk name='vdb'/></disks></domaincheckpoint>",
+      0, "vda=no vdb=c1" },
     { "a read-only disk is left out",
       DOMAIN(DISK("vda", "", "<source file='/x/a.qcow2'/>", "")
-             DISK("vdb", "", "<source file='/x/b.img'/>", "<readonly/>")),
+                 DISK("vdb", "", "<source file='/x/b.img'/>", "<readonly/>")),
       "<domaincheckpoint><name>c1</name></domaincheckpoint>", 0, "vda=c1 vdb=no" },
     { "a listed read-only disk is refused",
       DOMAIN(DISK("vda", "", "<source file='/x/a.qcow2'/>", "<readonly/>")),
@@ -219,7 +221,8 @@ static const CheckpointCase checkpoint_cases[] = {
              "<source file='/x/a.raw'/><target dev='vda' bus='virtio'/></disk>"),
       "<domaincheckpoint><name>c1</name></domaincheckpoint>", 0, "vda=c1" },
     { "another bitmap name than the checkpoint's is refused", TWO_DISKS,
-      "<domaincheckpoint><name>c1</name><disks><disk name='vda' checkpoint='bitmap' bitmap='x'/>"
+      "<domaincheckpoint><name>c1</name><disks><disk name='vda' checkpoint='bitmap' "
+      "bitmap='x'/>"
       "</disks></domaincheckpoint>",
       VMP_ERROR_UNSUPPORTED, NULL },
     { "an unknown disk is refused", TWO_DISKS,
@@ -347,7 +350,8 @@ main(int argc, char **argv)
     for (guint i = 0; i < G_N_ELEMENTS(snapshot_cases); i++)
         add_case("snapshot", snapshot_cases[i].name, &snapshot_cases[i], align_snapshot);
     for (guint i = 0; i < G_N_ELEMENTS(checkpoint_cases); i++)
-        add_case("checkpoint", checkpoint_cases[i].name, &checkpoint_cases[i], align_checkpoint);
+        add_case("checkpoint", checkpoint_cases[i].name, &checkpoint_cases[i],
+                 align_checkpoint);
     for (guint i = 0; i < G_N_ELEMENTS(backup_cases); i++)
         add_case("backup", backup_cases[i].name, &backup_cases[i], align_backup);
     return g_test_run();

@@ -12,7 +12,9 @@ typedef struct {
 static const Case cases[] = {
     { "what-is-not-said-is-left-to-qemu", { 0 }, FALSE, { 0 } },
     { "default-is-not-said",
-      { .io = (char *)"default", .discard = (char *)"default", .detect_zeroes = (char *)"default" },
+      { .io = (char *)"default",
+        .discard = (char *)"default",
+        .detect_zeroes = (char *)"default" },
       FALSE,
       { 0 } },
     { "past-the-cache-if-the-replaced-one-is",

@@ -4,8 +4,8 @@
 #include "store/edit.h"
 #include "test-point-fixture.h"
 
-#define BODY(name)                                                                       \
-    "<domaincheckpoint><name>" name "</name><creationTime>5</creationTime><disks>"       \
+#define BODY(name)                                                                         \
+    "<domaincheckpoint><name>" name "</name><creationTime>5</creationTime><disks>"         \
     "<disk name='vda' checkpoint='bitmap' bitmap='c1'/><disk name='vdb' checkpoint='no'/>" \
     "</disks></domaincheckpoint>"
 
@@ -187,7 +187,7 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-#define ADD(name, func)                                                                  \
+#define ADD(name, func) \
     g_test_add("/point/mark/" name, Fixture, NULL, point_set_up, func, point_tear_down)
     ADD("a-mark-remembers-where-it-began", test_remembers);
     ADD("a-disk-without-a-path-is-believed-as-it-is", test_without_a_path);

@@ -95,7 +95,7 @@ static const Row snapshots[] = {
 
 #define CHECKPOINT(more)                                                       \
     "<domaincheckpoint><name>c</name><creationTime>5</creationTime>" more "</" \
-                                                                          "domaincheckpoint>"
+    "domaincheckpoint>"
 #define DISKS "<disks><disk name='vda' checkpoint='bitmap'/></disks>"
 
 static const Row checkpoints[] = {

@@ -18,8 +18,8 @@ take_in(Fixture *fixture, const char *name, const char *parent, const char *over
         "</domainsnapshot>",
         name, below, overlay, overlay, domain);
     g_autoptr(GError) error = NULL;
-    G_GNUC_UNUSED g_autofree char *made = vmp_point_redefine_snapshot(fixture->machine, xml,
-                                                        VMP_SNAPSHOT_CREATE_REDEFINE, &error);
+    G_GNUC_UNUSED g_autofree char *made = vmp_point_redefine_snapshot(
+        fixture->machine, xml, VMP_SNAPSHOT_CREATE_REDEFINE, &error);
 
     g_assert_no_error(error);
 }

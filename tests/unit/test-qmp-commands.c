@@ -133,8 +133,7 @@ test_nodes(void)
           "blockdev-add",
           "{'driver': 'raw', 'node-name': 'n', 'file': 'f', 'read-only': true}");
     VmpJson *storage = vmp_qmp_options_storage(NULL, "/a", FALSE, FALSE);
-    check(BOTH,
-          vmp_qmp_blockdev_add(vmp_qmp_options_whole("n", "qcow2", storage, "", FALSE)),
+    check(BOTH, vmp_qmp_blockdev_add(vmp_qmp_options_whole("n", "qcow2", storage, "", FALSE)),
           "blockdev-add",
           "{'driver': 'qcow2', 'node-name': 'n', 'file': {'driver': 'file', 'filename': '/a'},"
           " 'backing': null}");
@@ -149,10 +148,12 @@ test_nodes(void)
           "{'options': [{'driver': 'qcow2', 'node-name': 'n', 'file': 'f', 'backing': 'b'}]}");
     VmpJson *options = vmp_qmp_options_format("n", "qcow2", "f", NULL, FALSE);
     VmpJson *below = vmp_qmp_options_unnamed("raw", "file", "/b", TRUE, NULL);
-    vmp_json_add(options, "o:backing", vmp_qmp_options_unnamed("qcow2", "file", "/a", FALSE, below), NULL);
+    vmp_json_add(options, "o:backing",
+                 vmp_qmp_options_unnamed("qcow2", "file", "/a", FALSE, below), NULL);
     check(BOTH, vmp_qmp_blockdev_reopen(options), "blockdev-reopen",
           "{'options': [{'driver': 'qcow2', 'node-name': 'n', 'file': 'f', 'backing':"
-          " {'driver': 'qcow2', 'read-only': false, 'file': {'driver': 'file', 'filename': '/a'},"
+          " {'driver': 'qcow2', 'read-only': false, 'file': {'driver': 'file', 'filename': "
+          "'/a'},"
           "  'backing': {'driver': 'raw', 'read-only': true,"
           "   'file': {'driver': 'file', 'filename': '/b'}}}}]}");
     check(BOTH, vmp_qmp_change_backing_file("top", "n", "/base"), "change-backing-file",
@@ -271,8 +272,10 @@ test_migration(void)
     check(QEMU, vmp_qmp_remove_fd(3), "remove-fd", "{'fdset-id': 3}");
     check(QEMU, vmp_qmp_blockdev_add(vmp_qmp_options_vmstate("n", "/w", "/s", 4096)),
           "blockdev-add",
-          "{'driver': 'qcow2', 'node-name': 'n', 'file': {'driver': 'qcow2', 'read-only': false, "
-          "'file': {'driver': 'file', 'filename': '/w'}, 'backing': {'driver': 'raw', 'read-only': "
+          "{'driver': 'qcow2', 'node-name': 'n', 'file': {'driver': 'qcow2', 'read-only': "
+          "false, "
+          "'file': {'driver': 'file', 'filename': '/w'}, 'backing': {'driver': 'raw', "
+          "'read-only': "
           "true, 'file': {'driver': 'file', 'filename': '/s'}, 'offset': 4096}}}");
     check(QEMU, vmp_qmp_closefd("f"), "closefd", "{'fdname': 'f'}");
 }

@@ -159,8 +159,8 @@ find_since(const VmpBlockGraph *graph, const char *image, guint64 size, GError *
 {
     const VmpBitmapOrigin origin = { image, size };
 
-    return vmp_bitmap_chain_find(graph, vmp_block_graph_node_of_path(graph, TOP), "cp1", &origin,
-                                 error);
+    return vmp_bitmap_chain_find(graph, vmp_block_graph_node_of_path(graph, TOP), "cp1",
+                                 &origin, error);
 }
 
 static void

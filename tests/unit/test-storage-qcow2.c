@@ -152,7 +152,8 @@ test_with_data(void)
         g_auto(VmpFd) fd = open(path, O_RDWR | O_CLOEXEC);
         for (gsize i = 0; i < G_N_ELEMENTS(clusters); i++) {
             g_autofree char *data = g_strnfill(64 * KIB, (char)('a' + i));
-            g_assert_true(vmp_file_write_at(fd, data, 64 * KIB, offset + i * 64 * KIB, &error));
+            g_assert_true(
+                vmp_file_write_at(fd, data, 64 * KIB, offset + i * 64 * KIB, &error));
         }
     }
     QEMU_IMG("check -q -f qcow2 %s", path);
@@ -164,9 +165,9 @@ test_with_data(void)
             data += (guint64)vmp_json_get_int(vmp_json_at(map, i), "length", 0);
     g_assert_cmpuint(data, ==, G_N_ELEMENTS(clusters) * 64 * KIB - 512);
     for (gsize i = 0; i < G_N_ELEMENTS(clusters); i++) {
-        g_autofree char *command =
-            g_strdup_printf("read -q -P %d %" G_GUINT64_FORMAT " %d", 'a' + (int)i,
-                            clusters[i] * 64 * KIB, i + 1 < G_N_ELEMENTS(clusters) ? 65536 : 65024);
+        g_autofree char *command = g_strdup_printf(
+            "read -q -P %d %" G_GUINT64_FORMAT " %d", 'a' + (int)i, clusters[i] * 64 * KIB,
+            i + 1 < G_N_ELEMENTS(clusters) ? 65536 : 65024);
         const char *const argv[] = { "qemu-io", "-r", "-c", command, path, NULL };
         g_assert_true(vmp_tool_check(argv, VMP_ERROR_IO, NULL, NULL, &error));
     }

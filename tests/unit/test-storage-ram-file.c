@@ -83,7 +83,8 @@ a_sealed_file_opens_at_its_stream(Fixture *fixture, gconstpointer data G_GNUC_UN
     g_assert_cmpstr(hash, ==, again);
 }
 
-/* Whoever has checked it need not read it again; that it was cut since is seen all the same. */
+/* Whoever has checked it need not read it again; that it was cut since is seen all the same.
+ */
 static void
 one_that_was_checked_opens_by_its_header(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
@@ -112,7 +113,9 @@ one_that_was_not_sealed_does_not_open(Fixture *fixture, gconstpointer data G_GNU
 static void
 every_damage_is_seen(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
-    static const int places[] = { 0, 7, 8, 13, 16, 24, 32, 47, STREAM_OFFSET, STREAM_OFFSET + 6 };
+    static const int places[] = {
+        0, 7, 8, 13, 16, 24, 32, 47, STREAM_OFFSET, STREAM_OFFSET + 6
+    };
 
     make(fixture, "the RAM", TRUE);
     for (gsize i = 0; i < G_N_ELEMENTS(places); i++) {
@@ -209,7 +212,8 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    ADD("/storage/ram-file/a-sealed-file-opens-at-its-stream", a_sealed_file_opens_at_its_stream);
+    ADD("/storage/ram-file/a-sealed-file-opens-at-its-stream",
+        a_sealed_file_opens_at_its_stream);
     ADD("/storage/ram-file/one-that-was-checked-opens-by-its-header",
         one_that_was_checked_opens_by_its_header);
     ADD("/storage/ram-file/one-that-was-not-sealed-does-not-open",
@@ -217,7 +221,8 @@ main(int argc, char **argv)
     ADD("/storage/ram-file/every-damage-is-seen", every_damage_is_seen);
     ADD("/storage/ram-file/one-that-lost-its-end-is-not-sealed",
         one_that_lost_its_end_is_not_sealed);
-    ADD("/storage/ram-file/what-was-set-aside-is-given-back", what_was_set_aside_is_given_back);
+    ADD("/storage/ram-file/what-was-set-aside-is-given-back",
+        what_was_set_aside_is_given_back);
     ADD("/storage/ram-file/nobody-elses-file-is-touched", nobody_elses_file_is_touched);
     ADD("/storage/ram-file/what-is-spoilt-never-becomes-complete",
         what_is_spoilt_never_becomes_complete);

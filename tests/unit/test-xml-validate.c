@@ -54,7 +54,8 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/xml/validate/what-the-schema-has-is-valid", what_the_schema_has_is_valid);
+    g_test_add_func("/xml/validate/what-the-schema-has-is-valid",
+                    what_the_schema_has_is_valid);
     g_test_add_func("/xml/validate/a-misspelt-element-is-refused-with-its-line",
                     a_misspelt_element_is_refused_with_its_line);
     g_test_add_func("/xml/validate/a-schema-that-is-not-there-is-unsupported",
