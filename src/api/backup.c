@@ -21,8 +21,8 @@ vmp_backup_begin_tuned(VmpHost *host, const char *domain, const char *backup_xml
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
-    return machine &&
-           vmp_backup_begin_on(machine, backup_xml, checkpoint_xml, flags, tuning, error);
+    return machine && vmp_backup_begin_on(machine, NULL, backup_xml, checkpoint_xml, flags,
+                                          tuning, error);
 }
 
 gboolean

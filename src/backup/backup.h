@@ -21,9 +21,11 @@
 #include "plan/step.h"
 #include "qmp/transaction.h"
 
-gboolean vmp_backup_begin_on(VmpMachine *machine, const char *backup_xml,
-                             const char *checkpoint_xml, VmpBackupBeginFlags flags,
-                             const VmpBackupTuning *tuning, GError **error);
+/* @session (taken): one that is open; NULL = it opens its own. */
+gboolean vmp_backup_begin_on(VmpMachine *machine, VmpBlockSession *session,
+                             const char *backup_xml, const char *checkpoint_xml,
+                             VmpBackupBeginFlags flags, const VmpBackupTuning *tuning,
+                             GError **error);
 
 typedef enum {
     VMP_SETTLE_LOOK,   /* settle what has ended; leave alone what runs */

@@ -644,13 +644,15 @@ plan_edits(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, GError **
 }
 
 gboolean
-vmp_backup_begin_on(VmpMachine *machine, const char *backup_xml, const char *checkpoint_xml,
-                    VmpBackupBeginFlags flags, const VmpBackupTuning *tuning, GError **error)
+vmp_backup_begin_on(VmpMachine *machine, VmpBlockSession *session, const char *backup_xml,
+                    const char *checkpoint_xml, VmpBackupBeginFlags flags,
+                    const VmpBackupTuning *tuning, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
     VmpOperation *operation = vmp_machine_get_operation(machine);
     g_auto(Begin) begin = { .machine = machine, .flags = flags, .tuning = tuning };
-    g_auto(VmpChange) change = { .machine = machine, .operation = operation };
+    g_auto(VmpChange)
+        change = { .machine = machine, .operation = operation, .session = session };
 
     if (!check_idle(machine, error) ||
         !read_request(&begin, backup_xml, checkpoint_xml, error) ||

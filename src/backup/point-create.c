@@ -48,6 +48,7 @@ typedef struct {
     VmpMachine *machine;
     VmpOperation *operation;
     const VmpRestorePointSpec *spec;
+    VmpBlockSession *session; /* from the look at the disks until the backup has it */
     VmpRepository *repository;
     const VmpManifest *base; /* the last point, if an increment may stand on it */
     char *why_no_base;       /* NULL with a base, or when there is no point at all */
@@ -66,6 +67,7 @@ point_disk_free(PointDisk *disk)
 static void
 creation_clear(Creation *creation)
 {
+    g_clear_pointer(&creation->session, vmp_block_session_free);
     g_clear_pointer(&creation->disks, g_ptr_array_unref);
     g_clear_pointer(&creation->manifest, vmp_manifest_free);
     g_clear_pointer(&creation->repository, vmp_repository_free);
@@ -202,20 +204,18 @@ decide_disk(const Creation *creation, VmpBlockSession *session, const VmpBlockGr
 static gboolean
 decide_disks(Creation *creation, GError **error)
 {
-    g_auto(VmpChange)
-        change = { .machine = creation->machine, .operation = creation->operation };
-    VmpBlockSession *session = vmp_change_get_session(&change, error);
+    creation->session = vmp_block_session_open(creation->machine, error);
     g_autoptr(VmpBlockGraph) graph =
-        session ? vmp_block_session_read_graph(session, error) : NULL;
+        creation->session ? vmp_block_session_read_graph(creation->session, error) : NULL;
     if (!graph)
         return FALSE;
 
     find_base(creation);
     for (guint i = 0; i < creation->disks->len; i++)
-        if (!decide_disk(creation, session, graph, g_ptr_array_index(creation->disks, i),
-                         error))
+        if (!decide_disk(creation, creation->session, graph,
+                         g_ptr_array_index(creation->disks, i), error))
             return FALSE;
-    return vmp_change_close_session(&change, error);
+    return TRUE;
 }
 
 static void
@@ -449,7 +449,7 @@ copy_parts(const Creation *creation, const VmpDomain *definition, GError **error
 }
 
 static gboolean
-run_backup(const Creation *creation, const VmpDomain *definition, GError **error)
+run_backup(Creation *creation, const VmpDomain *definition, GError **error)
 {
     const VmpBackupTuning tuning = { .bandwidth = creation->spec->bandwidth,
                                      .compress = creation->spec->compress,
@@ -464,8 +464,8 @@ run_backup(const Creation *creation, const VmpDomain *definition, GError **error
                      !copy_parts(creation, definition, error)))
         return FALSE;
     creation->manifest->checkpoint = checkpoint ? g_strdup(creation->manifest->name) : NULL;
-    return vmp_backup_begin_on(creation->machine, backup, checkpoint, VMP_BACKUP_BEGIN_WAIT,
-                               &tuning, error);
+    return vmp_backup_begin_on(creation->machine, g_steal_pointer(&creation->session), backup,
+                               checkpoint, VMP_BACKUP_BEGIN_WAIT, &tuning, error);
 }
 
 /* ---- the point's folder ---- */
@@ -575,8 +575,9 @@ finish_point(Creation *creation, const VmpDomain *definition, GError **error)
 
 /* Best effort: what stays, the next run sweeps. */
 static void
-take_back(const Creation *creation)
+take_back(Creation *creation)
 {
+    g_clear_pointer(&creation->session, vmp_block_session_free);
     VmpOperation *operation = creation->operation;
     const VmpRepositoryPoint *newest = vmp_repository_newest(creation->repository);
     g_autoptr(VmpOperation) unhindered = vmp_operation_new();
