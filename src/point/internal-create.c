@@ -99,9 +99,11 @@ vmp_point_create_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("snapshot-create", vmp_machine_get_name(machine), snapshot->name);
     /* The variables are in an image of their own, which has the tag as well. */
-    if (!(flags & VMP_SNAPSHOT_CREATE_NO_METADATA) &&
-        !vmp_part_plan_keep(plan, machine, snapshot->name,
-                            VMP_PARTS_NOT_NVRAM | (on ? VMP_PARTS_IN_RAM : 0), error))
+    gboolean forgotten = (flags & VMP_SNAPSHOT_CREATE_NO_METADATA) != 0;
+    if (!vmp_part_plan_keep(plan, machine, snapshot->name,
+                            VMP_PARTS_NOT_NVRAM | (on ? VMP_PARTS_IN_RAM : 0) |
+                                (forgotten ? VMP_PARTS_FORGOTTEN : 0),
+                            error))
         return FALSE;
     vmp_plan_add_commit(plan, &vmp_step_save_internal,
                         vmp_json_build("s:tag", snapshot->name, "o:disks",
@@ -109,7 +111,7 @@ vmp_point_create_internal(VmpMachine *machine, const VmpSnapshot *snapshot,
     vmp_part_plan_seal(plan);
     if (!vmp_change_begin_planning(&change, error))
         return FALSE;
-    if (!(flags & VMP_SNAPSHOT_CREATE_NO_METADATA)) {
+    if (!forgotten) {
         g_autoptr(VmpStorePoint) row =
             vmp_record_to_snapshot_row(machine, snapshot, TRUE, error);
         if (!row)

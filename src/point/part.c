@@ -192,8 +192,9 @@ vmp_part_plan_keep(VmpPlan *plan, VmpMachine *machine, const char *snapshot,
                    VmpPartFlags flags, GError **error)
 {
     const VmpDomain *definition = vmp_machine_get_definition(machine, error);
+    gboolean forgotten = (flags & VMP_PARTS_FORGOTTEN) != 0;
     /* A snapshot of that name whose metadata alone was deleted may have left some. */
-    if (!definition || !vmp_part_plan_retire(plan, machine, snapshot, error))
+    if (!definition || (!forgotten && !vmp_part_plan_retire(plan, machine, snapshot, error)))
         return FALSE;
 
     g_autoptr(GPtrArray) parts = list_parts(machine, definition, flags);
@@ -201,7 +202,9 @@ vmp_part_plan_keep(VmpPlan *plan, VmpMachine *machine, const char *snapshot,
     gboolean stops = FALSE;
     for (guint i = 0; i < parts->len; i++) {
         const Part *part = g_ptr_array_index(parts, i);
-        g_autofree char *obstacle = find_obstacle(machine, part);
+        g_autofree char *obstacle = forgotten
+                                        ? g_strdup("without metadata nothing knows of a copy")
+                                        : find_obstacle(machine, part);
         if (!obstacle)
             plan_copy(plan, machine, snapshot, part, copies);
         else if (!part->inside || !(flags & VMP_PARTS_IN_RAM))

@@ -27,6 +27,7 @@ typedef enum {
     VMP_PARTS_IN_RAM = 1 << 1,  /* the snapshot's RAM has them, too */
     VMP_PARTS_NOT_NVRAM =
         1 << 2, /* the variables are somebody else's: in an image, made anew */
+    VMP_PARTS_FORGOTTEN = 1 << 3, /* nobody will remember the snapshot: say what it lacks */
 } VmpPartFlags;
 
 /* ---- making a snapshot ---- */

@@ -313,10 +313,11 @@ plan_before(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *con
         return FALSE;
     if (wants_quiescing(context))
         vmp_plan_add(plan, &vmp_step_freeze_guest, NULL);
-    return (context->flags & VMP_SNAPSHOT_CREATE_NO_METADATA) ||
-           vmp_part_plan_keep(
-               plan, context->machine, snapshot->name,
-               (stopped ? VMP_PARTS_STOPPED : 0) | (memory ? VMP_PARTS_IN_RAM : 0), error);
+    return vmp_part_plan_keep(
+        plan, context->machine, snapshot->name,
+        (stopped ? VMP_PARTS_STOPPED : 0) | (memory ? VMP_PARTS_IN_RAM : 0) |
+            (context->flags & VMP_SNAPSHOT_CREATE_NO_METADATA ? VMP_PARTS_FORGOTTEN : 0),
+        error);
 }
 
 static void

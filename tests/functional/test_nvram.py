@@ -185,6 +185,14 @@ def test_with_ram_they_come_back_to_the_guest_that_runs_on(make_uefi, work, wher
     assert variables(vm) == {"past"}
 
 
+def test_a_snapshot_that_nobody_remembers_says_that_it_lacks_them(make_uefi, work):
+    vm = make_uefi()
+    result = vm.cli.run("snapshot-create-as", vm.name, "s", "--disk-only", "--no-metadata", check=False)
+    assert result.status == WARNED
+    assert "the firmware's variables are not part of the snapshot" in result.stderr
+    assert not copies(work) and vm.cli.run("snapshot-list", vm.name).data == []
+
+
 def test_a_damaged_copy_is_refused_and_a_lost_one_is_no_success(make_uefi, work):
     vm = make_uefi()
     change(vm, "past")

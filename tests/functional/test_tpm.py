@@ -457,6 +457,15 @@ def test_a_load_that_fails_leaves_disks_and_tpm_of_before(make_tpm_vm, work):
     settle(vm)
 
 
+def test_a_snapshot_that_nobody_remembers_says_that_it_lacks_it(make_tpm_vm):
+    vm = make_tpm_vm()
+    tpm.put_value(vm.tpm_folder, "value")
+    result = vm.cli.run("snapshot-create-as", vm.name, "s", "--no-metadata", check=False)
+    assert result.status == WARNED, result.stderr
+    assert "what the TPM remembers is not part of the snapshot" in result.stderr
+    assert vm.cli.run("snapshot-list", vm.name).data == []
+
+
 def test_a_snapshot_of_a_foreign_machine_says_that_it_lacks_it(make_vm, vmpoint, processes, work):
     owner = make_vm(disks=1, devices=[TPM.format("tpm-crb")]).define()
     owner.cli.run("start", owner.name, "--paused")
