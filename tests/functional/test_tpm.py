@@ -298,6 +298,22 @@ def test_a_cut_snapshot_and_a_cut_revert_end_before_or_after(make_tpm_vm, work, 
 
 
 @FAULTS
+@pytest.mark.parametrize("how", ["disks", "file", "internal"])
+def test_a_cut_snapshot_of_a_guest_that_runs_has_it_or_never_was(make_tpm_vm, work, fault, how):
+    options = {"disks": ["--disk-only"], "file": ["--memspec", f"file={work}/s.ram"], "internal": []}[how]
+    vm = make_tpm_vm().start()
+    vm.tpm.write("past")
+    for n, _ in cut(vm, fault, "snapshot-create-as", vm.name, "s", *options):
+        there = bool(vm.cli.run("snapshot-list", vm.name).data)
+        assert [tpm.value_in(kept(copy)) for copy in copies(work)] == ["past"] * there, f"cut at {n}"
+        assert vm.cli.run("domstate", vm.name).data["state"] == "running", f"cut at {n}"
+        if there:
+            vm.cli.run("snapshot-delete", vm.name, "s")
+            assert copies(work) == [], f"cut at {n}"
+    assert vm.tpm.read() == "past"
+
+
+@FAULTS
 @pytest.mark.parametrize("how", ["here", "elsewhere", "disks"])
 def test_a_cut_revert_of_an_active_domain_ends_with_one_tpm(make_tpm_vm, work, processes, fault, how):
     """With RAM into the process, into another one, or without, which needs another one."""
