@@ -13,10 +13,16 @@ from vmtest.images import MIB
 # More points than any operation has; the loop ends when one is not reached.
 MOST = 60
 
+RAM = ["--memspec", "file={work}/s.ram"]
+
+# kind -> how the snapshot is made, how it is reverted to, from which state
 HOW = {
-    "disks": (["--disk-only"], ["--paused"]),
-    "ram": (["--memspec", "file={work}/s.ram"], []),
-    "internal": ([], []),
+    "disks": (["--disk-only"], ["--paused"], "paused"),
+    "ram": (RAM, [], "paused"),
+    "internal": ([], [], "paused"),
+    "disks from off": (["--disk-only"], ["--paused"], "shut off"),
+    "ram from off": (RAM, [], "shut off"),
+    "internal from off": ([], [], "shut off"),
 }
 
 
@@ -34,38 +40,70 @@ def stopped_at(vm, n, *command):
     return None
 
 
-@pytest.mark.parametrize("kind", HOW)
-def test_qemu_is_killed_at_each_moment_of_a_revert(make_vm, work, kind):
-    create, options = HOW[kind]
-    vm = make_vm().define()
-    set_state(vm, "paused")
+def kill_qemu(vm, processes, which):
+    """All QEMUs of the domain; or the one that is its own, or the one that comes in its place."""
+    own = pid(vm)
+    for process in processes.alive():
+        if process.program().startswith("qemu-system") and which in ("all", "own" if process.pid == own else "new"):
+            process.kill()
+    vm.close()
+
+
+def past(vm, work, create):
+    set_state(vm, "shut off")
     write(vm, PAST)
+    set_state(vm, "paused")
     vm.cli.run("snapshot-create-as", vm.name, "s", *[word.format(work=work) for word in create])
 
+
+def kill_at_each_moment(vm, processes, options, now, which="all"):
+    """Yields after each; what is there then is the past or the present."""
     for n in itertools.count(1):
         assert n < MOST, "the operation never gets through"
         set_state(vm, "shut off")
-        set_state(vm, "paused")
         write(vm, PRESENT)
+        set_state(vm, now)
         before = sources(vm)
         process = stopped_at(vm, n, "snapshot-revert", vm.name, "s", *options)
         if not process:
-            break
-        if pid(vm):
-            vm.kill()
-        vm.close()
+            return
+        kill_qemu(vm, processes, which)
         os.kill(process.pid, signal.SIGCONT)
         process.wait(60)
-        vm.cli.run("recover", vm.name)
-        assert vm.cli.run("recover", vm.name).data == {"settled": []}
+        vm.cli.run("recover", vm.name, check=False)
+        assert vm.cli.run("recover", vm.name).data == {"settled": []}, f"killed at {n}"
 
         assert state(vm) in ("shut off", "paused"), f"killed at {n}"
         content = [images.read(source, 0, MIB, live=True)[0] for source in sources(vm)]
         assert content in ([PAST, PAST], [PRESENT, PRESENT]), f"killed at {n}: {content}"
         if content[0] == PRESENT:
-            assert sources(vm) == before and state(vm) == "shut off", f"killed at {n}"
+            assert sources(vm) == before, f"killed at {n}"
+        yield n, content[0]
+
+
+@pytest.mark.parametrize("kind", HOW)
+def test_qemu_is_killed_at_each_moment_of_a_revert(make_vm, work, processes, kind):
+    create, options, now = HOW[kind]
+    vm = make_vm().define()
+    past(vm, work, create)
+    for n, content in kill_at_each_moment(vm, processes, options, now):
+        assert content == PAST or state(vm) == "shut off", f"killed at {n}"
         # No layer is lost, and none is left over.
-        assert len(list(work.glob("vm-vd*"))) == (2 if kind == "internal" else 4), f"killed at {n}"
+        assert len(list(work.glob("vm-vd*"))) == (4 if create else 2), f"killed at {n}"
+    require(vm, PAST)
+
+
+@pytest.mark.parametrize("which", ["own", "new", "all"])
+def test_one_of_two_qemus_is_killed_at_each_moment_of_a_revert(make_vm, work, processes, which):
+    """The RAM goes into another process beside the one that runs."""
+    vm = make_vm(elements=["<genid/>"])
+    vm.domain.spy = None
+    vm.define()
+    past(vm, work, RAM)
+    for n, _ in kill_at_each_moment(vm, processes, ["--force"], "paused", which):
+        running = [one for one in processes.alive() if one.program().startswith("qemu-system")]
+        assert [one.pid for one in running] == [pid(vm)] * (state(vm) != "shut off"), f"killed at {n}"
+        assert len(list(work.glob("vm-vd*"))) == 4, f"killed at {n}"
     require(vm, PAST)
 
 
