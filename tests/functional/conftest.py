@@ -34,6 +34,8 @@ def pytest_configure(config):
     config.stash[no_test_after] = time.monotonic() + config.getoption("--minutes") * 60
     # Whoever ends us politely lets us end what we have started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell has its background jobs ignore it, and so would the programs that we start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
