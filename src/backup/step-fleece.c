@@ -60,14 +60,6 @@ snapshot_command(VmpJson *disk)
         vmp_json_get_string(disk, "snapshot"), vmp_json_get_string(disk, "filter")));
 }
 
-static VmpBlockGraph *
-read_graph(VmpChange *change, GError **error)
-{
-    VmpBlockSession *session = vmp_change_get_session(change, error);
-
-    return session ? vmp_block_session_read_graph(session, error) : NULL;
-}
-
 static gboolean
 close_node(VmpQmpClient *client, const VmpBlockGraph *graph, const char *node, GError **error)
 {
@@ -102,7 +94,7 @@ vmp_fleece_remove(VmpChange *change, VmpJson *disks, GError **error)
 
     /* A command that was cut may have left a look at one of the snapshots behind. */
     if (client && vmp_fleece_clear_probe(client, error))
-        graph = read_graph(change, error);
+        graph = vmp_change_read_graph(change, error);
     for (guint i = 0; graph && i < vmp_json_length(disks); i++) {
         VmpJson *disk = vmp_json_at(disks, i);
         if (remove_disk(client, graph, disk, error))

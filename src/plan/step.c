@@ -17,6 +17,14 @@ vmp_change_get_client(VmpChange *change, GError **error)
     return session ? vmp_block_session_get_client(session) : NULL;
 }
 
+VmpBlockGraph *
+vmp_change_read_graph(VmpChange *change, GError **error)
+{
+    VmpBlockSession *session = vmp_change_get_session(change, error);
+
+    return session ? vmp_block_session_read_graph(session, error) : NULL;
+}
+
 GCancellable *
 vmp_change_get_cancellable(VmpChange *change)
 {

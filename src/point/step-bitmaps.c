@@ -45,19 +45,11 @@ vmp_step_find_holder(VmpJson *bitmap, const VmpBlockGraph *graph)
                                                                                     : NULL;
 }
 
-static VmpBlockGraph *
-read_graph(VmpChange *change, GError **error)
-{
-    VmpBlockSession *session = vmp_change_get_session(change, error);
-
-    return session ? vmp_block_session_read_graph(session, error) : NULL;
-}
-
 /* How many of the step's bitmaps are there now; -1 if it cannot be told. */
 static int
 count_present(const VmpStep *step, VmpChange *change, GError **error)
 {
-    g_autoptr(VmpBlockGraph) graph = read_graph(change, error);
+    g_autoptr(VmpBlockGraph) graph = vmp_change_read_graph(change, error);
     VmpJson *bitmaps = bitmaps_of(step);
     int present = 0;
 
@@ -182,7 +174,7 @@ static gboolean
 remove_rest(const VmpStep *step, VmpChange *change, GError **error)
 {
     g_autoptr(VmpQmpTransaction) transaction = vmp_qmp_transaction_new();
-    g_autoptr(VmpBlockGraph) graph = read_graph(change, error);
+    g_autoptr(VmpBlockGraph) graph = vmp_change_read_graph(change, error);
     VmpJson *bitmaps = bitmaps_of(step);
 
     for (guint i = 0; graph && i < vmp_json_length(bitmaps); i++) {

@@ -194,9 +194,7 @@ open_undo(const VmpStep *step, VmpChange *change, GError **error)
     if (!vmp_machine_is_on(change->machine))
         return TRUE;
 
-    VmpBlockSession *session = vmp_change_get_session(change, error);
-    g_autoptr(VmpBlockGraph) graph =
-        session ? vmp_block_session_read_graph(session, error) : NULL;
+    g_autoptr(VmpBlockGraph) graph = vmp_change_read_graph(change, error);
     for (guint i = 0; graph && i < vmp_json_length(nodes); i++) {
         VmpJson *node = vmp_json_at(nodes, i);
         if (!close_node(change, graph, vmp_json_get_string(node, "node"), error) ||
@@ -340,9 +338,7 @@ static gboolean
 swap_all(const VmpStep *step, VmpChange *change, const char *which, GError **error)
 {
     VmpJson *disks = vmp_json_get_array(step->args, "disks");
-    VmpBlockSession *session = vmp_change_get_session(change, error);
-    g_autoptr(VmpBlockGraph) graph =
-        session ? vmp_block_session_read_graph(session, error) : NULL;
+    g_autoptr(VmpBlockGraph) graph = vmp_change_read_graph(change, error);
 
     for (guint i = 0; graph && i < vmp_json_length(disks); i++) {
         VmpJson *disk = vmp_json_at(disks, i);
@@ -394,9 +390,7 @@ swap_probe(const VmpStep *step, VmpChange *change, GError **error)
     if (!vmp_machine_is_on(change->machine))
         return probe_layers(disks, error);
 
-    VmpBlockSession *session = vmp_change_get_session(change, error);
-    g_autoptr(VmpBlockGraph) graph =
-        session ? vmp_block_session_read_graph(session, error) : NULL;
+    g_autoptr(VmpBlockGraph) graph = vmp_change_read_graph(change, error);
     if (!graph)
         return VMP_PROBE_UNKNOWN;
     for (guint i = 0; i < vmp_json_length(disks); i++) {
@@ -449,9 +443,7 @@ close_apply(const VmpStep *step, VmpChange *change, GError **error)
     if (!vmp_machine_is_on(change->machine))
         return TRUE;
 
-    VmpBlockSession *session = vmp_change_get_session(change, error);
-    g_autoptr(VmpBlockGraph) graph =
-        session ? vmp_block_session_read_graph(session, error) : NULL;
+    g_autoptr(VmpBlockGraph) graph = vmp_change_read_graph(change, error);
     for (char **node = nodes; graph && *node; node++)
         if (!close_node(change, graph, *node, error))
             return FALSE;

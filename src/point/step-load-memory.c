@@ -113,9 +113,7 @@ open_apply(const VmpStep *step, VmpChange *change, GError **error)
 static gboolean
 is_open(const VmpStep *step, VmpChange *change, gboolean *open, GError **error)
 {
-    VmpBlockSession *session = vmp_change_get_session(change, error);
-    g_autoptr(VmpBlockGraph) graph =
-        session ? vmp_block_session_read_graph(session, error) : NULL;
+    g_autoptr(VmpBlockGraph) graph = vmp_change_read_graph(change, error);
 
     *open = graph && vmp_block_graph_node(graph, node_of(step));
     return graph != NULL;

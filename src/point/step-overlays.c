@@ -138,9 +138,7 @@ switch_apply(const VmpStep *step, VmpChange *change, GError **error)
 static VmpProbe
 probe_graph(const VmpStep *step, VmpChange *change, GError **error)
 {
-    VmpBlockSession *session = vmp_change_get_session(change, error);
-    g_autoptr(VmpBlockGraph) graph =
-        session ? vmp_block_session_read_graph(session, error) : NULL;
+    g_autoptr(VmpBlockGraph) graph = vmp_change_read_graph(change, error);
     if (!graph)
         return VMP_PROBE_UNKNOWN;
 

@@ -319,9 +319,7 @@ close_rest(VmpJson *reopen, VmpChange *change, GError **error)
 {
     g_autoptr(GPtrArray) commands =
         g_ptr_array_new_with_free_func((GDestroyNotify)vmp_qmp_command_unref);
-    VmpBlockSession *session = vmp_change_get_session(change, error);
-    g_autoptr(VmpBlockGraph) graph =
-        session ? vmp_block_session_read_graph(session, error) : NULL;
+    g_autoptr(VmpBlockGraph) graph = vmp_change_read_graph(change, error);
 
     if (!graph)
         return FALSE;
