@@ -230,7 +230,7 @@ vmp_block_session_free(VmpBlockSession *session)
     if (!session)
         return;
     if (!vmp_block_session_close(session, &failure))
-        vmp_operation_note(session->machine->operation, "%s", failure->message);
+        vmp_operation_warn(session->machine->operation, "%s", failure->message);
     g_free(session);
 }
 

@@ -18,8 +18,7 @@ typedef struct _VmpBlockSession VmpBlockSession;
 VmpBlockSession *vmp_block_session_open(VmpMachine *machine, GError **error);
 /* Ends it; an error here means that bitmaps may not be stored. */
 gboolean vmp_block_session_close(VmpBlockSession *session, GError **error);
-void
-vmp_block_session_free(VmpBlockSession *session); /* close, errors to the operation's notes */
+void vmp_block_session_free(VmpBlockSession *session); /* close; an error is a warning */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpBlockSession, vmp_block_session_free)
 
 gboolean vmp_block_session_is_offline(const VmpBlockSession *session);

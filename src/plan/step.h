@@ -79,6 +79,6 @@ GCancellable *vmp_change_get_cancellable(VmpChange *change);
 gboolean vmp_change_begin_planning(VmpChange *change, GError **error);
 /* Ends the session: an offline one then has stored its bitmaps. */
 gboolean vmp_change_close_session(VmpChange *change, GError **error);
-/* Closes what is open; errors go to the operation's notes. */
+/* Closes what is open; an error, which may be a bitmap that is lost, becomes a warning. */
 void vmp_change_clear(VmpChange *change);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmpChange, vmp_change_clear)

@@ -233,8 +233,7 @@ a_daemon_that_did_not_store_all_is_an_error_of_closing(Fixture *fixture, gconstp
 }
 
 static void
-a_session_that_is_only_freed_says_what_went_wrong_in_a_note(Fixture *fixture,
-                                                            gconstpointer data)
+a_session_that_is_only_freed_warns_of_what_went_wrong(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(VmpMachine) machine = NULL;
     (void)data;
@@ -243,7 +242,7 @@ a_session_that_is_only_freed_says_what_went_wrong_in_a_note(Fixture *fixture,
     g_setenv("FAKE_STATUS", "1", TRUE);
     machine = fixture_open(fixture, VMP_MACHINE_CHANGE);
     vmp_block_session_free(vmp_block_session_open(machine, NULL));
-    g_assert_cmpuint(vmp_operation_get_notes(fixture->operation)->len, ==, 1);
+    g_assert_cmpuint(vmp_operation_get_warnings(fixture->operation)->len, ==, 1);
     check_no_daemon(fixture);
 }
 
@@ -373,8 +372,8 @@ main(int argc, char **argv)
                  without_a_storage_daemon_it_is_unsupported);
     SESSION_TEST("/machine/session/a-daemon-that-did-not-store-all-is-an-error-of-closing",
                  a_daemon_that_did_not_store_all_is_an_error_of_closing);
-    SESSION_TEST("/machine/session/one-that-is-only-freed-says-what-went-wrong-in-a-note",
-                 a_session_that_is_only_freed_says_what_went_wrong_in_a_note);
+    SESSION_TEST("/machine/session/one-that-is-only-freed-warns-of-what-went-wrong",
+                 a_session_that_is_only_freed_warns_of_what_went_wrong);
     SESSION_TEST("/machine/session/the-daemon-of-a-vmpoint-that-was-killed-ends-with-it",
                  the_daemon_of_a_vmpoint_that_was_killed_ends_with_it);
     SESSION_TEST("/machine/session/the-root-is-what-stands-highest-on-the-disks-node",
