@@ -54,6 +54,7 @@ static const VmpStepKind *const step_kinds[] = {
     &vmp_step_keep_parts,
     &vmp_step_drop_parts,
     &vmp_step_seal_parts,
+    &vmp_step_clone_parts,
     &vmp_step_stage_parts,
     &vmp_step_check_parts,
     &vmp_step_put_parts,

@@ -5,7 +5,6 @@
 #include "point/bulk.h"
 #include "point/checkpoint.h"
 #include "point/redefine.h"
-#include "point/sharing.h"
 #include "point/snapshot.h"
 #include "xml/validate.h"
 
@@ -102,7 +101,6 @@ vmp_snapshot_delete(VmpHost *host, const char *domain, const char *name,
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && vmp_backup_check_no_pull(machine, error) &&
-           vmp_sharing_check_delete(machine, name, flags, error) &&
            vmp_point_delete_snapshot(machine, name, flags, error);
 }
 

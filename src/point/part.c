@@ -273,6 +273,26 @@ vmp_part_names(VmpMachine *machine, const char *snapshot, GError **error)
     return copies ? g_strv_builder_end(names) : NULL;
 }
 
+gboolean
+vmp_part_plan_clone(VmpPlan *plan, VmpMachine *machine, const char *snapshot,
+                    const char *clone, GError **error)
+{
+    g_autoptr(GPtrArray) copies = list_copies(machine, snapshot, error);
+    g_autoptr(VmpJson) parts = json_object_new_array();
+    if (!copies || !vmp_part_plan_retire(plan, machine, clone, error))
+        return FALSE;
+
+    for (guint i = 0; i < copies->len; i++) {
+        const VmpStoreFile *file = g_ptr_array_index(copies, i);
+        Part part = { .part = file->role, .path = file->path };
+        plan_copy(plan, machine, clone, &part, parts);
+    }
+    if (copies->len > 0)
+        vmp_plan_add(plan, &vmp_step_clone_parts,
+                     vmp_json_build("o:parts", json_object_get(parts), NULL));
+    return TRUE;
+}
+
 /* ---- deleting one ---- */
 
 gboolean

@@ -48,6 +48,11 @@ gboolean vmp_part_is_copy(const VmpStoreFile *file);
 /* Those that @snapshot has copies of; free with g_strfreev(). */
 char **vmp_part_names(VmpMachine *machine, const char *snapshot, GError **error);
 
+/* Another snapshot @clone has copies of its own of all that @snapshot has.  What was left
+ * under that name goes. */
+gboolean vmp_part_plan_clone(VmpPlan *plan, VmpMachine *machine, const char *snapshot,
+                             const char *clone, GError **error);
+
 /* ---- deleting one ---- */
 
 /* The copies of @snapshot go when all is settled. */

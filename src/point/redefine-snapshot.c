@@ -5,6 +5,7 @@
 #include "machine/launch.h"
 #include "plan/executor.h"
 #include "point/align.h"
+#include "point/part.h"
 #include "point/record.h"
 #include "point/redefine.h"
 #include "point/tree.h"
@@ -166,6 +167,19 @@ check(VmpMachine *machine, const GPtrArray *rows, const char *place,
     return vmp_redefine_check_snapshot(machine, snapshot, domain, known, flags, error);
 }
 
+/* What it has beside its layers, where it is not the snapshot of that name that is told
+ * anew. */
+static gboolean
+plan_parts(VmpPlan *plan, VmpMachine *machine, const VmpStorePoint *known, const char *name,
+           const char *rename_from, GError **error)
+{
+    if (!known || g_str_equal(known->name, name))
+        return TRUE;
+    /* A renamed one takes its own along, and must not find others there. */
+    return rename_from ? vmp_part_plan_retire(plan, machine, name, error)
+                       : vmp_part_plan_clone(plan, machine, known->name, name, error);
+}
+
 static gboolean
 write_row(VmpMachine *machine, const VmpSnapshot *snapshot, const VmpStorePoint *known,
           const char *rename_from, gboolean current, GError **error)
@@ -179,7 +193,7 @@ write_row(VmpMachine *machine, const VmpSnapshot *snapshot, const VmpStorePoint 
         return FALSE;
     g_autoptr(VmpStorePoint) row =
         vmp_record_to_snapshot_row(machine, snapshot, current, error);
-    if (!row)
+    if (!row || !plan_parts(plan, machine, known, snapshot->name, rename_from, error))
         return FALSE;
     row->extra = g_strdup(known ? known->extra : NULL);
     if (rename_from)

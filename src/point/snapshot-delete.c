@@ -43,6 +43,18 @@ forget(VmpMachine *machine, const GPtrArray *rows, const char *name,
 
 /* ---- external: the point goes, then the layers that nobody needs ---- */
 
+/* A clone has the RAM of its original, in the same file. */
+static gboolean
+is_shared(const VmpStanding *standing, const char *memory_file)
+{
+    for (guint i = 0; i < standing->points->len; i++) {
+        const VmpStandingPoint *point = g_ptr_array_index(standing->points, i);
+        if (!point->leaving && g_strcmp0(point->memory_file, memory_file) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 /* With what they have beside their layers. */
 static gboolean
 remove_points(VmpPlan *plan, VmpMachine *machine, const VmpStanding *standing,
@@ -52,7 +64,7 @@ remove_points(VmpPlan *plan, VmpMachine *machine, const VmpStanding *standing,
         const VmpStandingPoint *point = g_ptr_array_index(standing->points, i);
         if (!point->leaving)
             continue;
-        if (point->memory_file)
+        if (point->memory_file && !is_shared(standing, point->memory_file))
             vmp_plan_retire_file(machine, point->memory_file, plan->edits);
         if (!vmp_part_plan_retire(plan, machine, point->row->name, error))
             return FALSE;

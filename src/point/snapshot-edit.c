@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "point/part.h"
 #include "point/redefine.h"
 #include "point/snapshot.h"
 #include "point/tree.h"
@@ -56,19 +55,6 @@ change_name(VmpMachine *machine, const char *name, VmpSnapshot *snapshot,
                                    (flags & VMP_SNAPSHOT_EDIT_CURRENT) != 0, error);
 }
 
-/* A copy is one snapshot's, and a renamed one has taken its own along. */
-static void
-tell_what_stays(VmpMachine *machine, const char *name, const char *clone)
-{
-    g_auto(GStrv) parts = vmp_part_names(machine, name, NULL);
-
-    if (parts && parts[0])
-        vmp_operation_warn(vmp_machine_get_operation(machine),
-                           "what snapshot '%s' has of firmware variables and TPM is not part "
-                           "of '%s'",
-                           name, clone);
-}
-
 char *
 vmp_point_edit_snapshot(VmpMachine *machine, const char *name, const char *xml,
                         VmpSnapshotEditFlags flags, GError **error)
@@ -87,6 +73,5 @@ vmp_point_edit_snapshot(VmpMachine *machine, const char *name, const char *xml,
         return vmp_point_redefine_snapshot(machine, xml, redefine, error);
     if (!change_name(machine, name, snapshot, flags, error))
         return NULL;
-    tell_what_stays(machine, name, snapshot->name);
     return g_steal_pointer(&snapshot->name);
 }

@@ -2,10 +2,13 @@
 
 /* keep-parts  { "stops", "parts": [ {
  *     "part": "nvram", "from": "/x/vm_VARS.fd", "to": "/state/parts/<uuid>-<mark>.nvram",
- * "mark" } ] } drop-parts  { "parts" } seal-parts  { "parts" } stage-parts { "files": [ {
- * "part": "nvram", "copy":
- * "/state/parts/...", "path": "/x/vm_VARS.fd", "staged": "/x/vm_VARS.fd.vmp-...", "inside":
- * name of a file or absent } ] }
+ *     "mark" } ] }
+ * drop-parts  { "parts" }
+ * seal-parts  { "parts" }
+ * clone-parts { "parts" }: "from" is another snapshot's copy
+ * stage-parts { "files": [ {
+ *     "part": "nvram", "copy": "/state/parts/...", "path": "/x/vm_VARS.fd",
+ *     "staged": "/x/vm_VARS.fd.vmp-...", "inside": name of a file or absent } ] }
  * check-parts { "files" }
  * put-parts   { "files" }
  *
@@ -164,6 +167,30 @@ const VmpStepKind vmp_step_seal_parts = {
     .name = "seal-parts",
     .apply = seal_apply,
     .describe = seal_describe,
+};
+
+/* ---- clone-parts ---- */
+
+static gboolean
+clone_apply(const VmpStep *step, VmpChange *change G_GNUC_UNUSED, GError **error)
+{
+    for (guint i = 0; i < vmp_json_length(parts_of(step)); i++) {
+        VmpJson *part = vmp_json_at(parts_of(step), i);
+        const char *to = vmp_json_get_string(part, "to");
+
+        if (!vmp_state_file_clone(vmp_json_get_string(part, "from"), to, mark_of(part),
+                                  error) ||
+            !vmp_state_file_seal(to, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+const VmpStepKind vmp_step_clone_parts = {
+    .name = "clone-parts",
+    .apply = clone_apply,
+    .undo = keep_undo,
+    .describe = keep_describe,
 };
 
 /* ---- stage-parts ---- */

@@ -76,6 +76,7 @@ extern const VmpStepKind vmp_step_resize_disk; /* commit */
 extern const VmpStepKind vmp_step_keep_parts;
 extern const VmpStepKind vmp_step_drop_parts;
 extern const VmpStepKind vmp_step_seal_parts;
+extern const VmpStepKind vmp_step_clone_parts;
 extern const VmpStepKind vmp_step_stage_parts;
 extern const VmpStepKind vmp_step_check_parts;
 extern const VmpStepKind vmp_step_put_parts; /* commit where there is no other */

@@ -85,18 +85,11 @@ write_copy(int fd, const char *content, gsize length, guint64 mark)
            write_at(fd, content, length, CONTENT_OFFSET);
 }
 
-gboolean
-vmp_state_file_keep(const char *from, const char *to, guint64 mark, GError **error)
+static gboolean
+make_copy(const char *to, const char *content, gsize length, guint64 mark, GError **error)
 {
-    g_autoptr(GError) failure = NULL;
-    gsize length = 0;
-    g_autofree char *content = read_source(from, &length, &failure);
-    if (failure) {
-        g_propagate_error(error, g_steal_pointer(&failure));
-        return FALSE;
-    }
-
     g_auto(VmpFd) fd = open(to, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+
     if (fd < 0)
         return vmp_fail_errno(error, errno, "cannot make '%s'", to);
     if (write_copy(fd, content, length, mark))
@@ -104,6 +97,29 @@ vmp_state_file_keep(const char *from, const char *to, guint64 mark, GError **err
     vmp_fail_errno(error, errno, "cannot write '%s'", to);
     unlink(to);
     return FALSE;
+}
+
+gboolean
+vmp_state_file_keep(const char *from, const char *to, guint64 mark, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    gsize length = 0;
+    g_autofree char *content = read_source(from, &length, &failure);
+
+    if (!failure)
+        return make_copy(to, content, length, mark, error);
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
+}
+
+gboolean
+vmp_state_file_clone(const char *from, const char *to, guint64 mark, GError **error)
+{
+    g_autofree char *content = NULL;
+    gsize length = 0;
+
+    return vmp_state_file_read(from, &content, &length, error) &&
+           make_copy(to, content, length, mark, error);
 }
 
 /* ---- reading ---- */

@@ -26,6 +26,8 @@
 /* Keeps what @from has now, or that it is not there, in a new file @to (mode 0600; EXISTS).
  * On failure nothing is left. */
 gboolean vmp_state_file_keep(const char *from, const char *to, guint64 mark, GError **error);
+/* The same with what the state file @from keeps (DAMAGED, NOT_FOUND). */
+gboolean vmp_state_file_clone(const char *from, const char *to, guint64 mark, GError **error);
 /* Makes it durable.  DAMAGED if it is not what was written. */
 gboolean vmp_state_file_seal(const char *path, GError **error);
 /* What it keeps; *content NULL if there was no such file.  DAMAGED, NOT_FOUND.  Free with

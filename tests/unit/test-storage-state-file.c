@@ -131,6 +131,35 @@ only_its_maker_removes_it(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     g_assert_no_error(error);
 }
 
+static void
+a_clone_keeps_the_same_and_is_its_makers(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    static const char *const texts[] = { "variables", "", NULL };
+    g_autofree char *clone = g_strconcat(fixture->copy, ".clone", NULL);
+
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *content = NULL;
+        gsize length = 0;
+
+        g_unlink(fixture->from);
+        keep(fixture, texts[i], -1);
+        g_assert_true(vmp_state_file_clone(fixture->copy, clone, MARK + 1, &error));
+        g_assert_true(vmp_state_file_read(clone, &content, &length, &error));
+        g_assert_cmpstr(content, ==, texts[i]);
+        g_assert_true(vmp_state_file_remove(clone, MARK, &error));
+        g_assert_true(g_file_test(clone, G_FILE_TEST_EXISTS));
+        g_assert_true(vmp_state_file_remove(clone, MARK + 1, &error));
+        g_assert_false(g_file_test(clone, G_FILE_TEST_EXISTS));
+    }
+
+    g_autoptr(GError) error = NULL;
+    g_assert_true(g_file_set_contents(fixture->copy, "damaged", -1, NULL));
+    g_assert_false(vmp_state_file_clone(fixture->copy, clone, MARK, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_DAMAGED);
+    g_assert_false(g_file_test(clone, G_FILE_TEST_EXISTS));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -140,5 +169,6 @@ main(int argc, char **argv)
     ADD(an_empty_file_is_not_an_absent_one);
     ADD(each_flipped_bit_and_each_lost_end_is_found);
     ADD(only_its_maker_removes_it);
+    ADD(a_clone_keeps_the_same_and_is_its_makers);
     return g_test_run();
 }
