@@ -48,6 +48,7 @@ align_entry(VmpCheckpointDisk *entry, const VmpCheckpoint *checkpoint,
                         disk->target, checkpoint->name);
     g_free(entry->bitmap);
     entry->bitmap = g_strdup(checkpoint->name);
+    entry->bitmap_set = TRUE; /* libvirt writes it out */
     return TRUE;
 }
 

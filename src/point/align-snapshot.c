@@ -186,12 +186,10 @@ static gboolean
 check_external_disk(const VmpSnapshotDisk *entry, const VmpDomainDisk *disk, gboolean active,
                     GError **error)
 {
-    const char *format = entry->driver ? entry->driver : "qcow2";
-
-    if (strcmp(format, "qcow2") != 0 && strcmp(format, "qed") != 0)
+    if (strcmp(entry->driver, "qcow2") != 0 && strcmp(entry->driver, "qed") != 0)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "disk '%s': an overlay cannot have the format '%s'", disk->target,
-                        format);
+                        entry->driver);
     if (!disk->source)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "disk '%s' is on network storage that an overlay cannot name: of that "
@@ -205,7 +203,7 @@ check_external_disk(const VmpSnapshotDisk *entry, const VmpDomainDisk *disk, gbo
     if (disk->shareable && !disk->readonly)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "disk '%s' is shareable, which an overlay of format '%s' cannot be",
-                        disk->target, format);
+                        disk->target, entry->driver);
     return TRUE;
 }
 
@@ -283,6 +281,17 @@ check_combination(const VmpSnapshot *snapshot, const VmpDomain *domain, gboolean
     return TRUE;
 }
 
+/* libvirt writes down of which format the overlays are, also where nobody has said it. */
+static void
+settle_formats(const VmpSnapshot *snapshot)
+{
+    for (guint i = 0; i < snapshot->disks->len; i++) {
+        VmpSnapshotDisk *entry = g_ptr_array_index(snapshot->disks, i);
+        if (entry->location == VMP_LOCATION_EXTERNAL && !entry->driver)
+            entry->driver = g_strdup("qcow2");
+    }
+}
+
 gboolean
 vmp_align_snapshot(VmpSnapshot *snapshot, const VmpDomain *domain, gboolean active,
                    VmpSnapshotCreateFlags flags, GError **error)
@@ -293,9 +302,11 @@ vmp_align_snapshot(VmpSnapshot *snapshot, const VmpDomain *domain, gboolean acti
         (!active || snapshot->memory != VMP_LOCATION_EXTERNAL))
         return vmp_fail(error, VMP_ERROR_INVALID,
                         "a live snapshot is one of a running domain with external memory");
-    return align_memory(snapshot, active, disk_only, error) &&
-           align_disks(snapshot, domain, disk_default(snapshot, disk_only), error) &&
-           check_combination(snapshot, domain, active, disk_only, error);
+    if (!align_memory(snapshot, active, disk_only, error) ||
+        !align_disks(snapshot, domain, disk_default(snapshot, disk_only), error))
+        return FALSE;
+    settle_formats(snapshot);
+    return check_combination(snapshot, domain, active, disk_only, error);
 }
 
 /* ---- redefine ---- */

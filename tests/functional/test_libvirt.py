@@ -175,6 +175,29 @@ def two_snapshots(libvirtd, vm, work, how):
     put(libvirtd, vm, "three")
 
 
+def disks_of(document, name):
+    """The list of disks of a point, without its name."""
+    disks = etree.fromstring(document).find("disks")
+    etree.indent(disks)
+    return etree.tostring(disks, encoding="unicode").strip().replace(name, "POINT")
+
+
+def test_what_is_said_of_disks_is_what_libvirt_says(libvirtd, make_off, work):
+    """Also what nobody has asked for: overlays' formats, the kind of a checkpoint."""
+    vm = make_off()
+    libvirtd.virsh("define", vm.domain.write(work / "vm.xml"))
+    libvirtd.virsh("snapshot-create-as", vm.name, "theirs", "--disk-only")
+    libvirtd.virsh("start", vm.name, "--paused")
+    libvirtd.virsh("checkpoint-create-as", vm.name, "theirs", "--diskspec", "vdb")
+    libvirtd.virsh("destroy", vm.name)
+    define_as_libvirt_has_it(libvirtd, vm, work)
+    vm.cli.run("snapshot-create-as", vm.name, "ours", "--disk-only")
+    vm.cli.run("checkpoint-create-as", vm.name, "ours", "--diskspec", "vdb")
+    for kind in ("snapshot", "checkpoint"):
+        assert (disks_of(vm.cli.text(f"{kind}-dumpxml", vm.name, "ours"), "ours")
+                == disks_of(libvirtd.virsh(f"{kind}-dumpxml", vm.name, "theirs"), "theirs"))
+
+
 def define_as_libvirt_has_it(libvirtd, vm, work):
     path = work / "from-libvirt.xml"
     path.write_text(libvirtd.virsh("dumpxml", vm.name, "--inactive", "--security-info"))

@@ -168,6 +168,9 @@ describe_snapshot(const VmpSnapshot *snapshot)
         g_string_append_printf(text, " %s=%s:%s", disk->name,
                                vmp_location_name(disk->location),
                                disk->source ? disk->source : "-");
+        /* What libvirt writes out although nobody has said it. */
+        gboolean has_format = g_strcmp0(disk->driver, "qcow2") == 0;
+        g_assert_cmpint(has_format, ==, disk->location == VMP_LOCATION_EXTERNAL);
     }
     return g_string_free(text, FALSE);
 }
@@ -260,6 +263,7 @@ align_checkpoint(gconstpointer data)
         const VmpCheckpointDisk *disk = g_ptr_array_index(checkpoint->disks, i);
         g_string_append_printf(text, "%s%s=%s", i ? " " : "", disk->name,
                                disk->wanted ? disk->bitmap : "no");
+        g_assert_cmpint(disk->bitmap_set, ==, disk->wanted);
     }
     g_assert_cmpstr(text->str, ==, test->expected);
 }
