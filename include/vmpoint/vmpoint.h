@@ -19,6 +19,7 @@
 #include <vmpoint/error.h>
 #include <vmpoint/filesystem.h>
 #include <vmpoint/fsck.h>
+#include <vmpoint/graph.h>
 #include <vmpoint/host.h>
 #include <vmpoint/operation.h>
 #include <vmpoint/repository.h>

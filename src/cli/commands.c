@@ -10,6 +10,7 @@ const VmpCommandGroup vmp_command_groups[] = {
     { "backup", "Backups", vmp_backup_commands },
     { "block", "Disks", vmp_block_commands },
     { "check", "Checking", vmp_fsck_commands },
+    { "picture", "Pictures", vmp_graph_commands },
     { "repository", "Restore points", vmp_repository_commands },
     { "host", "vmpoint itself", vmp_host_commands },
     { NULL, NULL, NULL },

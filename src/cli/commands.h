@@ -15,6 +15,7 @@ extern const VmpCommand vmp_checkpoint_commands[];
 extern const VmpCommand vmp_backup_commands[];
 extern const VmpCommand vmp_block_commands[];
 extern const VmpCommand vmp_fsck_commands[];
+extern const VmpCommand vmp_graph_commands[];
 extern const VmpCommand vmp_repository_commands[];
 extern const VmpCommand vmp_host_commands[];
 

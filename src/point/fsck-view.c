@@ -63,6 +63,7 @@ vmp_fsck_view_new(const char *name)
             g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)image_free),
         .foreign = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
         .pulled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+        .nodes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
         .bitmaps = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
                                          (GDestroyNotify)g_ptr_array_unref),
         .intents = g_ptr_array_new_with_free_func(g_free),
@@ -88,6 +89,7 @@ vmp_fsck_view_free(VmpFsckView *view)
     g_hash_table_unref(view->foreign);
     g_hash_table_unref(view->pulled);
     g_clear_pointer(&view->active, g_hash_table_unref);
+    g_hash_table_unref(view->nodes);
     g_hash_table_unref(view->bitmaps);
     g_ptr_array_unref(view->intents);
     g_hash_table_unref(view->gone);
@@ -297,6 +299,14 @@ keep_bitmaps(VmpFsckView *view, const char *target, const VmpBlockNode *image)
     g_hash_table_insert(view->bitmaps, g_strdup(target), bitmaps);
 }
 
+static void
+keep_nodes(VmpFsckView *view, const VmpBlockGraph *graph, const VmpBlockNode *top)
+{
+    for (const VmpBlockNode *node = top; node; node = vmp_block_graph_backing(graph, node))
+        if (node->path)
+            g_hash_table_insert(view->nodes, g_strdup(node->path), g_strdup(node->name));
+}
+
 static gboolean
 look_at_qemu(VmpFsckView *view, VmpMachine *machine, GError **error)
 {
@@ -319,6 +329,7 @@ look_at_qemu(VmpFsckView *view, VmpMachine *machine, GError **error)
             g_hash_table_insert(view->active, g_strdup(disk->target),
                                 vmp_fsck_active_new(image->path, vmp_layer_format_of(image)));
         keep_bitmaps(view, disk->target, image);
+        keep_nodes(view, graph, image);
     }
     return TRUE;
 }

@@ -52,6 +52,7 @@ typedef struct {
     GHashTable *foreign;    /* set of paths that other domains rest on */
     GHashTable *pulled;     /* set of paths of images that rest on less by request */
     GHashTable *active;     /* target -> VmpFsckActive; NULL when off */
+    GHashTable *nodes;      /* path -> name of QEMU's node for the image; empty when off */
     GHashTable *bitmaps;    /* target -> array of VmpBitmap of the active image, QEMU's word */
     GPtrArray *intents;     /* of char *: "snapshot-create of s1": what is not settled */
     GHashTable *gone;       /* set of paths of files and RAM files that are not there */
