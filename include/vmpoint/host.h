@@ -15,7 +15,8 @@ typedef struct _VmpHost VmpHost;
 /* Opens the store in @state_dir, making both folders (0700) when missing.
  * @state_dir NULL: $VMPOINT_STATE_DIR, else /var/lib/vmpoint as root, else
  * $XDG_STATE_HOME/vmpoint.  @runtime_dir NULL: $VMPOINT_RUNTIME_DIR, else /run/vmpoint as
- * root, else $XDG_RUNTIME_DIR/vmpoint (sockets, locks, pid files). */
+ * root, else $XDG_RUNTIME_DIR/vmpoint (sockets, locks, pid files); but a store keeps the one
+ * that its first change was made with, as long as it is there. */
 VMP_PUBLIC VmpHost *vmp_host_open(const char *state_dir, const char *runtime_dir,
                                   GError **error);
 VMP_PUBLIC void vmp_host_close(VmpHost *host);

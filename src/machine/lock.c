@@ -180,9 +180,12 @@ vmp_lock_remove(const VmpHost *host, const char *uuid)
 }
 
 VmpLock *
-vmp_lock_take(const VmpHost *host, const char *uuid, const char *domain_name,
+vmp_lock_take(VmpHost *host, const char *uuid, const char *domain_name,
               GCancellable *cancellable, GError **error)
 {
+    if (!vmp_host_keep_runtime_dir(host, error))
+        return NULL;
+
     g_autofree char *path = lock_path(host, uuid);
     gint64 deadline =
         g_get_monotonic_time() + (gint64)vmp_host_timeout(host, DEFAULT_TIMEOUT_MS) * 1000;

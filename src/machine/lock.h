@@ -14,7 +14,7 @@ typedef struct _VmpLock VmpLock;
 
 /* Waits at most the host's timeout (default 10 s), then VMP_ERROR_BUSY naming pid, age and
  * command of the holder. */
-VmpLock *vmp_lock_take(const VmpHost *host, const char *uuid, const char *domain_name,
+VmpLock *vmp_lock_take(VmpHost *host, const char *uuid, const char *domain_name,
                        GCancellable *cancellable, GError **error);
 /* Takes the lock's file away, when the domain is no more; the caller holds the lock. */
 void vmp_lock_remove(const VmpHost *host, const char *uuid);

@@ -172,3 +172,18 @@ def test_the_second_command_waits_or_names_the_first(off):
     assert second.wait(60) == 0
     assert world.names(vm) == ["s1"] and world.names(vm, "checkpoint") == ["c1"]
     assert "c1" in images.bitmaps(world.source(vm))
+
+
+def test_another_environment_meets_the_same_machine_and_lock(off, work):
+    """As a job of cron does, which has no $XDG_RUNTIME_DIR."""
+    vm = off
+    world.StandIn(vm).start()
+    pid = vm.cli.run("dominfo", vm.name).data["pid"]
+    first, vm.cli.runtime_dir = vm.cli.runtime_dir, work / "elsewhere"
+    assert vm.cli.run("dominfo", vm.name).data["pid"] == pid
+    vm.cli.run("snapshot-create-as", vm.name, "s1", "--disk-only")
+    assert vm.cli.run("snapshot-info", vm.name, "s1").data["state"] == "disk-snapshot"
+    vm.cli.runtime_dir = first
+    vm.cli.run("snapshot-create-as", vm.name, "s2", "--disk-only")
+    assert vm.cli.run("dominfo", vm.name).data["pid"] == pid
+    assert not (work / "elsewhere").exists()

@@ -76,6 +76,49 @@ a_bound_of_the_caller_replaces_every_default(Fixture *fixture, gconstpointer dat
     g_assert_cmpint(vmp_host_timeout(fixture->host, 1234), ==, 1234);
 }
 
+static void
+a_store_keeps_its_runtime_folder_while_it_is_there(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *state = fixture_path(fixture, "s");
+    g_autofree char *first = fixture_path(fixture, "first");
+    g_autofree char *second = fixture_path(fixture, "second");
+    (void)data;
+
+    g_autoptr(VmpHost) host = vmp_host_open(state, first, &error);
+    g_assert_no_error(error);
+    g_assert_true(vmp_host_keep_runtime_dir(host, &error));
+    g_autoptr(VmpHost) other = vmp_host_open(state, second, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(other->runtime_dir, ==, first);
+    g_assert_true(vmp_host_keep_runtime_dir(other, &error));
+
+    /* As after the host was booted anew. */
+    g_assert_cmpint(rmdir(first), ==, 0);
+    g_autoptr(VmpHost) later = vmp_host_open(state, second, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(later->runtime_dir, ==, second);
+    g_assert_true(vmp_host_keep_runtime_dir(later, &error));
+}
+
+static void
+who_comes_first_with_another_runtime_folder_wins(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *state = fixture_path(fixture, "s");
+    g_autofree char *first = fixture_path(fixture, "first");
+    g_autofree char *second = fixture_path(fixture, "second");
+    (void)data;
+
+    g_autoptr(VmpHost) host = vmp_host_open(state, first, &error);
+    g_autoptr(VmpHost) other = vmp_host_open(state, second, &error);
+    g_assert_no_error(error);
+    g_assert_true(vmp_host_keep_runtime_dir(other, &error));
+    g_assert_false(vmp_host_keep_runtime_dir(host, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_BUSY);
+    g_assert_nonnull(strstr(error->message, second));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -90,5 +133,9 @@ main(int argc, char **argv)
                  a_folder_that_cannot_be_made_is_named);
     FIXTURE_TEST("/machine/host/a-bound-of-the-caller-replaces-every-default",
                  a_bound_of_the_caller_replaces_every_default);
+    FIXTURE_TEST("/machine/host/a-store-keeps-its-runtime-folder-while-it-is-there",
+                 a_store_keeps_its_runtime_folder_while_it_is_there);
+    FIXTURE_TEST("/machine/host/who-comes-first-with-another-runtime-folder-wins",
+                 who_comes_first_with_another_runtime_folder_wins);
     return g_test_run();
 }
