@@ -193,7 +193,7 @@ vmp_machine_get_definition(VmpMachine *machine, GError **error)
                                       : vmp_machine_get_inactive(machine, &failure);
 
     if (!definition && !failure)
-        return vmp_fail_null(error, VMP_ERROR_NOT_FOUND, "domain %s has no definition",
+        return vmp_fail_null(error, VMP_ERROR_NOT_FOUND, "domain %s: it has no definition",
                              machine->row->name);
     if (failure)
         g_propagate_error(error, g_steal_pointer(&failure));

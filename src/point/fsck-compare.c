@@ -3,6 +3,7 @@
 /* Each check is a function from the view to findings; none asks the world.
  *
  * Codes, in the order of the checks:
+ *   no-definition      (fsck.c) nothing but points is left of the domain: there is no view
  *   unsettled          a command was cut short and nothing has come after it
  *   image-missing, image-unreadable, image-damaged
  *   definition-differs QEMU writes to another image than the definition says

@@ -119,11 +119,27 @@ cure(VmpMachine *machine, const VmpFsckView *view, VmpFsckFlags flags,
     return TRUE;
 }
 
+/* A domain that was undefined while it ran, has ended since and is kept for its points. */
+static GPtrArray *
+find_no_definition(VmpMachine *machine)
+{
+    GPtrArray *findings = g_ptr_array_new_with_free_func((GDestroyNotify)vmp_finding_free);
+
+    g_ptr_array_add(findings,
+                    vmp_finding_new("no-definition", VMP_CURE_NONE, NULL, NULL, NULL,
+                                    "the domain has points and, since its QEMU has ended, no "
+                                    "definition; define it again, or undefine it with what is "
+                                    "known of them"));
+    return findings;
+}
+
 GPtrArray *
 vmp_point_fsck(VmpMachine *machine, VmpFsckFlags flags, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
 
+    if (!vmp_machine_is_on(machine) && vmp_machine_get_row(machine)->inactive == 0)
+        return find_no_definition(machine);
     g_autoptr(VmpFsckView) view = vmp_fsck_look(machine, (flags & VMP_FSCK_DATA) != 0, error);
     if (!view)
         return NULL;

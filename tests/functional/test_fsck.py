@@ -3,6 +3,7 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from vmtest import images
@@ -49,6 +50,23 @@ def test_nothing_differs_in_a_sound_domain(off):
     assert fsck(vm, "--data") == []
     assert "Nothing differs" in vm.cli.text("fsck", vm.name)
     assert "Nothing differs" in vm.cli.text("fsck")
+
+
+def test_a_domain_of_which_points_alone_are_left_keeps_nobody_from_the_others(off, make_vm, work):
+    other = make_vm(name="other", size=SIZE).define()
+    off.cli.run("start", off.name, "--paused")
+    snapshot(off, "s1")
+    off.cli.run("undefine", off.name)
+    off.cli.run("destroy", off.name)
+    Path(source(other)).write_bytes(b"")
+    result = off.cli.run("fsck", check=False)
+    assert result.status == 14, result
+    assert {(row["domain"], row["code"]) for row in result.data} == {
+        ("vm", "no-definition"), ("other", "image-unreadable")}
+    for option in ("--repair", "--adopt"):
+        assert [row["code"] for row in fsck(off, option)] == ["no-definition"]
+    off.cli.run("undefine", off.name, "--snapshots-metadata")
+    assert [row["domain"] for row in off.cli.run("fsck", check=False).data] == ["other"]
 
 
 def test_a_clone_of_a_template_is_no_snapshot(make_vm, work):
