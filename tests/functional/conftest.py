@@ -12,6 +12,7 @@ from vmtest import images, workdir
 from vmtest.bare import BareMachine
 from vmtest.cli import Vmpoint
 from vmtest.domain import GuestImage
+from vmtest.network import ROOM, SIZE, NetworkDisk, Server
 from vmtest.pids import LeftBehind, Processes
 from vmtest.vm import Vm
 
@@ -199,3 +200,33 @@ def pytest_runtest_makereport(item):
             for log in sorted(path.glob(pattern)):
                 text = log.read_text(encoding="utf-8", errors="replace")
                 report.sections.append((log.name, text[-8000:]))
+
+
+@pytest.fixture
+def make_server(processes, work):
+    made = []
+
+    def make(tcp=False):
+        made.append(Server(processes, work / f"peer{len(made) or ''}.sock", tcp))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.end()
+
+
+@pytest.fixture
+def make_network_vm(make_vm, make_server, work):
+    """A domain, defined, with vda behind a server and vdb in a file."""
+
+    def make(image_format="qcow2", tcp=False, room=ROOM, **how):
+        vm = make_vm(size=SIZE, **how)
+        path = images.create(work / f"served.{image_format}", SIZE, image_format)
+        if image_format == "qcow2":
+            with path.open("ab") as file:
+                file.truncate(room)
+        server = make_server(tcp).serve(path, "export")
+        vm.domain.disks[0] = NetworkDisk(path, "vda", format=image_format, server=server)
+        return vm.define()
+
+    return make
