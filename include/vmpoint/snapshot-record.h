@@ -16,10 +16,12 @@ typedef struct {
     char *name;           /* as written: target dev or path; after alignment the target dev */
     VmpLocation location; /* UNSET until aligned */
     VmpStorageType type;  /* of the overlay; FILE unless said */
-    char *source;         /* overlay path; NULL until given or generated */
+    char *source;         /* overlay's path, or the URI of its NBD export; NULL until given or
+                           * generated, and of other network storage */
     char *driver;         /* overlay format; NULL = qcow2 */
     guint64 metadata_cache_size; /* bytes; 0 = not said */
-    char *source_xml;            /* <source> of a network overlay, verbatim; else NULL */
+    char *source_xml; /* <source> of a network overlay, verbatim: the document's word for it.
+                       * NULL if it is none, or was not read from a document */
     char *source_extra_xml; /* what else <source> of a file or device has, verbatim; or NULL */
     gboolean delete_in_progress; /* <snapshotDeleteInProgress/> */
 } VmpSnapshotDisk;

@@ -111,7 +111,7 @@ look_at_overlays(const Look *look, const GPtrArray *disks, GError **error)
 {
     for (guint i = 0; disks && i < disks->len; i++) {
         const VmpSnapshotDisk *disk = g_ptr_array_index(disks, i);
-        if (disk->location == VMP_LOCATION_EXTERNAL && disk->type == VMP_STORAGE_FILE &&
+        if (disk->location == VMP_LOCATION_EXTERNAL && disk->type != VMP_STORAGE_BLOCK &&
             disk->source && !look_at_chain(look, disk->source, NULL, error))
             return FALSE;
     }

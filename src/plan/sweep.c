@@ -3,8 +3,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/nbd-uri.h"
 #include "plan/others.h"
 #include "plan/stamp.h"
+#include "storage/overlay-export.h"
 #include "store/edit.h"
 
 void
@@ -20,6 +22,21 @@ vmp_plan_retire_file(VmpMachine *machine, const char *path, VmpJson *edits)
     vmp_store_edit_put_file(edits, file);
 }
 
+/* An export is nobody's to unlink: it is free again, and stays where it is. */
+static gboolean
+remove_image(VmpMachine *machine, const char *place, GError **error)
+{
+    if (!vmp_nbd_uri_is(place))
+        return vmp_file_remove(place, error);
+    if (!vmp_new_export_clear(place, 0, error)) {
+        g_prefix_error(error, "an image that is not needed any more stays for now: ");
+        return FALSE;
+    }
+    vmp_operation_note(vmp_machine_get_operation(machine),
+                       "the export '%s' stays, and is free again", place);
+    return TRUE;
+}
+
 static gboolean
 sweep_file(VmpMachine *machine, const VmpOthers *others, const VmpStoreFile *file,
            GError **error)
@@ -30,7 +47,7 @@ sweep_file(VmpMachine *machine, const VmpOthers *others, const VmpStoreFile *fil
         return vmp_fail(error, VMP_ERROR_BUSY,
                         "'%s' is not needed any more; it stays while domain '%s' stands on it",
                         file->path, outsider);
-    if (!vmp_file_remove(file->path, error) ||
+    if (!remove_image(machine, file->path, error) ||
         !vmp_store_remove_file(vmp_machine_get_store(machine), file->path, error))
         return FALSE;
     vmp_stamp_forget(machine, file->path);

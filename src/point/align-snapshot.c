@@ -190,6 +190,12 @@ check_external_disk(const VmpSnapshotDisk *entry, const VmpDomainDisk *disk, gbo
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "disk '%s': an overlay cannot have the format '%s'", disk->target,
                         entry->driver);
+    if (!entry->source)
+        return vmp_fail(
+            error, VMP_ERROR_UNSUPPORTED,
+            "disk '%s': of network storage for an overlay vmpoint knows NBD without "
+            "TLS",
+            disk->target);
     if (!disk->source)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "disk '%s' is on network storage that an overlay cannot name: of that "

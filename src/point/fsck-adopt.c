@@ -18,6 +18,7 @@
 #include "point/definition.h"
 #include "point/fsck.h"
 #include "xml/name.h"
+#include "xml/snapshot-disk.h"
 
 void
 vmp_fsck_adoption_clear(VmpFsckAdoption *adoption)
@@ -271,8 +272,7 @@ take_layer(const VmpFsckView *view, GArray *walks, VmpDomain **domain)
         const VmpFsckImage *entry = g_hash_table_lookup(view->images, below);
         VmpSnapshotDisk *disk = add_disk(snapshot, walk->disk->target, VMP_LOCATION_EXTERNAL);
 
-        disk->source = g_strdup(walk->overlay);
-        disk->driver = g_strdup(walk->image->format);
+        vmp_snapshot_disk_move(disk, walk->overlay, walk->image->format);
         /* Nothing was written to it since. */
         snapshot->creation_time = MAX(snapshot->creation_time, entry->modified);
         if (!vmp_domain_set_disk_source(*domain, walk->disk->target, below,

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/nbd-uri.h"
 #include "machine/session.h"
 #include "plan/others.h"
 #include "point/fsck.h"
@@ -476,7 +477,8 @@ look_at_ledger(VmpFsckView *view, VmpMachine *machine, GError **error)
     view->files = files;
     for (guint i = 0; i < files->len; i++) {
         const VmpStoreFile *file = g_ptr_array_index(files, i);
-        if (!g_file_test(file->path, G_FILE_TEST_EXISTS))
+        /* An export stays where it is, whoever serves it. */
+        if (!vmp_nbd_uri_is(file->path) && !g_file_test(file->path, G_FILE_TEST_EXISTS))
             g_hash_table_add(view->gone, g_strdup(file->path));
     }
     return TRUE;

@@ -6,6 +6,7 @@
 #include "point/record.h"
 #include "point/tree.h"
 #include "store/edit.h"
+#include "xml/snapshot-disk.h"
 
 static const VmpForestImage *
 successor_of(const VmpStanding *standing, const char *path)
@@ -83,12 +84,8 @@ move_entries(const GPtrArray *entries, const VmpStanding *standing)
     for (guint i = 0; entries && i < entries->len; i++) {
         VmpSnapshotDisk *entry = g_ptr_array_index(entries, i);
         const VmpForestImage *successor = successor_of(standing, entry->source);
-        if (!successor)
-            continue;
-        g_free(entry->source);
-        entry->source = g_strdup(successor->path);
-        g_free(entry->driver);
-        entry->driver = g_strdup(successor->format);
+        if (successor)
+            vmp_snapshot_disk_move(entry, successor->path, successor->format);
     }
 }
 
@@ -99,12 +96,8 @@ adopt_revert_disks(VmpSnapshot *snapshot)
     for (guint i = 0; i < snapshot->revert_disks->len; i++) {
         const VmpSnapshotDisk *live = g_ptr_array_index(snapshot->revert_disks, i);
         VmpSnapshotDisk *entry = vmp_snapshot_find_disk(snapshot, live->name);
-        if (!entry)
-            continue;
-        g_free(entry->source);
-        entry->source = g_strdup(live->source);
-        g_free(entry->driver);
-        entry->driver = g_strdup(live->driver);
+        if (entry)
+            vmp_snapshot_disk_move(entry, live->source, live->driver);
     }
     g_clear_pointer(&snapshot->revert_disks, g_ptr_array_unref);
 }

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "point/layer.h"
+#include "point/overlay-export-check.h"
 #include "storage/image.h"
 #include "store/store.h"
 
@@ -53,7 +54,7 @@ check_new(VmpMachine *machine, const VmpSnapshotDisk *disk, GError **error)
 {
     struct stat about;
 
-    if (disk->type != VMP_STORAGE_FILE)
+    if (disk->type == VMP_STORAGE_BLOCK)
         return TRUE;
     if (lstat(disk->source, &about) == 0 && !(S_ISREG(about.st_mode) && about.st_size == 0))
         return vmp_fail(
@@ -102,7 +103,7 @@ check_prepared(const VmpSnapshotDisk *disk, const VmpBlockNode *below, GError **
 {
     const char *format = disk->driver ? disk->driver : "qcow2";
 
-    if (!g_file_test(disk->source, G_FILE_TEST_EXISTS))
+    if (disk->type != VMP_STORAGE_NETWORK && !g_file_test(disk->source, G_FILE_TEST_EXISTS))
         return vmp_fail(error, VMP_ERROR_NOT_FOUND,
                         "disk '%s': the overlay '%s', which was to be there already, is not",
                         disk->name, disk->source);
@@ -128,5 +129,11 @@ gboolean
 vmp_overlay_check(VmpMachine *machine, const VmpSnapshotDisk *disk, const VmpBlockNode *below,
                   gboolean reuse, GError **error)
 {
-    return reuse ? check_prepared(disk, below, error) : check_new(machine, disk, error);
+    if (disk->type == VMP_STORAGE_NETWORK &&
+        !vmp_overlay_check_export(machine, disk, below, reuse, error))
+        return FALSE;
+    if (reuse)
+        return check_prepared(disk, below, error);
+    return disk->type == VMP_STORAGE_NETWORK ? check_owner(machine, disk, error)
+                                             : check_new(machine, disk, error);
 }

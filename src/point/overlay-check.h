@@ -12,6 +12,7 @@
 /* @below: the image that the overlay of @disk will stand on.  The error names disk and path:
  *   EXISTS         there is a file already, or one of another domain's has that name
  *   NOT_FOUND, IO  the folder is not there, or nothing can be made in it
+ * and of an export what overlay-export-check.h says,
  * and with @reuse:
  *   NOT_FOUND      there is no such image
  *   INVALID        its format, its size or its backing image are not those of an overlay here

@@ -27,7 +27,7 @@ check_external(const VmpSnapshotDisk *entry, const VmpDomainDisk *disk, GError *
 
     if (!frozen)
         return FALSE;
-    return !entry->source || entry->type != VMP_STORAGE_FILE ||
+    return !entry->source || entry->type == VMP_STORAGE_BLOCK ||
            rests_on(entry->source, disk->source, error);
 }
 

@@ -10,6 +10,7 @@
 #include "point/revert-private.h"
 #include "point/snapshot.h"
 #include "store/edit.h"
+#include "xml/snapshot-disk.h"
 
 /* Can @xml name @path at all?  A domain has hundreds of points, and to parse a definition
  * takes much longer than to search it; but a path that XML would escape is only found by
@@ -122,10 +123,7 @@ edit_snapshot(VmpPlan *plan, VmpRevert *revert, GError **error)
             disk->location = VMP_LOCATION_EXTERNAL;
             g_ptr_array_add(updated->revert_disks, disk);
         }
-        g_free(disk->source);
-        disk->source = g_strdup(vmp_json_get_string(branch, "path"));
-        g_free(disk->driver);
-        disk->driver = g_strdup("qcow2");
+        vmp_snapshot_disk_move(disk, vmp_json_get_string(branch, "path"), "qcow2");
     }
 
     g_autoptr(VmpStorePoint) row =

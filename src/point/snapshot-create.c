@@ -121,22 +121,6 @@ read_request(VmpMachine *machine, const char *xml, VmpSnapshotCreateFlags flags,
     return g_steal_pointer(&snapshot);
 }
 
-/* What this version can make of what was asked for. */
-static gboolean
-check_supported(const VmpSnapshot *snapshot, GError **error)
-{
-    for (guint i = 0; i < snapshot->disks->len; i++) {
-        const VmpSnapshotDisk *disk = g_ptr_array_index(snapshot->disks, i);
-        if (disk->location == VMP_LOCATION_EXTERNAL && disk->type == VMP_STORAGE_NETWORK)
-            return vmp_fail(
-                error, VMP_ERROR_UNSUPPORTED,
-                "disk '%s': an overlay over the network is not supported: name a file "
-                "or a block device",
-                disk->name);
-    }
-    return TRUE;
-}
-
 static guint
 count_disks(const VmpSnapshot *snapshot, VmpLocation location)
 {
@@ -172,9 +156,10 @@ plan_image(const VmpSnapshotDisk *disk, const VmpBlockNode *below,
     image->model = g_strdup(below->path);
     image->reuse = (context->flags & VMP_SNAPSHOT_CREATE_REUSE_EXT) != 0;
     image->block_device = disk->type == VMP_STORAGE_BLOCK;
+    image->network = disk->type == VMP_STORAGE_NETWORK;
     image->direct = options.direct;
     image->unmap = options.unmap;
-    image->aio = g_strdup(options.aio);
+    image->aio = image->network ? NULL : g_strdup(options.aio);
     image->detect_zeroes = g_strdup(options.detect_zeroes);
     return image;
 }
@@ -382,7 +367,7 @@ plan_edits(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *cont
                               .domain = vmp_machine_get_row(context->machine)->id,
                               .role = (char *)"overlay",
                               .point = snapshot->name };
-        if (!reuse && disk->type == VMP_STORAGE_FILE)
+        if (!reuse && disk->type != VMP_STORAGE_BLOCK)
             vmp_store_edit_put_file(plan->edits, &file);
     }
     if (snapshot->memory == VMP_LOCATION_EXTERNAL) {
@@ -445,8 +430,6 @@ static gboolean
 check_external(VmpMachine *machine, const VmpSnapshot *snapshot, VmpSnapshotCreateFlags flags,
                GError **error)
 {
-    if (!check_supported(snapshot, error))
-        return FALSE;
     if ((flags & VMP_SNAPSHOT_CREATE_QUIESCE) &&
         count_disks(snapshot, VMP_LOCATION_MANUAL) > 0)
         return vmp_fail(

@@ -234,7 +234,7 @@ look_at_record(Look *look, VmpStandingPoint *point, const VmpSnapshot *snapshot,
     for (guint i = 0; entries && i < entries->len; i++) {
         const VmpSnapshotDisk *entry = g_ptr_array_index(entries, i);
         VmpForestImage *image = NULL;
-        if (entry->location != VMP_LOCATION_EXTERNAL || entry->type != VMP_STORAGE_FILE)
+        if (entry->location != VMP_LOCATION_EXTERNAL || entry->type == VMP_STORAGE_BLOCK)
             continue;
         if (!name_image(look, point, entry->source, NULL, &image, error))
             return FALSE;

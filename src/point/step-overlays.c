@@ -20,6 +20,7 @@
 #include "qmp/commands.h"
 #include "qmp/transaction.h"
 #include "storage/image.h"
+#include "storage/overlay-export.h"
 #include "storage/overlay.h"
 #include "storage/ram-file.h"
 
@@ -41,6 +42,25 @@ create_apply(const VmpStep *step, VmpChange *change, GError **error)
                                                     vmp_change_get_cancellable(change), error);
 }
 
+/* An export whose server is gone keeps an image that no guest has seen: nobody is to wait for
+ * that. */
+static void
+free_exports(GPtrArray *images, VmpChange *change)
+{
+    for (guint i = images->len; i > 0; i--) {
+        const VmpNewImage *image = g_ptr_array_index(images, i - 1);
+        g_autoptr(GError) failure = NULL;
+
+        if (!image->network)
+            continue;
+        if (!image->reuse && !vmp_new_export_clear(image->path, image->mark, &failure))
+            vmp_operation_warn(change->operation,
+                               "an empty overlay may be left in the export '%s': %s",
+                               image->path, failure->message);
+        g_ptr_array_remove_index(images, i - 1);
+    }
+}
+
 static gboolean
 create_undo(const VmpStep *step, VmpChange *change, GError **error)
 {
@@ -54,6 +74,7 @@ create_undo(const VmpStep *step, VmpChange *change, GError **error)
         if (!client || !vmp_new_images_close(client, images, NULL, error))
             return FALSE;
     }
+    free_exports(images, change);
     return vmp_new_images_remove(images, error);
 }
 
@@ -156,14 +177,21 @@ probe_graph(const VmpStep *step, VmpChange *change, GError **error)
 /* The process is gone.  If all overlays were complete, taking them is right whether or not
  * the switch had happened: had it not, they are empty. */
 static VmpProbe
-probe_images(const VmpStep *step)
+probe_images(const VmpStep *step, GError **error)
 {
     VmpJson *disks = vmp_json_get_array(step->args, "disks");
 
     for (guint i = 0; i < vmp_json_length(disks); i++) {
         VmpJson *disk = vmp_json_at(disks, i);
+        g_autoptr(GError) failure = NULL;
         g_autoptr(VmpImage) image =
-            vmp_image_read(vmp_json_get_string(disk, "path"), NULL, NULL, NULL);
+            vmp_image_read(vmp_json_get_string(disk, "path"), NULL, NULL, &failure);
+        /* One that cannot be asked may have what the guest has written since. */
+        if (!image && !vmp_error_is(failure, VMP_ERROR_NOT_FOUND) &&
+            !vmp_error_is(failure, VMP_ERROR_DAMAGED)) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return VMP_PROBE_UNKNOWN;
+        }
         if (!image ||
             g_strcmp0(image->backing_path, vmp_json_get_string(disk, "backing")) != 0)
             return VMP_PROBE_NOT_DONE;
@@ -199,7 +227,7 @@ switch_probe(const VmpStep *step, VmpChange *change, GError **error)
         return VMP_PROBE_NOT_DONE;
     /* A storage daemon's switch lives in that daemon alone until it is settled, and nothing
      * has been written to the overlays. */
-    return offline ? VMP_PROBE_NOT_DONE : probe_images(step);
+    return offline ? VMP_PROBE_NOT_DONE : probe_images(step, error);
 }
 
 static char *

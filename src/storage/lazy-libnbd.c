@@ -41,5 +41,13 @@ FUNCTION(int, nbd_can_flush, (struct nbd_handle * nbd), (nbd))
 FUNCTION(int64_t, nbd_aio_flush,
          (struct nbd_handle * nbd, nbd_completion_callback callback, uint32_t flags),
          (nbd, callback, flags))
+FUNCTION(int64_t, nbd_aio_pread,
+         (struct nbd_handle * nbd, void *buffer, size_t length, uint64_t offset,
+          nbd_completion_callback callback, uint32_t flags),
+         (nbd, buffer, length, offset, callback, flags))
+FUNCTION(int64_t, nbd_aio_pwrite,
+         (struct nbd_handle * nbd, const void *buffer, size_t length, uint64_t offset,
+          nbd_completion_callback callback, uint32_t flags),
+         (nbd, buffer, length, offset, callback, flags))
 FUNCTION(int, nbd_aio_command_completed, (struct nbd_handle * nbd, uint64_t cookie),
          (nbd, cookie))

@@ -8,6 +8,8 @@
 #define LOOK_PATIENCE_S 10
 /* A server may have much to write out. */
 #define FLUSH_PATIENCE_S 120
+/* What is written at once: a cluster. */
+#define WRITE_CHUNK ((gsize)64 << 10)
 
 typedef struct {
     struct nbd_handle *nbd;
@@ -89,17 +91,60 @@ is_answered(Peer *peer)
     return nbd_aio_command_completed(peer->nbd, (guint64)peer->cookie);
 }
 
+/* Waits for the command that got @cookie. */
+static gboolean
+wait_for(Peer *peer, gint64 cookie, int patience_s, GError **error)
+{
+    peer->cookie = cookie;
+    return cookie < 0 ? fail(error) : wait_until(peer, is_answered, patience_s, error);
+}
+
+static gboolean
+flush(Peer *peer, GError **error)
+{
+    return nbd_can_flush(peer->nbd) == 0 ||
+           wait_for(peer, nbd_aio_flush(peer->nbd, NBD_NULL_COMPLETION, 0), FLUSH_PATIENCE_S,
+                    error);
+}
+
+gboolean
+vmp_nbd_peer_read(const char *uri, void *bytes, gsize length, guint64 offset, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "cannot read from '%s'", uri);
+    g_auto(Peer) peer = { 0 };
+
+    return connect_to(&peer, uri, NULL, error) &&
+           wait_for(&peer,
+                    nbd_aio_pread(peer.nbd, bytes, length, offset, NBD_NULL_COMPLETION, 0),
+                    LOOK_PATIENCE_S, error);
+}
+
+gboolean
+vmp_nbd_peer_write(const char *uri, const void *bytes, gsize length, guint64 offset,
+                   gboolean backwards, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "cannot write to '%s'", uri);
+    g_auto(Peer) peer = { 0 };
+    const gsize chunks = (length + WRITE_CHUNK - 1) / WRITE_CHUNK;
+
+    if (!connect_to(&peer, uri, NULL, error))
+        return FALSE;
+    for (gsize i = 0; i < chunks; i++) {
+        const gsize at = (backwards ? chunks - 1 - i : i) * WRITE_CHUNK;
+        gint64 cookie =
+            nbd_aio_pwrite(peer.nbd, (const guint8 *)bytes + at, MIN(WRITE_CHUNK, length - at),
+                           offset + at, NBD_NULL_COMPLETION, 0);
+        if (!wait_for(&peer, cookie, LOOK_PATIENCE_S, error))
+            return FALSE;
+    }
+    return flush(&peer, error);
+}
+
 gboolean
 vmp_nbd_peer_flush(const char *uri, const char *tls_dir, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "cannot have '%s' written out", uri);
     g_auto(Peer) peer = { 0 };
 
-    if (!connect_to(&peer, uri, tls_dir, error))
-        return FALSE;
-    if (nbd_can_flush(peer.nbd) == 0)
-        return TRUE;
-    peer.cookie = nbd_aio_flush(peer.nbd, NBD_NULL_COMPLETION, 0);
-    return peer.cookie < 0 ? fail(error)
-                           : wait_until(&peer, is_answered, FLUSH_PATIENCE_S, error);
+    return connect_to(&peer, uri, tls_dir, error) && flush(&peer, error);
 }

@@ -19,6 +19,13 @@ typedef struct {
  * there or has that export, TIMED_OUT if nothing is said. */
 gboolean vmp_nbd_peer_look(const char *uri, const char *tls_dir, VmpNbdExport *found,
                            GError **error);
+/* The export's bytes from @offset on; without TLS. */
+gboolean vmp_nbd_peer_read(const char *uri, void *bytes, gsize length, guint64 offset,
+                           GError **error);
+/* Writes them from the first on (or the last, with @backwards: what is at @offset comes last),
+ * a cluster at a time, and returns when they are on stable storage. */
+gboolean vmp_nbd_peer_write(const char *uri, const void *bytes, gsize length, guint64 offset,
+                            gboolean backwards, GError **error);
 /* Returns when all that was written to the export, by whomever, is on stable storage; a server
  * that does not offer to see to that is believed to. */
 gboolean vmp_nbd_peer_flush(const char *uri, const char *tls_dir, GError **error);

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/nbd-uri.h"
 #include "storage/nbd-peer.h"
+#include "storage/overlay-export.h"
 #include "storage/overlay-private.h"
 #include "storage/overlay.h"
 #include "storage/qcow2.h"
@@ -30,8 +31,10 @@
 static gboolean
 check_spec(const VmpNewImage *image, GError **error)
 {
-    if (!g_path_is_absolute(image->path))
+    if (!image->network && !g_path_is_absolute(image->path))
         return vmp_fail(error, VMP_ERROR_INVALID, "'%s' is not an absolute path", image->path);
+    if (image->network && vmp_new_image_is_raw(image))
+        return vmp_fail(error, VMP_ERROR_UNSUPPORTED, "a raw export is never made");
     /* A relative name in the header and QEMU's own absolute one are two names for one image,
      * and QEMU then makes a third of them ("json:{...}") that it cannot open again. */
     if (image->backing_path && !g_path_is_absolute(image->backing_path) &&
@@ -86,6 +89,7 @@ typedef enum {
     FILE_UNTOUCHED, /* nothing, or it is a device */
     FILE_MADE,      /* unlink it */
     FILE_FILLED,    /* it was there, empty: empty it */
+    FILE_EXPORT,    /* clear it, if the mark is ours */
 } FileChange;
 
 static int
@@ -161,12 +165,9 @@ lay_down_raw(int fd, const VmpNewImage *image, GError **error)
     return TRUE;
 }
 
-static gboolean
-lay_down(int fd, const VmpNewImage *image, GError **error)
+gboolean
+vmp_new_image_write_qcow2(int fd, const VmpNewImage *image, GError **error)
 {
-    if (vmp_new_image_is_raw(image))
-        return lay_down_raw(fd, image, error);
-
     const VmpQcow2 qcow2 = {
         /* QEMU counts in sectors and rounds the size of raw files up. */
         .size = (image->size + 511) / 512 * 512, .cluster_size = image->cluster_size,
@@ -177,12 +178,23 @@ lay_down(int fd, const VmpNewImage *image, GError **error)
 }
 
 static gboolean
+lay_down(int fd, const VmpNewImage *image, GError **error)
+{
+    return vmp_new_image_is_raw(image) ? lay_down_raw(fd, image, error)
+                                       : vmp_new_image_write_qcow2(fd, image, error);
+}
+
+static gboolean
 make_image(const VmpNewImage *image, FileChange *change, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "cannot make image '%s'", image->path);
 
     if (!check_spec(image, error))
         return FALSE;
+    if (image->network) {
+        *change = FILE_EXPORT;
+        return vmp_new_export_make(image, error);
+    }
     g_auto(VmpFd) fd = open_target(image, change, error);
     if (fd < 0 || (*change == FILE_MADE && !take_after_model(fd, image, error)) ||
         !lay_down(fd, image, error))
@@ -258,7 +270,11 @@ static void
 unmake(const Making *making)
 {
     const char *path = making->image->path;
+    g_autoptr(GError) failure = NULL;
 
+    if (making->change == FILE_EXPORT &&
+        !vmp_new_export_clear(path, making->image->mark, &failure))
+        g_debug("%s", failure->message);
     if ((making->change == FILE_MADE && unlink(path) < 0) ||
         (making->change == FILE_FILLED && truncate(path, 0) < 0))
         g_debug("cannot take back '%s': %s", path, g_strerror(errno));
@@ -274,7 +290,7 @@ vmp_new_images_create(GPtrArray *images, GCancellable *cancellable, GError **err
         return vmp_fail(error, VMP_ERROR_INTERRUPTED, "cancelled before images were made");
     for (guint i = 0; i < images->len; i++) {
         VmpNewImage *image = g_ptr_array_index(images, i);
-        if (image->reuse || image->network)
+        if (image->reuse)
             continue;
         vmp_new_image_give_mark(image);
         makings[count++].image = image;
@@ -324,8 +340,10 @@ is_ours(int fd, const VmpNewImage *image)
 static gboolean
 remove_image(const VmpNewImage *image, GError **error)
 {
-    if (image->reuse || image->block_device || image->network)
+    if (image->reuse || image->block_device)
         return TRUE;
+    if (image->network)
+        return vmp_new_export_clear(image->path, image->mark, error);
 
     g_auto(VmpFd) fd = open(image->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     /* ELOOP: a symbolic link is none of ours. */

@@ -152,9 +152,9 @@ network_options(const VmpNewImage *image)
 static VmpJson *
 storage_options(const VmpNewImage *image)
 {
-    if (image->network)
-        return network_options(image);
-    VmpJson *options = vmp_qmp_options_storage(NULL, image->path, image->block_device, FALSE);
+    VmpJson *options = image->network ? network_options(image)
+                                      : vmp_qmp_options_storage(NULL, image->path,
+                                                                image->block_device, FALSE);
 
     vmp_json_add(options, "O:cache", cache_options(image), "S:aio", image->aio, "S:discard",
                  image->unmap ? "unmap" : NULL, NULL);
@@ -202,12 +202,16 @@ vmp_new_images_commands(GPtrArray *images)
     return commands;
 }
 
-/* QEMU's spelling of a URI may be another one. */
+/* That an export is spoken to with TLS the graph does not say. */
 static gboolean
 is_node_of(const VmpBlockNode *node, const VmpNewImage *image)
 {
-    if (image->network)
+    if (image->tls_dir)
         return !node->path || vmp_nbd_uri_is(node->path);
+    if (image->network) {
+        g_autofree char *place = vmp_nbd_uri_normalize(image->path);
+        return g_strcmp0(node->path, place) == 0;
+    }
     return g_strcmp0(node->path, image->path) == 0;
 }
 

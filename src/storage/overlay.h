@@ -34,8 +34,8 @@ typedef struct {
     char *aio;         /* "threads", "native", "io_uring"; NULL = QEMU's default */
     char *detect_zeroes;   /* "on", "unmap"; NULL = off */
     gboolean block_device; /* @path is a block device */
-    gboolean network; /* @path is the URI of an NBD export (base/nbd-uri.h), which is there:
-                       * always reused, and flushed by its server */
+    gboolean network; /* @path is the URI of an NBD export (base/nbd-uri.h), which is there,
+                       * and free unless reused (overlay-export.h); flushed by its server */
     char *tls_dir;    /* the certificates for that export (storage/tls.h); NULL = no TLS */
     guint64 mark;     /* by which remove knows the file again; given when it is 0 and the
                        * image is journaled or made */
@@ -63,7 +63,8 @@ gboolean vmp_new_images_create_and_open(VmpQmpClient *client, GPtrArray *images,
  * fine, and so is a node of that name over another file: it is not ours and stays. */
 gboolean vmp_new_images_close(VmpQmpClient *client, GPtrArray *images,
                               GCancellable *cancellable, GError **error);
-/* Unlinks the files that create made: those with their image's mark, and empty ones.  Never
+/* Unlinks the files that create made: those with their image's mark, and empty ones; and makes
+ * exports free again.  Never
  * reused ones, never block devices.  What is somebody else's stays, and that is no error. */
 gboolean vmp_new_images_remove(GPtrArray *images, GError **error);
 /* Brings files and folders to stable storage; the nodes must be closed. */

@@ -284,6 +284,34 @@ vmp_qcow2_get_data_offset(const VmpQcow2 *image, guint64 *offset, GError **error
     return TRUE;
 }
 
+/* A table and the bits for each, and one directory. */
+static guint64
+count_bitmap_clusters(guint64 size, guint64 cluster_size, guint bitmaps, guint64 granularity)
+{
+    if (bitmaps == 0)
+        return 0;
+    const guint64 bits = divide_up(divide_up(divide_up(size, granularity), 8), cluster_size);
+    const guint64 table = divide_up(bits * sizeof(guint64), cluster_size);
+
+    return 1 + bitmaps * (table + bits);
+}
+
+gboolean
+vmp_qcow2_measure(const VmpQcow2 *image, guint bitmaps, guint64 granularity, guint64 *bytes,
+                  GError **error)
+{
+    Layout layout = { 0 };
+
+    if (!lay_out(image, &layout, error))
+        return FALSE;
+    layout.l2_tables = layout.l1_entries;
+    place_refcounts(&layout, divide_up(image->size, layout.cluster_size) +
+                                 count_bitmap_clusters(image->size, layout.cluster_size,
+                                                       bitmaps, granularity));
+    *bytes = layout.total * layout.cluster_size;
+    return TRUE;
+}
+
 /* ---- reading a header ---- */
 
 static guint32

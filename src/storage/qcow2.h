@@ -34,6 +34,11 @@ gboolean vmp_qcow2_write(int fd, const VmpQcow2 *image, GError **error);
 /* Where the first of the clusters is, in bytes of the file; the others follow without gaps. */
 gboolean vmp_qcow2_get_data_offset(const VmpQcow2 *image, guint64 *offset, GError **error);
 
+/* What the file of @image has when all of its disk is written, and @bitmaps bitmaps of that
+ * granularity (a power of two) are stored in it: as "qemu-img measure" counts. */
+gboolean vmp_qcow2_measure(const VmpQcow2 *image, guint bitmaps, guint64 granularity,
+                           guint64 *bytes, GError **error);
+
 /* The mark it was written with; 0 if it has none or is no qcow2 image. */
 guint64 vmp_qcow2_read_mark(int fd);
 /* The name of its backing image, as it is in the header; NULL if it has none or is no qcow2

@@ -5,6 +5,7 @@
 #include "store/store.h"
 
 #include "base/error.h"
+#include "base/nbd-uri.h"
 #include "store/handle.h"
 #include "store/sql.h"
 
@@ -37,7 +38,7 @@ read_row(VmpSql *sql, GError **error)
 gboolean
 vmp_store_put_file(VmpStore *store, const VmpStoreFile *file, GError **error)
 {
-    if (!g_path_is_absolute(file->path))
+    if (!g_path_is_absolute(file->path) && !vmp_nbd_uri_is(file->path))
         return vmp_fail(error, VMP_ERROR_INVALID, "the path '%s' is not absolute", file->path);
 
     g_autoptr(VmpSql) sql = vmp_sql_prepare(

@@ -81,27 +81,11 @@ read_target(VmpDomainDisk *disk, const xmlNode *node, GError **error)
     return TRUE;
 }
 
-/* NBD with TLS needs credentials that a place does not say: no place of ours, as any other
- * protocol is none. */
-static gboolean
-is_plain_nbd(const xmlNode *source)
-{
-    g_autofree char *protocol = vmp_xml_attribute(source, "protocol");
-    g_autofree char *tls = vmp_xml_attribute(source, "tls");
-
-    return g_strcmp0(protocol, "nbd") == 0 && g_strcmp0(tls, "yes") != 0 &&
-           vmp_xml_child(source, "host");
-}
-
 static gboolean
 read_network_source(VmpDomainDisk *disk, const xmlNode *source, GError **error)
 {
     disk->remote = vmp_xml_attribute(source, "name");
-    if (!is_plain_nbd(source))
-        return TRUE;
-    g_autofree char *uri = vmp_nbd_source_read(source, error);
-    disk->source = uri ? vmp_nbd_uri_normalize(uri) : NULL;
-    return uri != NULL;
+    return vmp_nbd_source_read_place(source, &disk->source, error);
 }
 
 static gboolean

@@ -65,6 +65,30 @@ vmp_nbd_source_read(const xmlNode *source, GError **error)
     return read_export(uri, source, error) ? vmp_nbd_uri_format(uri) : NULL;
 }
 
+/* With TLS it needs credentials that a place does not say: no place of ours, as any other
+ * protocol is none. */
+static gboolean
+is_plain(const xmlNode *source)
+{
+    g_autofree char *protocol = vmp_xml_attribute(source, "protocol");
+    g_autofree char *tls = vmp_xml_attribute(source, "tls");
+
+    return g_strcmp0(protocol, "nbd") == 0 && g_strcmp0(tls, "yes") != 0 &&
+           vmp_xml_child(source, "host");
+}
+
+gboolean
+vmp_nbd_source_read_place(const xmlNode *source, char **place, GError **error)
+{
+    *place = NULL;
+    if (!is_plain(source))
+        return TRUE;
+
+    g_autofree char *uri = vmp_nbd_source_read(source, error);
+    *place = uri ? vmp_nbd_uri_normalize(uri) : NULL;
+    return uri != NULL;
+}
+
 void
 vmp_nbd_source_write(VmpMarkup *markup, const char *text)
 {

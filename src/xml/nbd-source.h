@@ -16,6 +16,9 @@
 /* The URI of the export that @source, of whatever name, says.  Of <host> all must be known;
  * what else may be in @source is for the caller to see.  Free with g_free(). */
 char *vmp_nbd_source_read(const xmlNode *source, GError **error);
+/* The place of an image that @source says, normalized: NULL, and no error, for what is network
+ * storage of another kind or wants TLS.  Free with g_free(). */
+gboolean vmp_nbd_source_read_place(const xmlNode *source, char **place, GError **error);
 /* Attributes and <host> in the element that is open; nothing for what is no such URI. */
 void vmp_nbd_source_write(VmpMarkup *markup, const char *uri);
 /* A host's name or address, by its characters. */

@@ -18,10 +18,13 @@
 #include <vmpoint/snapshot-record.h>
 
 #include "base/error.h"
+#include "base/nbd-uri.h"
 #include "xml/domain-private.h"
 #include "xml/markup.h"
 #include "xml/name.h"
+#include "xml/nbd-source.h"
 #include "xml/reader.h"
+#include "xml/snapshot-disk.h"
 #include "xml/strict.h"
 
 #define CHILD_OF_SOURCE "\n        " /* the place of <disks><disk><source><seclabel> */
@@ -47,6 +50,20 @@ vmp_snapshot_disk_free(VmpSnapshotDisk *disk)
     g_free(disk->source_xml);
     g_free(disk->source_extra_xml);
     g_free(disk);
+}
+
+void
+vmp_snapshot_disk_move(VmpSnapshotDisk *disk, const char *place, const char *format)
+{
+    g_autofree char *source = g_strdup(place);
+    g_autofree char *driver = g_strdup(format);
+
+    disk->type = vmp_nbd_uri_is(place) ? VMP_STORAGE_NETWORK : VMP_STORAGE_FILE;
+    g_free(disk->source);
+    disk->source = g_steal_pointer(&source);
+    g_free(disk->driver);
+    disk->driver = g_steal_pointer(&driver);
+    g_clear_pointer(&disk->source_xml, g_free);
 }
 
 static VmpSnapshotDisk *
@@ -188,6 +205,16 @@ read_local_source(VmpSnapshotDisk *disk, const xmlNode *source, GError **error)
 }
 
 static gboolean
+read_network_source(VmpSnapshotDisk *disk, const xmlNode *source, GError **error)
+{
+    if (!source)
+        return TRUE;
+    disk->source_xml = vmp_xml_serialize(source);
+    return disk->type != VMP_STORAGE_NETWORK ||
+           vmp_nbd_source_read_place(source, &disk->source, error);
+}
+
+static gboolean
 read_source(VmpSnapshotDisk *disk, const xmlNode *node, GError **error)
 {
     const xmlNode *source = vmp_xml_child(node, "source");
@@ -199,9 +226,7 @@ read_source(VmpSnapshotDisk *disk, const xmlNode *node, GError **error)
         return vmp_xml_fail_value(node, "type", type, "cannot hold a snapshot", error);
     if (disk->type == VMP_STORAGE_FILE || disk->type == VMP_STORAGE_BLOCK)
         return read_local_source(disk, source, error);
-    if (source)
-        disk->source_xml = vmp_xml_serialize(source);
-    return TRUE;
+    return read_network_source(disk, source, error);
 }
 
 static gboolean
@@ -472,11 +497,14 @@ static void
 write_source(VmpMarkup *markup, const VmpSnapshotDisk *disk, VmpSnapshotFormatFlags flags)
 {
     write_foreign(markup, disk->source_xml, flags);
-    if (!disk->source && !disk->source_extra_xml)
+    if (disk->source_xml || (!disk->source && !disk->source_extra_xml))
         return;
     vmp_markup_open(markup, "source");
-    vmp_markup_attribute(markup, disk->type == VMP_STORAGE_BLOCK ? "dev" : "file",
-                         disk->source);
+    if (disk->type == VMP_STORAGE_NETWORK)
+        vmp_nbd_source_write(markup, disk->source);
+    else
+        vmp_markup_attribute(markup, disk->type == VMP_STORAGE_BLOCK ? "dev" : "file",
+                             disk->source);
     vmp_markup_verbatim(markup, disk->source_extra_xml);
     vmp_markup_close(markup, "source");
 }

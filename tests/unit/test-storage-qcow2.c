@@ -362,6 +362,53 @@ test_no_mark(void)
     g_assert_cmphex(vmp_qcow2_read_mark(fd), ==, 0);
 }
 
+/* qemu-img counts the same, or less where a small image needs fewer refcounts than it thinks.
+ */
+static void
+test_measure(void)
+{
+    static const struct {
+        guint64 size, cluster_size;
+        gboolean extended_l2;
+    } table[] = {
+        { 32 * MIB, 0, FALSE },       { 512, 0, FALSE },
+        { 100 * GIB, 0, FALSE },      { 3 * TIB, 0, FALSE },
+        { 10 * GIB, 4 * KIB, FALSE }, { 10 * GIB, 2 * MIB, FALSE },
+        { 10 * GIB, 64 * KIB, TRUE },
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(table); i++) {
+        const VmpQcow2 image = { .size = table[i].size,
+                                 .cluster_size = table[i].cluster_size,
+                                 .extended_l2 = table[i].extended_l2 };
+        g_autofree char *text =
+            qemu_img("measure --output=json -O qcow2 -o cluster_size=%" G_GUINT64_FORMAT
+                     ",extended_l2=%s --size %" G_GUINT64_FORMAT,
+                     table[i].cluster_size ? table[i].cluster_size : 64 * KIB,
+                     table[i].extended_l2 ? "on" : "off", table[i].size);
+        g_autoptr(VmpJson) said = vmp_json_parse(text, -1, NULL);
+        guint64 most = (guint64)vmp_json_get_int(said, "fully-allocated", 0), ours = 0;
+
+        g_test_message("%s", text);
+        g_assert_true(vmp_qcow2_measure(&image, 0, 0, &ours, NULL));
+        g_assert_cmpuint(ours, >=, most);
+        g_assert_cmpuint(ours - most, <=,
+                         2 * (table[i].cluster_size ? table[i].cluster_size : 64 * KIB));
+    }
+}
+
+/* A directory, and a table and the bits for each of three. */
+static void
+test_measure_bitmaps(void)
+{
+    const VmpQcow2 image = { .size = 8 * GIB };
+    guint64 none = 0, three = 0;
+
+    g_assert_true(vmp_qcow2_measure(&image, 0, 0, &none, NULL));
+    g_assert_true(vmp_qcow2_measure(&image, 3, 64 * KIB, &three, NULL));
+    g_assert_cmpuint(three - none, ==, (1 + 3 * 2) * 64 * KIB);
+}
+
 /* Extensions of any length, beginning anywhere, without an end. */
 static void
 test_rubbish(void)
@@ -394,6 +441,8 @@ main(int argc, char **argv)
     ADD("the-mark-survives-what-qemu-does-to-the-header", test_mark_stays);
     ADD("a-file-without-a-mark-has-none", test_no_mark);
     ADD("the-name-of-a-backing-image-is-read", test_backing);
+    ADD("a-full-image-is-as-large-as-qemu-img-says", test_measure);
+    ADD("bitmaps-take-room", test_measure_bitmaps);
     ADD("rubbish-has-no-mark", test_rubbish);
     return g_test_run();
 }

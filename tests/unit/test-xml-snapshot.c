@@ -2,6 +2,7 @@
 #include <vmpoint/snapshot-record.h>
 
 #include "test-xml-fixture.h"
+#include "xml/snapshot-disk.h"
 
 #define CREATE VMP_SNAPSHOT_PARSE_CREATE
 #define REDEFINE VMP_SNAPSHOT_PARSE_REDEFINE
@@ -360,6 +361,60 @@ test_secrets_of_a_source(void)
 }
 
 static void
+test_a_network_overlay_has_a_place(void)
+{
+    static const struct {
+        const char *source, *place;
+    } table[] = {
+        { "<source protocol='nbd' name='e'><host name='h'/></source>", "nbd://h:10809/e" },
+        { "<source protocol='nbd' name='e'><host transport='unix' socket='/s'/></source>",
+          "nbd+unix:///e?socket=/s" },
+        { "<source protocol='nbd' name='e' tls='yes'><host name='h'/></source>", NULL },
+        { "<source protocol='rbd' name='p/i'/>", NULL },
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_autofree char *xml =
+            replace(DISKS("<disk name='vda' type='network'>@</disk>"), "@", table[i].source);
+        g_autoptr(VmpSnapshot) snapshot = parse(xml, CREATE);
+        g_assert_cmpstr(
+            ((const VmpSnapshotDisk *)g_ptr_array_index(snapshot->disks, 0))->source, ==,
+            table[i].place);
+        g_autofree char *dump = vmp_snapshot_format(snapshot, VMP_SNAPSHOT_FORMAT_DEFAULT);
+        g_assert_nonnull(strstr(dump, table[i].source));
+    }
+}
+
+/* Whatever its kind was; of the old <source> nothing is left. */
+static void
+test_an_overlay_moves(void)
+{
+    static const struct {
+        const char *place, *disk;
+    } table[] = {
+        { "/new", "type='file'>\n      <driver type='qcow2'/>\n      <source file='/new'/>" },
+        { "nbd://h:1/e",
+          "type='network'>\n      <driver type='qcow2'/>\n"
+          "      <source protocol='nbd' name='e'>\n        <host name='h' port='1'/>" },
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_autoptr(VmpSnapshot) snapshot =
+            parse(DISKS("<disk name='vda' type='network'><source protocol='nbd' name='old'>"
+                        "<host name='h'/></source></disk><disk name='vdb' type='block'>"
+                        "<source dev='/old'/></disk>"),
+                  CREATE);
+        vmp_snapshot_disk_move(g_ptr_array_index(snapshot->disks, 0), table[i].place, "qcow2");
+        vmp_snapshot_disk_move(g_ptr_array_index(snapshot->disks, 1), table[i].place, "qcow2");
+        g_autofree char *dump = vmp_snapshot_format(snapshot, VMP_SNAPSHOT_FORMAT_DEFAULT);
+        const char *first = strstr(dump, table[i].disk);
+        g_assert_nonnull(first);
+        g_assert_nonnull(strstr(first + 1, table[i].disk));
+        g_assert_null(strstr(dump, "old"));
+    }
+}
+
+static void
 test_embedded_verbatim(void)
 {
     static const char *const files[] = { "domain-minimal.xml", "domain-q35-live.xml",
@@ -486,6 +541,9 @@ main(int argc, char **argv)
         g_autofree char *path = g_strconcat("/xml/snapshot/refuses/", refusals[i].row, NULL);
         g_test_add_data_func(path, &refusals[i], test_refusal);
     }
+    g_test_add_func("/xml/snapshot/network-overlay-has-a-place",
+                    test_a_network_overlay_has_a_place);
+    g_test_add_func("/xml/snapshot/overlay-moves", test_an_overlay_moves);
     g_test_add_func("/xml/snapshot/every-state-is-read", test_every_state);
     g_test_add_func("/xml/snapshot/a-whole-document-comes-back-to-the-byte",
                     test_whole_document);
