@@ -41,9 +41,27 @@ read_bandwidth(VmpMachine *machine)
     return vmp_json_get_int(reply, "max-bandwidth", 0);
 }
 
+/* With the guest stopped, QEMU gives up all images at the end, and cannot while the filter of
+ * a pull backup still writes to scratch space: the RAM would be saved for nothing. */
+static gboolean
+check_images_can_rest(const VmpBlockGraph *graph, GError **error)
+{
+    const GPtrArray *nodes = vmp_block_graph_nodes(graph);
+
+    for (guint i = 0; i < nodes->len; i++) {
+        const VmpBlockNode *node = g_ptr_array_index(nodes, i);
+        if (g_strcmp0(node->driver, "copy-before-write") == 0)
+            return vmp_fail(error, VMP_ERROR_BUSY,
+                            "QEMU cannot save the RAM of a guest that is stopped while a pull "
+                            "backup serves its disks; end it with domjobabort first, or save "
+                            "with --live while the guest runs");
+    }
+    return TRUE;
+}
+
 gboolean
-vmp_memory_plan_save(VmpPlan *plan, VmpMachine *machine, const char *path, gboolean live,
-                     GError **error)
+vmp_memory_plan_save(VmpPlan *plan, VmpMachine *machine, const VmpBlockGraph *graph,
+                     const char *path, gboolean live, GError **error)
 {
     guint64 mark = ((guint64)g_random_int() << 32) | g_random_int();
     VmpState state = VMP_STATE_NOSTATE;
@@ -55,6 +73,8 @@ vmp_memory_plan_save(VmpPlan *plan, VmpMachine *machine, const char *path, gbool
     gboolean running = state == VMP_STATE_RUNNING;
     /* QEMU would let a paused guest run; and it loses nothing by waiting. */
     gboolean background = live && running;
+    if (!background && !check_images_can_rest(graph, error))
+        return FALSE;
     plan->space += largest_stream(definition);
     vmp_plan_add(plan, &vmp_step_create_memory_file,
                  vmp_json_build("s:path", path, "i:mark", (gint64)mark, "I:reserve",

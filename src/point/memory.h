@@ -5,15 +5,17 @@
 
 #include "plan/plan.h"
 #include "point/part.h"
+#include "storage/block-graph.h"
 
 #include <vmpoint/snapshot-record.h>
 
 /* What must be so before the RAM is saved to @path. */
 gboolean vmp_memory_check(VmpMachine *machine, const char *path, GError **error);
 /* Steps that come before the disks switch: the guest is stopped, its RAM in the file; @live:
- * or ready to be saved while it runs. */
-gboolean vmp_memory_plan_save(VmpPlan *plan, VmpMachine *machine, const char *path,
-                              gboolean live, GError **error);
+ * or ready to be saved while it runs.  @graph: the present one.  BUSY: a pull backup is
+ * served, and beneath it QEMU saves only the RAM of a guest that runs. */
+gboolean vmp_memory_plan_save(VmpPlan *plan, VmpMachine *machine, const VmpBlockGraph *graph,
+                              const char *path, gboolean live, GError **error);
 /* Those that come after the commit step: the guest is as it was, the file complete. */
 void vmp_memory_plan_seal(VmpPlan *plan);
 

@@ -293,7 +293,7 @@ plan_before(VmpPlan *plan, const VmpSnapshot *snapshot, const CreateContext *con
 
     if (!plan_pause(plan, snapshot, context->machine, &stopped, error) ||
         (memory &&
-         !vmp_memory_plan_save(plan, context->machine, snapshot->memory_file,
+         !vmp_memory_plan_save(plan, context->machine, context->graph, snapshot->memory_file,
                                (context->flags & VMP_SNAPSHOT_CREATE_LIVE) != 0, error)))
         return FALSE;
     if (wants_quiescing(context))

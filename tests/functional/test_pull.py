@@ -193,6 +193,23 @@ def test_a_snapshot_beneath_a_pull_stays_where_it_is(made, work, pull):
     assert not left_in_qemu(vm)
 
 
+def test_ram_is_saved_beneath_a_pull_while_the_guest_runs_or_not_at_all(made, work, pull):
+    """QEMU finds out at the very end of a save that it cannot; nobody is to wait for that."""
+    vm, guest = made
+    pull.begin()
+    before = world.look(vm, work)
+    refused(vm.cli, "snapshot-create-as", vm.name, "s1", "--memspec", work / "ram", status=5,
+            says=(vm.name, "pull backup", "domjobabort", "--live"))
+    assert world.look(vm, work) == before and not (work / "ram").exists()
+    vm.cli.run("resume", vm.name)
+    vm.cli.run("snapshot-create-as", vm.name, "s2", "--live", "--memspec", work / "ram")
+    assert vm.cli.run("domstate", vm.name).data["state"] == "running"
+    vm.cli.run("suspend", vm.name)
+    assert pull.copy("vda")
+    pull.end()
+    vm.cli.run("snapshot-create-as", vm.name, "s3", "--memspec", work / "ram3")
+
+
 def test_qemu_that_goes_takes_the_backup_with_it_and_no_dirty_bit(made, work, pull):
     vm, guest = made
     pull.begin(checkpoint="c1")
