@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* VmpInstance: one QEMU process (or storage daemon) of a domain, and what it has in the
- * runtime folder.
+/* VmpInstance: one QEMU process (or storage daemon) of a domain, by its record, and what it
+ * has in the runtime folder.  machine/instance-start.h starts one, machine/instance-end.h ends
+ * it.
  *
  *   <uuid>/<id>.qmp, <id>.query   its two monitors
  *   <uuid>/<id>.log               what it said
@@ -22,10 +23,8 @@
  * side, and the change from one to the other is one rename of a record.
  */
 
-#include "machine/firmware.h"
 #include "machine/host.h"
 #include "machine/spawn.h"
-#include "xml/domain.h"
 
 typedef struct {
     char *id;
@@ -34,7 +33,7 @@ typedef struct {
     char *boot_id;
     GPtrArray *sockets; /* of VmpInstanceSocket */
     gboolean starting;  /* its guest is to run, and may not have been told so yet; of a server:
-                         * it  may not have been told all that it serves */
+                         * it may not have been told all that it serves */
     gboolean chosen;    /* a spare that shall follow, whatever happens to us */
     char *dir;          /* <runtime dir>/<uuid> */
 } VmpInstance;
@@ -51,30 +50,11 @@ typedef enum {
     VMP_INSTANCE_SPARE,
     VMP_INSTANCE_DAEMON,
     VMP_INSTANCE_SERVER,
+    VMP_INSTANCE_N_ROLES,
 } VmpInstanceRole;
 
-typedef struct {
-    const VmpDomain *definition;
-    const VmpFirmware *firmware;
-    const char *tpm_folder; /* where the TPM keeps its memory, if the definition has one */
-    gboolean incoming;      /* waits for the RAM of another */
-    gboolean new_genid;
-    gboolean starting; /* see VmpInstance */
-} VmpInstanceSpec;
-
-/* Starts QEMU, stopped, with all of its devices made and its images open; *client (optional)
- * is its monitor.  On failure nothing is left, and the error has QEMU's own words. */
-VmpInstance *vmp_instance_start(const VmpHost *host, const char *uuid, VmpInstanceRole role,
-                                const VmpInstanceSpec *spec, VmpQmpClient **client,
-                                GCancellable *cancellable, GError **error);
-/* Starts a storage daemon without any images.  It is our child and ends with us. */
-VmpInstance *vmp_instance_start_daemon(const VmpHost *host, const char *uuid,
-                                       VmpQmpClient **client, GCancellable *cancellable,
-                                       GError **error);
-/* The same as a server, which goes on when we end. */
-VmpInstance *vmp_instance_start_server(const VmpHost *host, const char *uuid,
-                                       VmpQmpClient **client, GCancellable *cancellable,
-                                       GError **error);
+/* One that has no process and no record yet; its folder is there. */
+VmpInstance *vmp_instance_new(const VmpHost *host, const char *uuid, GError **error);
 /* From its record; NULL without @error if there is none. */
 VmpInstance *vmp_instance_read(const VmpHost *host, const char *uuid, VmpInstanceRole role,
                                GError **error);
@@ -82,27 +62,24 @@ void vmp_instance_free(VmpInstance *instance);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpInstance, vmp_instance_free)
 
 gboolean vmp_instance_is_alive(const VmpInstance *instance);
-/* Of one that is gone: did QEMU end by itself, and not by a crash or SIGKILL?  One that
- * ends in order takes its monitor's socket away. */
-gboolean vmp_instance_left_in_order(const VmpInstance *instance);
+/* The same of one of its processes: its own, or that of its TPM. */
+gboolean vmp_instance_is_process_alive(const VmpInstance *instance, const VmpProcess *process);
+/* The file in the domain's runtime folder. */
+const char *vmp_instance_record_name(VmpInstanceRole role);
 /* <uuid>/<id>.<suffix>; free with g_free(). */
 char *vmp_instance_path(const VmpInstance *instance, const char *suffix);
 /* The definition it was started with; free with g_free(). */
 char *vmp_instance_read_definition(const VmpInstance *instance, GError **error);
 
+/* Writes the record, durably. */
+gboolean vmp_instance_write(const VmpInstance *instance, VmpInstanceRole role, GError **error);
 /* Writes the record again: it was told what it was started for. */
 gboolean vmp_instance_note_started(VmpInstance *instance, VmpInstanceRole role,
                                    GError **error);
 /* Writes the record again, as chosen. */
 gboolean vmp_instance_choose(VmpInstance *instance, GError **error);
+/* Moves its sockets from aside to where the definition says; the record is not written. */
+gboolean vmp_instance_publish_sockets(VmpInstance *instance, GError **error);
 /* A spare becomes the machine: its sockets are where the definition says, and the record of
  * the one before is no more.  May be repeated after a crash. */
 gboolean vmp_instance_promote(VmpInstance *instance, GError **error);
-/* SIGTERM, then SIGKILL after @patience_ms; FALSE if it lives on all the same.  *killed
- * (optional): SIGKILL was needed. */
-gboolean vmp_instance_kill(const VmpInstance *instance, int patience_ms, gboolean *killed);
-/* Takes away its files and its record; the process is gone, and that of its TPM goes with it:
- * one that does not is killed. */
-void vmp_instance_remove_files(const VmpInstance *instance, VmpInstanceRole role);
-/* Takes away what no record of the domain knows: files of a start that was cut off. */
-void vmp_instance_sweep(const VmpHost *host, const char *uuid);

@@ -9,6 +9,8 @@
 #include "base/process.h"
 #include "machine/freeze.h"
 #include "machine/firmware.h"
+#include "machine/instance-end.h"
+#include "machine/instance-start.h"
 #include "machine/machine-private.h"
 #include "machine/spare.h"
 #include "machine/state.h"

@@ -3,6 +3,7 @@
 #include "machine/machine.h"
 
 #include "base/error.h"
+#include "machine/instance-end.h"
 #include "machine/listen.h"
 #include "machine/machine-private.h"
 #include "machine/spare.h"

@@ -3,6 +3,8 @@
 
 #include "base/error.h"
 #include "base/fault.h"
+#include "machine/instance-end.h"
+#include "machine/instance-start.h"
 #include "machine/machine-private.h"
 
 /* It writes nothing, so it has nothing to finish. */

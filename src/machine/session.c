@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "machine/disk-device.h"
+#include "machine/instance-end.h"
+#include "machine/instance-start.h"
 #include "machine/machine-private.h"
 #include "machine/words.h"
 #include "qmp/commands.h"

@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "machine/firmware.h"
+#include "machine/instance-end.h"
+#include "machine/instance-start.h"
 #include "machine/machine-private.h"
 #include "machine/tpm.h"
 
