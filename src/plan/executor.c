@@ -220,15 +220,15 @@ run_plan(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, GError **err
     return go_forward(plan, intent, change, error);
 }
 
-/* Does it write to frozen images what no guest sees: bitmaps, headers? */
 static gboolean
-touches_frozen(const VmpPlan *plan)
+writes_frozen(const VmpPlan *plan)
 {
-    static const char *const operations[] = {
-        "snapshot-delete", "checkpoint-delete", "checkpoint-clear", "blockcommit", "fsck", NULL
-    };
-
-    return g_strv_contains(operations, plan->operation);
+    for (guint i = 0; i < plan->steps->len; i++) {
+        const VmpStep *step = g_ptr_array_index(plan->steps, i);
+        if (step->kind->writes_frozen)
+            return TRUE;
+    }
+    return FALSE;
 }
 
 gboolean
@@ -241,7 +241,7 @@ vmp_plan_execute(VmpPlan *plan, VmpChange *change, GError **error)
     g_autoptr(VmpIntent) intent = declare(plan, change, error);
     if (!intent)
         return FALSE;
-    if (touches_frozen(plan))
+    if (writes_frozen(plan))
         change->intact = vmp_stamps_intact(change->machine);
     change->edits = plan->edits;
 

@@ -37,6 +37,9 @@ typedef struct {
     char *(*describe)(const VmpStep *step);
     /* Adds the QMP commands it would send (VmpQmpCommand); NULL if it sends none. */
     void (*commands)(const VmpStep *step, GPtrArray *commands);
+    /* It writes to frozen images what no guest sees (bitmaps, headers, other snapshots): the
+     * executor then renews the stamps that were right before the plan (plan/stamp.h). */
+    gboolean writes_frozen;
 } VmpStepKind;
 
 struct _VmpStep {
@@ -57,8 +60,8 @@ struct _VmpChange {
     gboolean keep_session; /* settling the plan does not end an offline session */
     gboolean recovering;   /* beyond cancelling: undoing, or going forward */
     gboolean commit_begun; /* recovering a plan whose commit step may have been entered */
-    GPtrArray *intact; /* before a plan that touches frozen images: those that nobody else had
-                        * (char *: paths); or NULL */
+    GPtrArray *intact;   /* before a plan that writes to frozen images: those that nobody else
+                          * wrote to (char *: paths); or NULL */
     gboolean taken_back; /* the commit step, begun before, has failed for good and has seen to
                           * it that undoing is right again */
 };

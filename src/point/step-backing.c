@@ -42,4 +42,5 @@ const VmpStepKind vmp_step_set_backing = {
     .apply = apply,
     .undo = undo,
     .describe = describe,
+    .writes_frozen = TRUE,
 };

@@ -231,4 +231,5 @@ const VmpStepKind vmp_step_remove_bitmaps = {
     .probe = remove_probe,
     .describe = remove_describe,
     .commands = remove_commands,
+    .writes_frozen = TRUE,
 };

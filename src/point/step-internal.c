@@ -362,4 +362,5 @@ const VmpStepKind vmp_step_delete_internal = {
     .probe = delete_probe,
     .describe = delete_describe,
     .commands = delete_commands,
+    .writes_frozen = TRUE,
 };

@@ -359,6 +359,7 @@ const VmpStepKind vmp_step_start_merges = {
     .undo = start_undo,
     .describe = start_describe,
     .commands = start_commands,
+    .writes_frozen = TRUE,
 };
 
 /* ---- bitmaps ---- */
@@ -673,6 +674,7 @@ const VmpStepKind vmp_step_finish_merges = {
     .probe = finish_probe,
     .describe = finish_describe,
     .commands = finish_commands,
+    .writes_frozen = TRUE,
 };
 
 /* ---- move-backings ---- */
@@ -720,4 +722,5 @@ const VmpStepKind vmp_step_move_backings = {
     .name = "move-backings",
     .apply = move_apply,
     .describe = move_describe,
+    .writes_frozen = TRUE,
 };

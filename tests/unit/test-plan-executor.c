@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "plan/executor.h"
+#include "plan/stamp.h"
 #include "store/edit.h"
 #include "store/intent.h"
 
@@ -523,6 +524,70 @@ risks_are_all_named_and_force_overrides_only_those_that_may_be(
     g_assert_nonnull(strstr(error->message, "never (three)"));
 }
 
+/* ---- frozen images ---- */
+
+static gboolean
+overwrite_apply(const VmpStep *step, VmpChange *change G_GNUC_UNUSED, GError **error)
+{
+    return g_file_set_contents(vmp_json_get_string(step->args, "path"), "longer", -1, error);
+}
+
+static char *
+make_frozen_image(Fixture *fixture, const char *name)
+{
+    char *path = g_build_filename(fixture->state_dir, name, NULL);
+
+    g_assert_true(g_file_set_contents(path, "short", -1, NULL));
+    g_assert_true(vmp_stamp_take(fixture->machine, path, TRUE, NULL));
+    return path;
+}
+
+/* A plan of one step, which changes the file. */
+static void
+overwrite(Fixture *fixture, const char *path, gboolean writes_frozen)
+{
+    const VmpStepKind kind = { .name = "overwrite",
+                               .apply = overwrite_apply,
+                               .describe = letter_describe,
+                               .writes_frozen = writes_frozen };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmpPlan) plan = vmp_plan_new("test", "d", NULL);
+
+    vmp_plan_add(plan, &kind, vmp_json_build("s:path", path, "s:letter", "x", NULL));
+    execute(fixture, plan, &error);
+    g_assert_no_error(error);
+}
+
+static void
+a_step_that_writes_to_frozen_images_renews_their_stamps(Fixture *fixture,
+                                                        gconstpointer data G_GNUC_UNUSED)
+{
+    g_autofree char *ours = make_frozen_image(fixture, "ours");
+
+    overwrite(fixture, ours, TRUE);
+    g_assert_false(vmp_stamp_is_broken(fixture->machine, ours));
+}
+
+static void
+what_was_broken_before_stays_broken(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    g_autofree char *ours = make_frozen_image(fixture, "ours");
+    g_autofree char *theirs = make_frozen_image(fixture, "theirs");
+
+    g_assert_true(g_file_set_contents(theirs, "by somebody else", -1, NULL));
+    overwrite(fixture, ours, TRUE);
+    g_assert_true(vmp_stamp_is_broken(fixture->machine, theirs));
+}
+
+static void
+a_step_of_another_kind_leaves_stamps_alone(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    g_autofree char *ours = make_frozen_image(fixture, "ours");
+
+    overwrite(fixture, ours, FALSE);
+    g_assert_true(vmp_stamp_is_broken(fixture->machine, ours));
+}
+
 #define ADD(path, func) \
     g_test_add("/plan/executor/" path, Fixture, NULL, set_up, func, tear_down)
 
@@ -558,5 +623,10 @@ main(int argc, char **argv)
         a_journal_of_a_newer_vmpoint_is_refused_and_kept);
     ADD("risks-are-all-named-and-force-overrides-only-those-that-may-be",
         risks_are_all_named_and_force_overrides_only_those_that_may_be);
+    ADD("a-step-that-writes-to-frozen-images-renews-their-stamps",
+        a_step_that_writes_to_frozen_images_renews_their_stamps);
+    ADD("what-was-broken-before-stays-broken", what_was_broken_before_stays_broken);
+    ADD("a-step-of-another-kind-leaves-stamps-alone",
+        a_step_of_another_kind_leaves_stamps_alone);
     return g_test_run();
 }
