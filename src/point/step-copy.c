@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/error.h"
 #include "point/copy-disk.h"
+#include "point/merge-job.h"
 #include "point/steps.h"
 #include "qmp/commands.h"
-#include "storage/job.h"
 #include "storage/overlay.h"
 
 static VmpJson *
@@ -45,7 +45,7 @@ mirror(VmpJson *copy, VmpChange *change, VmpQmpClient *client, GError **error)
     const char *id = vmp_json_get_string(copy, "job");
     const char *const ids[] = { id, NULL };
 
-    return run(client, vmp_step_merge_command(copy), error) &&
+    return run(client, vmp_merge_job_command(copy), error) &&
            bring(copy, change, client, VMP_JOB_READY, error) &&
            run(client, vmp_qmp_block_job_end(id), error) &&
            bring(copy, change, client, VMP_JOB_PENDING, error) &&
@@ -81,7 +81,13 @@ apply(const VmpStep *step, VmpChange *change, GError **error)
 static gboolean
 undo(const VmpStep *step, VmpChange *change, GError **error)
 {
-    return !vmp_machine_is_on(change->machine) || vmp_step_merges_cancel(step, change, error);
+    if (!vmp_machine_is_on(change->machine))
+        return TRUE;
+
+    VmpQmpClient *client = vmp_change_get_client(change, error);
+    g_autoptr(GPtrArray) jobs = client ? vmp_jobs_query(client, NULL, error) : NULL;
+    return jobs && vmp_merge_jobs_cancel(vmp_json_get_array(step->args, "merges"), jobs,
+                                         client, error);
 }
 
 /* A copy that nobody was told of is none. */
@@ -102,7 +108,7 @@ describe(const VmpStep *step)
 static void
 commands(const VmpStep *step, GPtrArray *list)
 {
-    g_ptr_array_add(list, vmp_step_merge_command(copy_of(step)));
+    g_ptr_array_add(list, vmp_merge_job_command(copy_of(step)));
     g_ptr_array_add(list, vmp_qmp_block_job_end(vmp_json_get_string(copy_of(step), "job")));
 }
 

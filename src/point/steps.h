@@ -68,6 +68,7 @@ extern const VmpStepKind vmp_step_switch_to_spare; /* commit */
 
 /* step-backing.c: headers of images that nobody has open */
 extern const VmpStepKind vmp_step_set_backing;
+extern const VmpStepKind vmp_step_move_backings;
 
 /* step-resize.c */
 extern const VmpStepKind vmp_step_resize_disk; /* commit */
@@ -86,10 +87,5 @@ extern const VmpStepKind vmp_step_open_layers;
 extern const VmpStepKind vmp_step_shut_layers;
 
 /* step-merge.c: layers become one */
-/* The command that starts a MERGE. */
-VmpQmpCommand *vmp_step_merge_command(VmpJson *merge);
-/* Takes out what is left of the jobs of a step's "merges". */
-gboolean vmp_step_merges_cancel(const VmpStep *step, VmpChange *change, GError **error);
 extern const VmpStepKind vmp_step_start_merges;
 extern const VmpStepKind vmp_step_finish_merges; /* commit */
-extern const VmpStepKind vmp_step_move_backings;
