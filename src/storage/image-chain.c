@@ -74,18 +74,3 @@ vmp_image_compare_chain(const char *const *images, const char *path, const char 
     return result.exit_status == 0 ||
            vmp_fail(error, VMP_ERROR_IO, "cannot compare '%s': %s", path, result.err);
 }
-
-gboolean
-vmp_image_add_bitmap(const char *path, const char *format, const char *name,
-                     guint32 granularity, GCancellable *cancellable, GError **error)
-{
-    VMP_ERROR_CONTEXT(error, "cannot add bitmap '%s' to '%s'", name, path);
-    g_autofree char *bytes =
-        g_strdup_printf("%" G_GUINT32_FORMAT, granularity ? granularity : 65536);
-    const char *const argv[] = {
-        "qemu-img", "bitmap", "--add", "-f", format ? format : "qcow2",
-        "-g",       bytes,    path,    name, NULL
-    };
-
-    return vmp_tool_check(argv, VMP_ERROR_IO, NULL, cancellable, error);
-}
