@@ -120,6 +120,32 @@ vmp_fsck_rests_on(const VmpFsckView *view, const char *path, const char *base)
     return FALSE;
 }
 
+gboolean
+vmp_fsck_has_image(const VmpDomainDisk *disk)
+{
+    return disk && disk->source;
+}
+
+const VmpDomainDisk *
+vmp_fsck_frozen_disk(const VmpFsckSnapshot *entry, const VmpSnapshotDisk *disk)
+{
+    const VmpDomainDisk *past =
+        entry->past ? vmp_domain_find_disk(entry->past, disk->name) : NULL;
+
+    return vmp_fsck_has_image(past) ? past : NULL;
+}
+
+const VmpFsckSnapshot *
+vmp_fsck_find_snapshot(const VmpFsckView *view, const char *name)
+{
+    for (guint i = 0; name && i < view->snapshots->len; i++) {
+        const VmpFsckSnapshot *entry = g_ptr_array_index(view->snapshots, i);
+        if (g_str_equal(entry->snapshot->name, name))
+            return entry;
+    }
+    return NULL;
+}
+
 const GPtrArray *
 vmp_fsck_bitmaps(const VmpFsckView *view, const VmpDomainDisk *disk)
 {

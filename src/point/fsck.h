@@ -70,6 +70,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpFsckView, vmp_fsck_view_free)
 const VmpImage *vmp_fsck_image(const VmpFsckView *view, const char *path);
 /* Does the chain of the image at @path have the one at @base, at any depth or as itself? */
 gboolean vmp_fsck_rests_on(const VmpFsckView *view, const char *path, const char *base);
+gboolean vmp_fsck_has_image(const VmpDomainDisk *disk);
+/* The image that @entry froze of that disk, or NULL if it does not cover it.  Borrowed. */
+const VmpDomainDisk *vmp_fsck_frozen_disk(const VmpFsckSnapshot *entry,
+                                          const VmpSnapshotDisk *disk);
+/* NULL if there is none, and for no @name.  Borrowed. */
+const VmpFsckSnapshot *vmp_fsck_find_snapshot(const VmpFsckView *view, const char *name);
 /* The bitmaps of the disk's active image: QEMU's word when it runs.  Borrowed; may be NULL. */
 const GPtrArray *vmp_fsck_bitmaps(const VmpFsckView *view, const VmpDomainDisk *disk);
 
