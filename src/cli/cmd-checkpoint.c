@@ -52,27 +52,13 @@ create(VmpSession *session, const VmpArguments *arguments, const char *xml,
     return name;
 }
 
-static gint64
-redefine_all(VmpHost *host, const char *domain, guint flags, VmpReadFunc read, gpointer data,
-             VmpOperation *operation, GError **error)
-{
-    return vmp_checkpoint_redefine_all(host, domain, flags, read, data, operation, error);
-}
-
-static gint64
-redefine_folder(VmpHost *host, const char *domain, guint flags, const char *folder,
-                VmpOperation *operation, GError **error)
-{
-    return vmp_checkpoint_redefine_folder(host, domain, flags, folder, operation, error);
-}
-
 static const VmpNewPointKind new_checkpoint = {
     .kind = "checkpoint",
     .root = "domaincheckpoints",
     .format = vmp_spec_format_checkpoint,
     .create = create,
-    .redefine_all = redefine_all,
-    .redefine_folder = redefine_folder,
+    .redefine_all = vmp_checkpoint_redefine_all,
+    .redefine_folder = vmp_checkpoint_redefine_folder,
 };
 
 static gboolean
@@ -235,17 +221,10 @@ run_parent(VmpSession *session, const VmpArguments *arguments, GError **error)
 }
 
 static gboolean
-dump_all(VmpHost *host, const char *domain, guint flags, VmpWriteFunc write, gpointer data,
-         GError **error)
-{
-    return vmp_checkpoint_dump_all(host, domain, flags, write, data, error);
-}
-
-static gboolean
 run_dumpxml(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
     if (vmp_arguments_has(arguments, "all"))
-        return vmp_bulk_dump(session, arguments, dump_all, error);
+        return vmp_bulk_dump(session, arguments, vmp_checkpoint_dump_all, error);
 
     VmpHost *host = vmp_session_open(session, error);
     if (!host)
