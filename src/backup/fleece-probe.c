@@ -24,15 +24,6 @@
 
 static const char *const probe_jobs[] = { PROBE_JOB, NULL };
 
-static gboolean
-run(VmpQmpClient *client, VmpQmpCommand *command /* taken */, GError **error)
-{
-    g_autoptr(VmpQmpCommand) owned = command;
-    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, owned, NULL, error);
-
-    return reply != NULL;
-}
-
 gboolean
 vmp_fleece_clear_probe(VmpQmpClient *client, GError **error)
 {
@@ -49,12 +40,16 @@ vmp_fleece_clear_probe(VmpQmpClient *client, GError **error)
 static gboolean
 start_probe(VmpQmpClient *client, const char *snapshot, GError **error)
 {
-    return run(client,
+    return vmp_qmp_client_run(
+               client,
                vmp_qmp_blockdev_add(vmp_qmp_options_part(PROBE_NODE, snapshot, PROBE_SIZE)),
-               error) &&
-           run(client, vmp_qmp_blockdev_add(vmp_qmp_options_null(PROBE_TARGET, PROBE_SIZE)),
-               error) &&
-           run(client, vmp_qmp_blockdev_mirror(PROBE_JOB, PROBE_NODE, PROBE_TARGET), error);
+               NULL, error) &&
+           vmp_qmp_client_run(
+               client, vmp_qmp_blockdev_add(vmp_qmp_options_null(PROBE_TARGET, PROBE_SIZE)),
+               NULL, error) &&
+           vmp_qmp_client_run(client,
+                              vmp_qmp_blockdev_mirror(PROBE_JOB, PROBE_NODE, PROBE_TARGET),
+                              NULL, error);
 }
 
 static gboolean

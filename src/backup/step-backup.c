@@ -140,13 +140,7 @@ start_undo(const VmpStep *step, VmpChange *change, GError **error)
     }
     for (guint i = 0; i < vmp_json_length(disks); i++)
         remove_temporary(transaction, graph, vmp_json_at(disks, i));
-    if (vmp_qmp_transaction_get_length(transaction) == 0)
-        return TRUE;
-
-    g_autoptr(VmpQmpCommand) command = vmp_qmp_transaction_to_command(transaction);
-    g_autoptr(VmpJson) reply =
-        vmp_qmp_client_execute(vmp_block_session_get_client(session), command, NULL, error);
-    return reply != NULL;
+    return vmp_qmp_transaction_run(transaction, vmp_block_session_get_client(session), error);
 }
 
 static char *

@@ -29,15 +29,6 @@ vmp_fleece_plan(VmpMachine *machine, const VmpBlockGraph *graph, GHashTable *tak
 
 /* ---- in QEMU ---- */
 
-static gboolean
-run(VmpQmpClient *client, VmpQmpCommand *command /* taken */, GError **error)
-{
-    g_autoptr(VmpQmpCommand) owned = command;
-    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, owned, NULL, error);
-
-    return reply != NULL;
-}
-
 static VmpQmpCommand *
 filter_command(VmpJson *disk)
 {
@@ -64,7 +55,7 @@ static gboolean
 close_node(VmpQmpClient *client, const VmpBlockGraph *graph, const char *node, GError **error)
 {
     return !vmp_block_graph_node(graph, node) ||
-           run(client, vmp_qmp_blockdev_del(node), error);
+           vmp_qmp_client_run(client, vmp_qmp_blockdev_del(node), NULL, error);
 }
 
 /* The snapshot first: while it is there, nobody but the filter may write below.  Then the
@@ -81,7 +72,7 @@ remove_disk(VmpQmpClient *client, const VmpBlockGraph *graph, VmpJson *disk, GEr
     if (!close_node(client, graph, vmp_json_get_string(disk, "snapshot"), error))
         return FALSE;
     if (filter && device && g_strcmp0(device->node, name) == 0 &&
-        !run(client, insert_command(disk, filter->file), error))
+        !vmp_qmp_client_run(client, insert_command(disk, filter->file), NULL, error))
         return FALSE;
     return close_node(client, graph, name, error);
 }
@@ -128,7 +119,7 @@ open_apply(const VmpStep *step, VmpChange *change, GError **error)
     VmpJson *disks = disks_of(step);
 
     for (guint i = 0; client && i < vmp_json_length(disks); i++)
-        if (!run(client, filter_command(vmp_json_at(disks, i)), error))
+        if (!vmp_qmp_client_run(client, filter_command(vmp_json_at(disks, i)), NULL, error))
             return FALSE;
     return client != NULL;
 }

@@ -314,10 +314,7 @@ greet(Start *start, GCancellable *cancellable, GError **error)
 static gboolean
 await_main_loop(VmpQmpClient *client, GCancellable *cancellable, GError **error)
 {
-    g_autoptr(VmpQmpCommand) command = vmp_qmp_query_status();
-    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, cancellable, error);
-
-    return reply != NULL;
+    return vmp_qmp_client_run(client, vmp_qmp_query_status(), cancellable, error);
 }
 
 /* The monitor of what has been run; its error says what the process did. */

@@ -22,14 +22,8 @@
 static gboolean
 send_command(VmpMachine *machine, VmpQmpCommand *command /* taken */, GError **error)
 {
-    g_autoptr(VmpQmpCommand) sent = command;
-    VmpQmpClient *client = vmp_machine_get_monitor(machine, error);
-
-    if (!client)
-        return FALSE;
-    g_autoptr(VmpJson) reply =
-        vmp_qmp_client_execute(client, sent, vmp_machine_get_cancellable(machine), error);
-    return reply != NULL;
+    return vmp_qmp_client_run(vmp_machine_get_monitor(machine, error), command,
+                              vmp_machine_get_cancellable(machine), error);
 }
 
 /* ---- the guest's first step ---- */

@@ -52,11 +52,8 @@ vmp_machine_end_leftover_daemon(VmpMachine *machine, GError **error)
 static gboolean
 add_node(VmpBlockSession *session, VmpJson *options /* taken */, GError **error)
 {
-    g_autoptr(VmpQmpCommand) command = vmp_qmp_blockdev_add(options);
-    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(
-        session->client, command, vmp_machine_get_cancellable(session->machine), error);
-
-    return reply != NULL;
+    return vmp_qmp_client_run(session->client, vmp_qmp_blockdev_add(options),
+                              vmp_machine_get_cancellable(session->machine), error);
 }
 
 /* The definition's cache mode is for a guest; what we write offline is to be durable. */

@@ -83,6 +83,17 @@ vmp_plan_add_cleanup(VmpPlan *plan, const VmpStepKind *kind, VmpJson *args)
     return step;
 }
 
+const VmpStep *
+vmp_plan_find(const VmpPlan *plan, const VmpStepKind *kind)
+{
+    for (guint i = 0; i < plan->steps->len; i++) {
+        const VmpStep *step = g_ptr_array_index(plan->steps, i);
+        if (step->kind == kind)
+            return step;
+    }
+    return NULL;
+}
+
 void
 vmp_plan_add_risk(VmpPlan *plan, const char *code, gboolean overridable, const char *format,
                   ...)

@@ -46,6 +46,8 @@ VmpStep *vmp_plan_add(VmpPlan *plan, const VmpStepKind *kind, VmpJson *args);
 VmpStep *vmp_plan_add_commit(VmpPlan *plan, const VmpStepKind *kind, VmpJson *args);
 /* The same, and its failure is only a warning. */
 VmpStep *vmp_plan_add_cleanup(VmpPlan *plan, const VmpStepKind *kind, VmpJson *args);
+/* Its first step of that kind, or NULL.  Borrowed. */
+const VmpStep *vmp_plan_find(const VmpPlan *plan, const VmpStepKind *kind);
 void vmp_plan_add_risk(VmpPlan *plan, const char *code, gboolean overridable,
                        const char *format, ...) G_GNUC_PRINTF(4, 5);
 

@@ -17,6 +17,12 @@ vmp_change_get_client(VmpChange *change, GError **error)
     return session ? vmp_block_session_get_client(session) : NULL;
 }
 
+gboolean
+vmp_change_run(VmpChange *change, VmpQmpCommand *command, GError **error)
+{
+    return vmp_qmp_client_run(vmp_change_get_client(change, error), command, NULL, error);
+}
+
 VmpBlockGraph *
 vmp_change_read_graph(VmpChange *change, GError **error)
 {

@@ -73,6 +73,8 @@ gboolean vmp_step_send_commands(const VmpStep *step, VmpChange *change, GError *
 VmpBlockSession *vmp_change_get_session(VmpChange *change, GError **error);
 /* The client of that session. */
 VmpQmpClient *vmp_change_get_client(VmpChange *change, GError **error);
+/* Runs @command (taken) there; its reply says nothing. */
+gboolean vmp_change_run(VmpChange *change, VmpQmpCommand *command, GError **error);
 /* What that session has open now. */
 VmpBlockGraph *vmp_change_read_graph(VmpChange *change, GError **error);
 /* Cancelling is ignored while undoing and recovering: then NULL. */

@@ -110,12 +110,7 @@ require_job(VmpMachine *machine, const char *disk, GError **error)
 static gboolean
 run(VmpMachine *machine, VmpQmpCommand *command /* taken */, GError **error)
 {
-    g_autoptr(VmpQmpCommand) owned = command;
-    VmpQmpClient *client = vmp_machine_get_monitor(machine, error);
-    g_autoptr(VmpJson) reply =
-        client ? vmp_qmp_client_execute(client, owned, NULL, error) : NULL;
-
-    return reply != NULL;
+    return vmp_qmp_client_run(vmp_machine_get_monitor(machine, error), command, NULL, error);
 }
 
 gboolean

@@ -156,18 +156,6 @@ measure_clear(Measure *measure)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Measure, measure_clear)
 
 static gboolean
-run_transaction(const Measure *measure, const VmpQmpTransaction *transaction, GError **error)
-{
-    if (vmp_qmp_transaction_get_length(transaction) == 0)
-        return TRUE;
-
-    g_autoptr(VmpQmpCommand) command = vmp_qmp_transaction_to_command(transaction);
-    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(
-        vmp_block_session_get_client(measure->session), command, NULL, error);
-    return reply != NULL;
-}
-
-static gboolean
 read_graph_again(Measure *measure, GError **error)
 {
     g_clear_pointer(&measure->graph, vmp_block_graph_free);
@@ -187,7 +175,8 @@ remove_size_bitmaps(const Measure *measure, GError **error)
         if (vmp_block_node_bitmap(node, SIZE_BITMAP))
             vmp_qmp_transaction_bitmap_remove(removal, node->name, SIZE_BITMAP);
     }
-    return run_transaction(measure, removal, error);
+    return vmp_qmp_transaction_run(removal, vmp_block_session_get_client(measure->session),
+                                   error);
 }
 
 /* Each layer's bitmap counts what was written while it was the active one, and what was
@@ -252,7 +241,9 @@ measure_sizes(VmpMachine *machine, VmpCheckpoint *checkpoint, GError **error)
     if (!measure.session || !read_graph_again(&measure, error) ||
         !remove_size_bitmaps(&measure, error) ||
         !for_each_disk(&measure, checkpoint, TRUE, error) ||
-        !run_transaction(&measure, measure.merge, error) || !read_graph_again(&measure, error))
+        !vmp_qmp_transaction_run(measure.merge, vmp_block_session_get_client(measure.session),
+                                 error) ||
+        !read_graph_again(&measure, error))
         return FALSE;
 
     gboolean read = for_each_disk(&measure, checkpoint, FALSE, error);

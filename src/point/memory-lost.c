@@ -99,11 +99,9 @@ ask_in_time(VmpMachine *machine, gboolean *lost)
     if (!client)
         return FALSE;
 
-    int usual_timeout_ms = vmp_qmp_client_get_timeout(client);
-    vmp_qmp_client_set_timeout(client, VMP_MEMORY_ANSWER_TIMEOUT_MS);
-    gboolean answered = vmp_migration_wait_begun(client, lost, NULL);
-    vmp_qmp_client_set_timeout(client, usual_timeout_ms);
-    return answered;
+    g_auto(VmpQmpTimeout) timeout =
+        vmp_qmp_timeout_begin(client, VMP_MEMORY_ANSWER_TIMEOUT_MS);
+    return vmp_migration_wait_begun(client, lost, NULL);
 }
 
 /* A guest that does not sleep yet will, as soon as it writes to a page that nobody saves any

@@ -93,22 +93,11 @@ vmp_memory_plan_save(VmpPlan *plan, VmpMachine *machine, const VmpBlockGraph *gr
     return TRUE;
 }
 
-static const VmpStep *
-find_step(const VmpPlan *plan, const VmpStepKind *kind)
-{
-    for (guint i = 0; i < plan->steps->len; i++) {
-        const VmpStep *step = g_ptr_array_index(plan->steps, i);
-        if (step->kind == kind)
-            return step;
-    }
-    g_assert_not_reached();
-}
-
 void
 vmp_memory_plan_seal(VmpPlan *plan)
 {
-    VmpJson *file = find_step(plan, &vmp_step_create_memory_file)->args;
-    VmpJson *stop = find_step(plan, &vmp_step_stop_for_memory)->args;
+    VmpJson *file = vmp_plan_find(plan, &vmp_step_create_memory_file)->args;
+    VmpJson *stop = vmp_plan_find(plan, &vmp_step_stop_for_memory)->args;
     const VmpStep *commit = g_ptr_array_index(plan->steps, (guint)plan->commit);
     const char *path = vmp_json_get_string(file, "path");
     gboolean was_running = vmp_json_get_bool(stop, "was-running", FALSE);

@@ -6,12 +6,10 @@
 
 /* Adds to @transaction what gives @to the bitmaps of @from.  A commit makes those that @to
  * lacks; a stream does not: what was never recorded above has a gap in it anyway. */
-static guint
+static void
 carry_bitmaps(VmpQmpTransaction *transaction, const VmpBlockNode *from, const VmpBlockNode *to,
               GHashTable *made, GHashTable *broken)
 {
-    guint carried = 0;
-
     for (guint i = 0; i < from->bitmaps->len; i++) {
         const VmpBitmap *bitmap = g_ptr_array_index(from->bitmaps, i);
         const VmpBitmap *there = vmp_block_node_bitmap(to, bitmap->name);
@@ -25,31 +23,25 @@ carry_bitmaps(VmpQmpTransaction *transaction, const VmpBlockNode *from, const Vm
                                            VMP_BITMAP_PERSISTENT, bitmap->granularity);
         vmp_qmp_transaction_bitmap_merge(transaction, to->name, bitmap->name, from->name,
                                          bitmap->name);
-        carried++;
     }
-    return carried;
 }
 
 /* QEMU does not put bitmaps of different lengths together: of a disk that was resized between
  * the layers, what began below does not tell everything any more. */
-static guint
+static void
 break_bitmaps(VmpQmpTransaction *transaction, const VmpBlockNode *from, const VmpBlockNode *to,
               GHashTable *broken)
 {
-    guint removed = 0;
-
     for (guint i = 0; from->size != to->size && i < from->bitmaps->len; i++) {
         const VmpBitmap *bitmap = g_ptr_array_index(from->bitmaps, i);
         if (!g_hash_table_add(broken, g_strdup(bitmap->name)) ||
             !vmp_block_node_bitmap(to, bitmap->name))
             continue;
         vmp_qmp_transaction_bitmap_remove(transaction, to->name, bitmap->name);
-        removed++;
     }
-    return removed;
 }
 
-static guint
+static void
 carry_merge(VmpQmpTransaction *transaction, const VmpBlockGraph *graph, VmpJson *merge)
 {
     guint last = vmp_merge_job_count_layers(merge) - 1;
@@ -58,24 +50,22 @@ carry_merge(VmpQmpTransaction *transaction, const VmpBlockGraph *graph, VmpJson 
     g_autoptr(GHashTable) made = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GHashTable) broken =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    guint carried = 0;
 
     if (!to || !to->can_persist_bitmaps)
-        return 0;
+        return;
     for (guint i = 0; i <= last; i++) {
         const VmpBlockNode *from =
             vmp_block_graph_node(graph, vmp_merge_job_text(merge, "nodes", i));
         if (from)
-            carried += break_bitmaps(transaction, from, to, broken);
+            break_bitmaps(transaction, from, to, broken);
     }
     for (guint i = 0; i <= last; i++) {
         const VmpBlockNode *from =
             vmp_block_graph_node(graph, vmp_merge_job_text(merge, "nodes", i));
         if (from && from != to)
-            carried += carry_bitmaps(transaction, from, to,
-                                     vmp_merge_job_is_commit(merge) ? made : NULL, broken);
+            carry_bitmaps(transaction, from, to, vmp_merge_job_is_commit(merge) ? made : NULL,
+                          broken);
     }
-    return carried;
 }
 
 gboolean
@@ -83,14 +73,8 @@ vmp_merge_bitmaps_carry(const GPtrArray *merges, const VmpBlockGraph *graph,
                         VmpQmpClient *client, GError **error)
 {
     g_autoptr(VmpQmpTransaction) transaction = vmp_qmp_transaction_new();
-    guint carried = 0;
 
     for (guint i = 0; i < merges->len; i++)
-        carried += carry_merge(transaction, graph, g_ptr_array_index(merges, i));
-    if (carried == 0)
-        return TRUE;
-
-    g_autoptr(VmpQmpCommand) command = vmp_qmp_transaction_to_command(transaction);
-    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, error);
-    return reply != NULL;
+        carry_merge(transaction, graph, g_ptr_array_index(merges, i));
+    return vmp_qmp_transaction_run(transaction, client, error);
 }

@@ -173,9 +173,7 @@ vmp_merge_jobs_cancel(VmpJson *merges, const GPtrArray *known, VmpQmpClient *cli
         g_ptr_array_add(left, job->id);
         if (job->phase == VMP_JOB_CONCLUDED)
             continue;
-        g_autoptr(VmpQmpCommand) cancel = vmp_qmp_job_cancel(job->id);
-        g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, cancel, NULL, error);
-        if (!reply)
+        if (!vmp_qmp_client_run(client, vmp_qmp_job_cancel(job->id), NULL, error))
             return FALSE;
     }
     if (left->len == 0)

@@ -20,14 +20,6 @@ vmp_migration_ask(VmpQmpClient *client, VmpQmpCommand *command, GError **error)
 }
 
 gboolean
-vmp_migration_send(VmpQmpClient *client, VmpQmpCommand *command, GError **error)
-{
-    g_autoptr(VmpJson) reply = vmp_migration_ask(client, command, error);
-
-    return reply != NULL;
-}
-
-gboolean
 vmp_migration_give(VmpQmpClient *client, int fd, GError **error)
 {
     g_autoptr(VmpQmpCommand) command = vmp_qmp_getfd(VMP_MIGRATION_FD);

@@ -17,7 +17,6 @@
 
 /* Carries out @command (taken).  A @client that is NULL has set @error. */
 VmpJson *vmp_migration_ask(VmpQmpClient *client, VmpQmpCommand *command, GError **error);
-gboolean vmp_migration_send(VmpQmpClient *client, VmpQmpCommand *command, GError **error);
 gboolean vmp_migration_give(VmpQmpClient *client, int fd, GError **error);
 
 /* From the reply to query-migrate. */

@@ -220,21 +220,10 @@ vmp_part_plan_keep(VmpPlan *plan, VmpMachine *machine, const char *snapshot,
     return TRUE;
 }
 
-static const VmpStep *
-find_step(const VmpPlan *plan, const VmpStepKind *kind)
-{
-    for (guint i = 0; i < plan->steps->len; i++) {
-        const VmpStep *step = g_ptr_array_index(plan->steps, i);
-        if (step->kind == kind)
-            return step;
-    }
-    return NULL;
-}
-
 void
 vmp_part_plan_seal(VmpPlan *plan)
 {
-    const VmpStep *keep = find_step(plan, &vmp_step_keep_parts);
+    const VmpStep *keep = vmp_plan_find(plan, &vmp_step_keep_parts);
 
     if (!keep)
         return;

@@ -58,18 +58,6 @@ count_present(const VmpStep *step, VmpChange *change, GError **error)
     return graph ? present : -1;
 }
 
-/* @command is taken. */
-static gboolean
-run(VmpQmpCommand *command, VmpChange *change, GError **error)
-{
-    g_autoptr(VmpQmpCommand) owned = command;
-    VmpQmpClient *client = vmp_change_get_client(change, error);
-    g_autoptr(VmpJson) reply =
-        client ? vmp_qmp_client_execute(client, owned, NULL, error) : NULL;
-
-    return reply != NULL;
-}
-
 static char *
 describe_bitmaps(const VmpStep *step, const char *verb)
 {
@@ -112,7 +100,7 @@ start_command(const VmpStep *step)
 static gboolean
 start_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
-    return run(start_command(step), change, error);
+    return vmp_change_run(change, start_command(step), error);
 }
 
 static VmpProbe
@@ -184,7 +172,7 @@ remove_rest(const VmpStep *step, VmpChange *change, GError **error)
             vmp_qmp_transaction_bitmap_remove(transaction, holder->name,
                                               vmp_json_get_string(bitmap, "name"));
     }
-    return graph && run(vmp_qmp_transaction_to_command(transaction), change, error);
+    return graph && vmp_change_run(change, vmp_qmp_transaction_to_command(transaction), error);
 }
 
 static gboolean
@@ -192,7 +180,7 @@ remove_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
     return vmp_writable_open(reopen_of(step), change, error) &&
            (change->recovering ? remove_rest(step, change, error)
-                               : run(remove_command(step), change, error));
+                               : vmp_change_run(change, remove_command(step), error));
 }
 
 static gboolean

@@ -28,18 +28,6 @@
 #include "qmp/commands.h"
 #include "storage/image.h"
 
-/* Sends @command; its reply is of no interest. */
-static gboolean
-run(VmpChange *change, VmpQmpCommand *command, GError **error)
-{
-    g_autoptr(VmpQmpCommand) owned = command;
-    VmpQmpClient *client = vmp_change_get_client(change, error);
-    g_autoptr(VmpJson) reply =
-        client ? vmp_qmp_client_execute(client, owned, NULL, error) : NULL;
-
-    return reply != NULL;
-}
-
 /* ---- create-branches ---- */
 
 /* An empty file that is certainly ours, with owner and mode of the image below, if it is a
@@ -183,7 +171,7 @@ static gboolean
 close_node(VmpChange *change, const VmpBlockGraph *graph, const char *name, GError **error)
 {
     return !vmp_block_graph_node(graph, name) ||
-           run(change, vmp_qmp_blockdev_del(name), error);
+           vmp_change_run(change, vmp_qmp_blockdev_del(name), error);
 }
 
 static gboolean
@@ -223,7 +211,7 @@ const VmpStepKind vmp_step_open_branches = {
 static gboolean
 pause_apply(const VmpStep *step G_GNUC_UNUSED, VmpChange *change, GError **error)
 {
-    return run(change, vmp_qmp_stop(), error);
+    return vmp_change_run(change, vmp_qmp_stop(), error);
 }
 
 static gboolean
@@ -232,7 +220,7 @@ pause_undo(const VmpStep *step, VmpChange *change, GError **error)
     if (!vmp_machine_is_on(change->machine) ||
         !vmp_json_get_bool(step->args, "was-running", FALSE))
         return TRUE;
-    return run(change, vmp_qmp_cont(), error);
+    return vmp_change_run(change, vmp_qmp_cont(), error);
 }
 
 static char *
@@ -272,7 +260,7 @@ probe_running(const VmpStep *step G_GNUC_UNUSED, VmpChange *change, GError **err
 static gboolean
 reset_apply(const VmpStep *step G_GNUC_UNUSED, VmpChange *change, GError **error)
 {
-    return run(change, vmp_qmp_system_reset(), error);
+    return vmp_change_run(change, vmp_qmp_system_reset(), error);
 }
 
 static char *
@@ -298,7 +286,7 @@ const VmpStepKind vmp_step_reset = {
 static gboolean
 resume_apply(const VmpStep *step G_GNUC_UNUSED, VmpChange *change, GError **error)
 {
-    return run(change, vmp_qmp_cont(), error);
+    return vmp_change_run(change, vmp_qmp_cont(), error);
 }
 
 static char *
@@ -346,7 +334,7 @@ swap_all(const VmpStep *step, VmpChange *change, const char *which, GError **err
             vmp_block_graph_device(graph, vmp_json_get_string(disk, "qom"));
         if (device && g_strcmp0(device->node, vmp_json_get_string(disk, which)) == 0)
             continue;
-        if (!run(change, swap_command(disk, which), error)) {
+        if (!vmp_change_run(change, swap_command(disk, which), error)) {
             g_prefix_error(error, "disk '%s': ", vmp_json_get_string(disk, "disk"));
             return FALSE;
         }

@@ -13,15 +13,6 @@ copy_of(const VmpStep *step)
 }
 
 static gboolean
-run(VmpQmpClient *client, VmpQmpCommand *command /* taken */, GError **error)
-{
-    g_autoptr(VmpQmpCommand) owned = command;
-    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, owned, NULL, error);
-
-    return reply != NULL;
-}
-
-static gboolean
 bring(VmpJson *copy, VmpChange *change, VmpQmpClient *client, VmpJobPhase phase,
       GError **error)
 {
@@ -45,11 +36,11 @@ mirror(VmpJson *copy, VmpChange *change, VmpQmpClient *client, GError **error)
     const char *id = vmp_json_get_string(copy, "job");
     const char *const ids[] = { id, NULL };
 
-    return run(client, vmp_merge_job_command(copy), error) &&
+    return vmp_qmp_client_run(client, vmp_merge_job_command(copy), NULL, error) &&
            bring(copy, change, client, VMP_JOB_READY, error) &&
-           run(client, vmp_qmp_block_job_end(id), error) &&
+           vmp_qmp_client_run(client, vmp_qmp_block_job_end(id), NULL, error) &&
            bring(copy, change, client, VMP_JOB_PENDING, error) &&
-           run(client, vmp_qmp_job_finalize(id), error) &&
+           vmp_qmp_client_run(client, vmp_qmp_job_finalize(id), NULL, error) &&
            vmp_jobs_finish(client, ids, NULL, error);
 }
 

@@ -52,12 +52,9 @@ vmp_internal_run_job(VmpChange *change, VmpQmpCommand *command, const char *id, 
 
     /* QEMU answers nothing until it has moved all of the RAM, however long that takes; and it
      * cannot be told to stop. */
-    int timeout_ms = vmp_qmp_client_get_timeout(client);
-    vmp_qmp_client_set_timeout(client, 0);
+    g_auto(VmpQmpTimeout) timeout = vmp_qmp_timeout_begin(client, 0);
     g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, error);
-    gboolean finished = reply && vmp_jobs_finish(client, ids, NULL, error);
-    vmp_qmp_client_set_timeout(client, timeout_ms);
-    return finished;
+    return reply && vmp_jobs_finish(client, ids, NULL, error);
 }
 
 char **

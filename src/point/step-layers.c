@@ -33,12 +33,8 @@ open_commands(const VmpStep *step, GPtrArray *commands)
 static gboolean
 shut_node(VmpQmpClient *client, const VmpBlockGraph *graph, const char *name, GError **error)
 {
-    if (!vmp_block_graph_node(graph, name))
-        return TRUE;
-
-    g_autoptr(VmpQmpCommand) command = vmp_qmp_blockdev_del(name);
-    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, error);
-    return reply != NULL;
+    return !vmp_block_graph_node(graph, name) ||
+           vmp_qmp_client_run(client, vmp_qmp_blockdev_del(name), NULL, error);
 }
 
 /* The highest first: what is below is in use by it.  Closing flushes. */

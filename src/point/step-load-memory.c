@@ -40,16 +40,6 @@ node_of(const VmpStep *step)
     return vmp_json_get_string(step->args, "node");
 }
 
-static gboolean
-run(VmpQmpClient *client, VmpQmpCommand *command /* taken */, GError **error)
-{
-    g_autoptr(VmpQmpCommand) owned = command;
-    g_autoptr(VmpJson) reply =
-        client ? vmp_qmp_client_execute(client, owned, NULL, error) : NULL;
-
-    return reply != NULL;
-}
-
 /* ---- open-memory ---- */
 
 /* The id under which QEMU has @fd; -1 on failure. */
@@ -69,10 +59,10 @@ open_lent(VmpQmpClient *client, const char *node, gint64 wrap, gint64 stream, gu
     g_autofree char *wrap_path = g_strdup_printf("/dev/fdset/%" G_GINT64_FORMAT, wrap);
     g_autofree char *stream_path = g_strdup_printf("/dev/fdset/%" G_GINT64_FORMAT, stream);
 
-    return run(
+    return vmp_qmp_client_run(
         client,
         vmp_qmp_blockdev_add(vmp_qmp_options_vmstate(node, wrap_path, stream_path, offset)),
-        error);
+        NULL, error);
 }
 
 /* By descriptors: QEMU need not be one that may open the memory file by its name. */
@@ -87,9 +77,9 @@ open_memory(VmpQmpClient *client, const char *node, int stream, int wrap, guint6
 
     /* What is open stays open; the rest is closed with the last monitor in any case. */
     if (wrap_id >= 0)
-        run(client, vmp_qmp_remove_fd(wrap_id), NULL);
+        vmp_qmp_client_run(client, vmp_qmp_remove_fd(wrap_id), NULL, NULL);
     if (stream_id >= 0)
-        run(client, vmp_qmp_remove_fd(stream_id), NULL);
+        vmp_qmp_client_run(client, vmp_qmp_remove_fd(stream_id), NULL, NULL);
     return opened;
 }
 
@@ -127,8 +117,7 @@ open_undo(const VmpStep *step, VmpChange *change, GError **error)
     if (!vmp_machine_is_on(change->machine))
         return TRUE;
     return is_open(step, change, &open, error) &&
-           (!open || run(vmp_change_get_client(change, error),
-                         vmp_qmp_blockdev_del(node_of(step)), error));
+           (!open || vmp_change_run(change, vmp_qmp_blockdev_del(node_of(step)), error));
 }
 
 static char *
@@ -199,7 +188,7 @@ static gboolean
 give_up_attached(VmpChange *change, GError *failure /* taken */, GError **error)
 {
     if (vmp_machine_is_on(change->machine) &&
-        !run(vmp_change_get_client(change, NULL), vmp_qmp_system_reset(), NULL)) {
+        !vmp_change_run(change, vmp_qmp_system_reset(), NULL)) {
         g_propagate_error(error, failure);
         return FALSE;
     }

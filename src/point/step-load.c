@@ -154,11 +154,7 @@ drop_bitmaps(VmpQmpClient *client, VmpJson *entries, const GPtrArray *disks, GEr
             vmp_qmp_transaction_bitmap_remove(transaction, disk->node,
                                               g_ptr_array_index(disk->bitmaps, j));
     }
-    if (vmp_qmp_transaction_get_length(transaction) == 0)
-        return TRUE;
-    g_autoptr(VmpQmpCommand) command = vmp_qmp_transaction_to_command(transaction);
-    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, error);
-    return reply != NULL;
+    return vmp_qmp_transaction_run(transaction, client, error);
 }
 
 /* @disks NULL: as planned. */
@@ -230,18 +226,13 @@ fall_back_to_disks(const VmpStep *step, VmpChange *change, const GError *failure
 static gboolean
 reset_instead(VmpChange *change, const GError *failure, GError **error)
 {
-    VmpQmpClient *client = vmp_change_get_client(change, error);
-    g_autoptr(VmpQmpCommand) command = vmp_qmp_system_reset();
-    g_autoptr(VmpJson) reply =
-        client ? vmp_qmp_client_execute(client, command, NULL, error) : NULL;
-
-    if (reply)
-        vmp_operation_warn(
-            change->operation,
-            "the RAM could not be loaded (%s): the guest was reset, its disks are "
-            "those of the snapshot",
-            failure->message);
-    return reply != NULL;
+    if (!vmp_change_run(change, vmp_qmp_system_reset(), error))
+        return FALSE;
+    vmp_operation_warn(change->operation,
+                       "the RAM could not be loaded (%s): the guest was reset, its disks are "
+                       "those of the snapshot",
+                       failure->message);
+    return TRUE;
 }
 
 static gboolean

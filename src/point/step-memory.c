@@ -73,7 +73,7 @@ const VmpStepKind vmp_step_create_memory_file = {
 static gboolean
 stop_apply(const VmpStep *step G_GNUC_UNUSED, VmpChange *change, GError **error)
 {
-    return vmp_migration_send(vmp_change_get_client(change, error), vmp_qmp_stop(), error);
+    return vmp_change_run(change, vmp_qmp_stop(), error);
 }
 
 static gboolean
@@ -141,9 +141,10 @@ read_bandwidth(VmpQmpClient *client)
 static gboolean
 migrate_to(VmpQmpClient *client, int fd, VmpChange *change, GError **error)
 {
-    return vmp_migration_send(client, vmp_qmp_migrate_set_capability("events", TRUE), error) &&
+    return vmp_qmp_client_run(client, vmp_qmp_migrate_set_capability("events", TRUE), NULL,
+                              error) &&
            vmp_migration_give(client, fd, error) &&
-           vmp_migration_send(client, vmp_qmp_migrate(VMP_MIGRATION_URI), error) &&
+           vmp_qmp_client_run(client, vmp_qmp_migrate(VMP_MIGRATION_URI), NULL, error) &&
            vmp_migration_finish(client, change->operation, vmp_change_get_cancellable(change),
                                 error) &&
            vmp_migration_settle(client, error);
@@ -159,15 +160,15 @@ save_apply(const VmpStep *step, VmpChange *change, GError **error)
 
     /* One that somebody left on would let the guest run on; where it is not known it is off.
      */
-    vmp_migration_send(client, vmp_qmp_migrate_set_capability(VMP_MIGRATION_BACKGROUND, FALSE),
-                       NULL);
+    vmp_qmp_client_run(client, vmp_qmp_migrate_set_capability(VMP_MIGRATION_BACKGROUND, FALSE),
+                       NULL, NULL);
     guint64 bandwidth = read_bandwidth(client);
-    if (!vmp_migration_send(client, vmp_qmp_migrate_set_max_bandwidth(VMP_MIGRATION_NO_LIMIT),
-                            error))
+    if (!vmp_qmp_client_run(client, vmp_qmp_migrate_set_max_bandwidth(VMP_MIGRATION_NO_LIMIT),
+                            NULL, error))
         return FALSE;
     gboolean saved = migrate_to(client, fd, change, error);
     if (bandwidth > 0 && vmp_qmp_client_get_state(client) == VMP_QMP_READY)
-        vmp_migration_send(client, vmp_qmp_migrate_set_max_bandwidth(bandwidth), NULL);
+        vmp_qmp_client_run(client, vmp_qmp_migrate_set_max_bandwidth(bandwidth), NULL, NULL);
     return saved && vmp_ram_file_note_length(path_of(step), error);
 }
 
@@ -180,7 +181,7 @@ save_undo(const VmpStep *step G_GNUC_UNUSED, VmpChange *change, GError **error)
 
     g_autoptr(GError) failure = NULL;
     VmpQmpClient *client = vmp_change_get_client(change, error);
-    if (!client || !vmp_migration_send(client, vmp_qmp_migrate_cancel(), error))
+    if (!client || !vmp_qmp_client_run(client, vmp_qmp_migrate_cancel(), NULL, error))
         return FALSE;
     /* However it ended, it has. */
     if (vmp_migration_finish(client, NULL, NULL, &failure) ||

@@ -218,12 +218,8 @@ restart_jobs(const Progress *progress, VmpChange *change, VmpQmpClient *client, 
         const VmpJob *job = vmp_merge_job_find(progress->jobs, merge);
         if (job && job->phase != VMP_JOB_CONCLUDED)
             continue;
-        if (job) {
-            g_autoptr(VmpQmpCommand) dismiss = vmp_qmp_job_dismiss(job->id);
-            g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, dismiss, NULL, error);
-            if (!reply)
-                return FALSE;
-        }
+        if (job && !vmp_qmp_client_run(client, vmp_qmp_job_dismiss(job->id), NULL, error))
+            return FALSE;
         g_ptr_array_add(dead, merge);
     }
     return vmp_merge_jobs_start(dead, client, error) &&

@@ -144,15 +144,7 @@ is_empty(const VmpStep *step)
 static gboolean
 switch_apply(const VmpStep *step, VmpChange *change, GError **error)
 {
-    if (is_empty(step))
-        return TRUE;
-
-    VmpQmpClient *client = vmp_change_get_client(change, error);
-    g_autoptr(VmpQmpCommand) command = switch_command(step);
-    g_autoptr(VmpJson) reply =
-        client ? vmp_qmp_client_execute(client, command, NULL, error) : NULL;
-
-    return reply != NULL;
+    return is_empty(step) || vmp_change_run(change, switch_command(step), error);
 }
 
 /* In the graph of the process that runs: is every overlay on its node? */

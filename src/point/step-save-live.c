@@ -46,9 +46,11 @@ get_ready(const VmpStep *step, VmpChange *change, VmpQmpClient *client, GError *
 
     if (pid > 0)
         vmp_huge_pages_gather(pid);
-    return vmp_migration_send(
-               client, vmp_qmp_migrate_set_max_bandwidth(VMP_MIGRATION_NO_LIMIT), error) &&
-           vmp_migration_send(client, vmp_qmp_migrate_set_capability("events", TRUE), error) &&
+    return vmp_qmp_client_run(client,
+                              vmp_qmp_migrate_set_max_bandwidth(VMP_MIGRATION_NO_LIMIT), NULL,
+                              error) &&
+           vmp_qmp_client_run(client, vmp_qmp_migrate_set_capability("events", TRUE), NULL,
+                              error) &&
            give_file(step, client, error);
 }
 
@@ -60,8 +62,9 @@ background_apply(const VmpStep *step, VmpChange *change, GError **error)
 
     if (!client || !get_ready(step, change, client, error))
         return FALSE;
-    if (vmp_migration_send(
-            client, vmp_qmp_migrate_set_capability(VMP_MIGRATION_BACKGROUND, TRUE), &failure))
+    if (vmp_qmp_client_run(client,
+                           vmp_qmp_migrate_set_capability(VMP_MIGRATION_BACKGROUND, TRUE),
+                           NULL, &failure))
         return TRUE;
     if (!vmp_error_is(failure, VMP_ERROR_REFUSED)) {
         g_propagate_error(error, g_steal_pointer(&failure));
@@ -83,9 +86,9 @@ background_undo(const VmpStep *step G_GNUC_UNUSED, VmpChange *change, GError **e
         return !vmp_machine_is_on(change->machine);
     /* Refused where it is not known, and so not on; and where there is no file any more, whose
      * space QEMU would keep from others. */
-    vmp_migration_send(client, vmp_qmp_migrate_set_capability(VMP_MIGRATION_BACKGROUND, FALSE),
-                       NULL);
-    vmp_migration_send(client, vmp_qmp_closefd(VMP_MIGRATION_FD), NULL);
+    vmp_qmp_client_run(client, vmp_qmp_migrate_set_capability(VMP_MIGRATION_BACKGROUND, FALSE),
+                       NULL, NULL);
+    vmp_qmp_client_run(client, vmp_qmp_closefd(VMP_MIGRATION_FD), NULL, NULL);
     return TRUE;
 }
 
@@ -119,13 +122,13 @@ start_live(const VmpStep *step, VmpQmpClient *client, GError **error)
 {
     g_autoptr(GError) failure = NULL;
 
-    if (vmp_migration_send(client, vmp_qmp_migrate(VMP_MIGRATION_URI), &failure))
+    if (vmp_qmp_client_run(client, vmp_qmp_migrate(VMP_MIGRATION_URI), NULL, &failure))
         return TRUE;
     /* An older vmpoint has begun this, and did not give the file yet. */
     if (vmp_error_is(failure, VMP_ERROR_REFUSED) && give_file(step, client, NULL) &&
-        vmp_migration_send(client, vmp_qmp_migrate(VMP_MIGRATION_URI), NULL))
+        vmp_qmp_client_run(client, vmp_qmp_migrate(VMP_MIGRATION_URI), NULL, NULL))
         return TRUE;
-    vmp_migration_send(client, vmp_qmp_closefd(VMP_MIGRATION_FD), NULL);
+    vmp_qmp_client_run(client, vmp_qmp_closefd(VMP_MIGRATION_FD), NULL, NULL);
     g_propagate_error(error, g_steal_pointer(&failure));
     return FALSE;
 }
@@ -198,10 +201,10 @@ save_live_if_on(const VmpStep *step, VmpChange *change, GError **error)
         return FALSE;
     /* As it was; what is refused here was never on. */
     gint64 bandwidth = vmp_json_get_int(step->args, "bandwidth", 0);
-    vmp_migration_send(client, vmp_qmp_migrate_set_capability(VMP_MIGRATION_BACKGROUND, FALSE),
-                       NULL);
+    vmp_qmp_client_run(client, vmp_qmp_migrate_set_capability(VMP_MIGRATION_BACKGROUND, FALSE),
+                       NULL, NULL);
     if (bandwidth > 0)
-        vmp_migration_send(client, vmp_qmp_migrate_set_max_bandwidth((guint64)bandwidth),
+        vmp_qmp_client_run(client, vmp_qmp_migrate_set_max_bandwidth((guint64)bandwidth), NULL,
                            NULL);
     return TRUE;
 }
@@ -214,11 +217,9 @@ save_for_a_while(const VmpStep *step, VmpChange *change, GError **error)
     if (!client)
         return !vmp_machine_is_on(change->machine) && save_live_if_on(step, change, error);
 
-    int usual_timeout_ms = vmp_qmp_client_get_timeout(client);
-    vmp_qmp_client_set_timeout(client, VMP_MEMORY_ANSWER_TIMEOUT_MS);
-    gboolean saved = save_live_if_on(step, change, error);
-    vmp_qmp_client_set_timeout(client, usual_timeout_ms);
-    return saved;
+    g_auto(VmpQmpTimeout) timeout =
+        vmp_qmp_timeout_begin(client, VMP_MEMORY_ANSWER_TIMEOUT_MS);
+    return save_live_if_on(step, change, error);
 }
 
 /* A conversation that got no answer in time is over; QEMU may still be there for another. */

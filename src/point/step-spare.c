@@ -31,9 +31,11 @@ read_definition(const VmpStep *step, VmpChange *change, GError **error)
 static gboolean
 load_from(VmpQmpClient *client, int fd, VmpChange *change, GError **error)
 {
-    return vmp_migration_send(client, vmp_qmp_migrate_set_capability("events", TRUE), error) &&
+    return vmp_qmp_client_run(client, vmp_qmp_migrate_set_capability("events", TRUE), NULL,
+                              error) &&
            vmp_migration_give(client, fd, error) &&
-           vmp_migration_send(client, vmp_qmp_migrate_incoming(VMP_MIGRATION_URI), error) &&
+           vmp_qmp_client_run(client, vmp_qmp_migrate_incoming(VMP_MIGRATION_URI), NULL,
+                              error) &&
            vmp_migration_finish(client, change->operation, vmp_change_get_cancellable(change),
                                 error);
 }

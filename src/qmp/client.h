@@ -118,9 +118,23 @@ gboolean vmp_qmp_client_execute_all(VmpQmpClient *client, GPtrArray *commands,
  * already, and is success. */
 gboolean vmp_qmp_client_execute_removal(VmpQmpClient *client, VmpQmpCommand *command,
                                         GError **error);
+/* Runs @command (taken), of whose reply only matters that it comes.  @client NULL: FALSE, and
+ * whoever got none has set @error. */
+gboolean vmp_qmp_client_run(VmpQmpClient *client, VmpQmpCommand *command,
+                            GCancellable *cancellable, GError **error);
 /* Default for synchronous calls; 0 = for ever.  Initially 60,000 ms. */
 void vmp_qmp_client_set_timeout(VmpQmpClient *client, int timeout_ms);
 int vmp_qmp_client_get_timeout(VmpQmpClient *client);
+
+/* Another default while it is in scope. */
+typedef struct {
+    VmpQmpClient *client; /* a reference */
+    int usual_ms;
+} VmpQmpTimeout;
+
+VmpQmpTimeout vmp_qmp_timeout_begin(VmpQmpClient *client, int timeout_ms);
+void vmp_qmp_timeout_end(VmpQmpTimeout *timeout);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmpQmpTimeout, vmp_qmp_timeout_end)
 
 /* Iterates the context until @done returns TRUE (checked after each event, reply or
  * wake-up), the client is DEAD, @timeout_ms (<= 0: none) passes or it is cancelled.  Running

@@ -95,6 +95,33 @@ vmp_qmp_client_execute(VmpQmpClient *client, VmpQmpCommand *command, GCancellabl
     return vmp_qmp_client_execute_fd(client, command, -1, cancellable, error);
 }
 
+gboolean
+vmp_qmp_client_run(VmpQmpClient *client, VmpQmpCommand *command, GCancellable *cancellable,
+                   GError **error)
+{
+    g_autoptr(VmpQmpCommand) owned = command;
+    g_autoptr(VmpJson) reply =
+        client ? vmp_qmp_client_execute(client, owned, cancellable, error) : NULL;
+
+    return reply != NULL;
+}
+
+VmpQmpTimeout
+vmp_qmp_timeout_begin(VmpQmpClient *client, int timeout_ms)
+{
+    VmpQmpTimeout timeout = { vmp_qmp_client_ref(client), vmp_qmp_client_get_timeout(client) };
+
+    vmp_qmp_client_set_timeout(client, timeout_ms);
+    return timeout;
+}
+
+void
+vmp_qmp_timeout_end(VmpQmpTimeout *timeout)
+{
+    vmp_qmp_client_set_timeout(timeout->client, timeout->usual_ms);
+    vmp_qmp_client_unref(timeout->client);
+}
+
 /* ---- many at once ---- */
 
 static gboolean

@@ -131,3 +131,12 @@ vmp_qmp_transaction_to_command(const VmpQmpTransaction *transaction)
     return vmp_qmp_command_new(
         "transaction", vmp_json_build("o:actions", copy_list(transaction->actions), NULL));
 }
+
+gboolean
+vmp_qmp_transaction_run(const VmpQmpTransaction *transaction, VmpQmpClient *client,
+                        GError **error)
+{
+    return vmp_qmp_transaction_get_length(transaction) == 0 ||
+           vmp_qmp_client_run(client, vmp_qmp_transaction_to_command(transaction), NULL,
+                              error);
+}

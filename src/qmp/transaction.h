@@ -53,3 +53,6 @@ void vmp_qmp_transaction_backup(VmpQmpTransaction *transaction,
 
 /* The whole as one command; a new reference. */
 VmpQmpCommand *vmp_qmp_transaction_to_command(const VmpQmpTransaction *transaction);
+/* Sends it and waits; nothing collected is done already. */
+gboolean vmp_qmp_transaction_run(const VmpQmpTransaction *transaction, VmpQmpClient *client,
+                                 GError **error);

@@ -19,6 +19,51 @@ make_commands(const char *const *names)
 
 static const char *const three[] = { "query-status", "query-jobs", "query-block", NULL };
 
+/* ---- run ---- */
+
+static void
+test_run(void)
+{
+    QmpPeer *peer = qmp_peer_new();
+    g_autoptr(VmpQmpClient) client = qmp_peer_connect(peer);
+    g_autoptr(GError) error = NULL;
+
+    qmp_peer_serve(peer, "stop", NULL, "{}");
+    qmp_peer_expect(peer, "cont", NULL);
+    qmp_peer_refuse(peer, "not now");
+    g_assert_true(vmp_qmp_client_run(client, vmp_qmp_stop(), NULL, &error));
+    g_assert_no_error(error);
+    g_assert_false(vmp_qmp_client_run(client, vmp_qmp_cont(), NULL, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_REFUSED);
+    qmp_peer_finish(peer);
+}
+
+/* The error of whoever got no client stays as it is. */
+static void
+test_run_without_client(void)
+{
+    g_autoptr(GError) error = NULL;
+
+    vmp_fail(&error, VMP_ERROR_BUSY, "no monitor");
+    g_assert_false(vmp_qmp_client_run(NULL, vmp_qmp_stop(), NULL, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_BUSY);
+}
+
+static void
+test_timeout_of_a_scope(void)
+{
+    QmpPeer *peer = qmp_peer_new();
+    g_autoptr(VmpQmpClient) client = qmp_peer_connect(peer);
+
+    vmp_qmp_client_set_timeout(client, 7000);
+    {
+        g_auto(VmpQmpTimeout) timeout = vmp_qmp_timeout_begin(client, 20);
+        g_assert_cmpint(vmp_qmp_client_get_timeout(client), ==, 20);
+    }
+    g_assert_cmpint(vmp_qmp_client_get_timeout(client), ==, 7000);
+    qmp_peer_finish(peer);
+}
+
 /* ---- execute_all ---- */
 
 static void
@@ -310,6 +355,9 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    TEST("a-run-says-whether-it-was-done", test_run);
+    TEST("a-run-without-a-client-keeps-the-error", test_run_without_client);
+    TEST("a-timeout-of-a-scope-ends-with-it", test_timeout_of_a_scope);
     TEST("many-commands-go-out-before-the-first-answer", test_all);
     TEST("no-commands-need-no-answer", test_all_of_none);
     TEST("the-first-refusal-is-reported-after-all-answers", test_all_with_refusals);

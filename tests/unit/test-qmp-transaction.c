@@ -127,6 +127,25 @@ test_command_is_a_value(void)
         vmp_json_length(vmp_json_get(vmp_qmp_command_get_arguments(late), "actions")), ==, 2);
 }
 
+static void
+test_run(void)
+{
+    QmpPeer *peer = qmp_peer_new();
+    g_autoptr(VmpQmpClient) client = qmp_peer_connect(peer);
+    g_autoptr(VmpQmpTransaction) transaction = vmp_qmp_transaction_new();
+    g_autoptr(GError) error = NULL;
+
+    /* The peer is asked for one command in all. */
+    qmp_peer_expect(peer, "transaction", NULL);
+    qmp_peer_refuse(peer, "no");
+    g_assert_true(vmp_qmp_transaction_run(transaction, client, &error));
+    g_assert_no_error(error);
+    vmp_qmp_transaction_bitmap_remove(transaction, "n", "b");
+    g_assert_false(vmp_qmp_transaction_run(transaction, client, &error));
+    g_assert_error(error, VMP_ERROR, VMP_ERROR_REFUSED);
+    qmp_peer_finish(peer);
+}
+
 #define TEST(name, func) g_test_add_func("/qmp/transaction/" name, func)
 
 int
@@ -139,5 +158,6 @@ main(int argc, char **argv)
     TEST("a-backup-starts-with-the-rest", test_backup);
     TEST("completion-is-never-grouped", test_never_grouped);
     TEST("a-command-does-not-grow-with-its-transaction", test_command_is_a_value);
+    TEST("a-run-sends-what-there-is", test_run);
     return g_test_run();
 }
