@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from vmtest import images, workdir
+from vmtest import images, workdir, world
 from vmtest.bare import BareMachine
 from vmtest.cli import Vmpoint
 from vmtest.domain import GuestImage
@@ -172,6 +172,18 @@ def make_vm(vmpoint, guest_image, work, accel):
 def vm(make_vm):
     """A domain with two virtio disks, run by vmpoint, its guest up."""
     return make_vm().define().start()
+
+
+@pytest.fixture
+def off(make_vm, request):
+    """A domain with two disks that is off; its test file says of what SIZE."""
+    return make_vm(size=request.module.SIZE).define()
+
+
+@pytest.fixture
+def made(off):
+    """The same, started paused, and who writes in its guest's place."""
+    return off, world.StandIn(off).start()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ system and stands still while that is frozen.
 """
 
 import itertools
-import os
 import subprocess
 
 import pytest
@@ -118,12 +117,8 @@ def test_a_snapshot_that_qemu_refuses_leaves_the_guest_thawed(vm):
 def test_a_cut_quiesced_snapshot_never_leaves_the_guest_frozen(vm, fault):
     for n in itertools.count(1):
         assert n < MOST, "the operation never gets through"
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = vm.cli.run("snapshot-create-as", vm.name, "s", "--disk-only", "--quiesce",
-                                check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        result = vm.cli.run("snapshot-create-as", vm.name, "s", "--disk-only", "--quiesce",
+                            check=False, fault=f"{fault}@{n}")
         # Before anybody recovers anything: a thaw guard outlives the kill.
         wait_thawed(vm)
         vm.cli.run("recover", vm.name)

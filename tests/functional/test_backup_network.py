@@ -328,16 +328,15 @@ def test_a_machine_whose_backup_stalls_can_be_ended(push):
 
 
 @pytest.mark.parametrize("fault", ["kill", "fail"])
-def test_a_push_over_the_network_that_is_cut_leaves_nothing_and_loses_nothing(push, monkeypatch, fault):
+def test_a_push_over_the_network_that_is_cut_leaves_nothing_and_loses_nothing(push, fault):
     vm, guest, server = push.vm, push.guest, push.server
     server.serve()
     guest.write("vda", 0, MIB, 1)
     vm.cli.run(*push.words(checkpoint="c1"), "--wait")
     for n in itertools.count(1):
         guest.write("vda", n * 64 * 1024, 64 * 1024, n)
-        monkeypatch.setenv("VMPOINT_FAULT", f"{fault}@{n}")
-        done = vm.cli.run(*push.words(since="c1", checkpoint=f"k{n}"), "--wait", check=False)
-        monkeypatch.delenv("VMPOINT_FAULT")
+        done = vm.cli.run(*push.words(since="c1", checkpoint=f"k{n}"), "--wait", check=False,
+                          fault=f"{fault}@{n}")
         # One that began runs on in QEMU, and is settled when it has ended.
         while any(job["status"] != "concluded" for job in vm.spy.execute("query-jobs")):
             vm.spy.wait_event("JOB_STATUS_CHANGE", status="concluded")

@@ -241,17 +241,15 @@ def test_a_disk_with_a_thread_of_its_own_and_a_guest_that_writes(make_vm, work):
 
 
 @pytest.mark.parametrize("fault", ["kill", "fail"])
-def test_a_push_that_is_cut_is_gone_or_whole(push, monkeypatch, fault):
+def test_a_push_that_is_cut_is_gone_or_whole(push, fault):
     """Killed at every point, or failed; a target is there and exact, or nothing is."""
     push.guest.write("vda", 0, MIB, 1)
     push.take("base", checkpoint="c1")
     for n in itertools.count(1):
         push.guest.write("vda", n * 64 * 1024, 64 * 1024, n)
         instant = push.instant("vda")
-        monkeypatch.setenv("VMPOINT_FAULT", f"{fault}@{n}")
         done = push.vm.cli.run(*push.words(f"b{n}", since="c1", checkpoint=f"k{n}", disks=("vda",)),
-                               "--wait", "--fleece", check=False)
-        monkeypatch.delenv("VMPOINT_FAULT")
+                               "--wait", "--fleece", check=False, fault=f"{fault}@{n}")
         # One that began runs on in QEMU, and is settled when it has ended.
         finish(push.vm)
         assert not push.left(), f"cut at {n}"

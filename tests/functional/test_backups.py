@@ -13,17 +13,6 @@ from vmtest.world import holds, names, refused, source
 SIZE = 32 * MIB
 
 
-@pytest.fixture
-def off(make_vm):
-    return make_vm(size=SIZE).define()
-
-
-@pytest.fixture
-def made(off):
-    """A paused machine with two disks, and who writes in its guest's place."""
-    return off, world.StandIn(off).start()
-
-
 class Backups:
     """Writes the documents, in the words of libvirt."""
 

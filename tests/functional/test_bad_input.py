@@ -17,11 +17,6 @@ DEEP = "<a>" * 100000
 LONG = "n" * 10240
 
 
-@pytest.fixture
-def off(make_vm):
-    return make_vm(size=SIZE).define()
-
-
 @contextlib.contextmanager
 def unchanged(vm, work):
     before = world.look(vm, work)

@@ -11,15 +11,10 @@ from pathlib import Path
 import pytest
 from vmtest import images, world
 from vmtest.images import MIB
-from vmtest.pull import Pull, same
+from vmtest.pull import Pull
 from vmtest.world import refused, source
 
 SIZE = 32 * MIB
-
-
-@pytest.fixture
-def off(make_vm):
-    return make_vm(size=SIZE).define()
 
 
 class Off:
@@ -274,11 +269,7 @@ def test_cut_anywhere_it_is_before_or_after(off, guest, work, words, fault):
         top = source(vm)
         guest.write("vda", MIB, MIB, n)
         before = content(vm)
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = vm.cli.run(command, vm.name, "vda", *options, check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        result = vm.cli.run(command, vm.name, "vda", *options, check=False, fault=f"{fault}@{n}")
         vm.cli.run("recover", vm.name)
         assert vm.cli.run("recover", vm.name).data == {"settled": []}
         assert content(vm) == before, f"cut at {n}"
@@ -398,11 +389,7 @@ def test_a_copy_that_is_cut_is_none_or_whole(off, work, end, fault):
     for n in itertools.count(1):
         assert n < MOST, "the operation never gets through"
         was, nodes = source(vm), world.nodes(vm)
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            path, result = copies.take(end, check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        path, result = copies.take(end, check=False, fault=f"{fault}@{n}")
         vm.cli.run("recover", vm.name)
         assert vm.cli.run("recover", vm.name).data == {"settled": []}
         assert source(vm) in (was, str(path)) and not vm.spy.execute("query-jobs"), f"cut at {n}"

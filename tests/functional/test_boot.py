@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A restore point is tried out: its guest boots, or it is said why not, and nothing is left of that."""
 
-import os
 import signal
 import subprocess
 
@@ -60,11 +59,8 @@ def test_what_a_killed_trial_left_is_taken_away(made, work):
     vm = made()
     left = set()
     for n in range(1, 30):
-        os.environ["VMPOINT_FAULT"] = f"kill@{n}"
-        try:
-            result = vm.cli.run("backup-verify", work / "repo", "--boot", "--expect", UP, check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        result = vm.cli.run("backup-verify", work / "repo", "--boot", "--expect", UP, check=False,
+                            fault=f"kill@{n}")
         if result.status == 0:
             break
         assert result.status == -9, result

@@ -4,24 +4,12 @@
 import os
 import xml.etree.ElementTree as etree
 
-import pytest
 from vmtest import images, world
 from vmtest.images import MIB
 from vmtest.world import names, refused, source
 
 SIZE = 16 * MIB
 GRAIN = 64 * 1024
-
-
-@pytest.fixture
-def off(make_vm):
-    return make_vm(size=SIZE).define()
-
-
-@pytest.fixture
-def made(off):
-    """A paused machine with two disks, and who writes in its guest's place."""
-    return off, world.StandIn(off).start()
 
 
 def checkpoint(vm, name, *specs):

@@ -2,7 +2,6 @@
 """A clone is a whole snapshot: neither it nor its original needs the other."""
 
 import itertools
-import os
 
 import pytest
 from vmtest import images, tpm, world
@@ -171,9 +170,7 @@ def test_a_cut_clone_is_whole_or_never_was(with_tpm, monkeypatch, work, fault):
     vm = with_tpm
     for n in itertools.count(1):
         assert n < MOST
-        monkeypatch.setenv("VMPOINT_FAULT", f"{fault}@{n}")
-        result = clone(vm, monkeypatch, "s", "t", check=False)
-        monkeypatch.delenv("VMPOINT_FAULT")
+        result = clone(vm, monkeypatch, "s", "t", check=False, fault=f"{fault}@{n}")
         assert vm.cli.run("recover", vm.name, check=False).status in (0, WARNED)
         assert vm.cli.run("recover", vm.name).data == {"settled": []}
         there = "t" in names(vm)
@@ -199,11 +196,7 @@ def test_a_cut_deletion_of_one_leaves_the_other_whole(make_vm, monkeypatch, work
         assert n < MOST
         if names(vm) == ["s"]:
             clone(vm, monkeypatch, "s", "t")
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = vm.cli.run("snapshot-delete", vm.name, "t", check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        result = vm.cli.run("snapshot-delete", vm.name, "t", check=False, fault=f"{fault}@{n}")
         vm.cli.run("recover", vm.name)
         assert set(names(vm)) - {"t"} == {"s"} and findings(vm) == [], f"cut at {n}"
         reads_as(vm, "present")

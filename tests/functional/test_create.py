@@ -6,7 +6,6 @@ No guest is let run but where one is needed: QEMU's qemu-io writes in its place.
 """
 
 import itertools
-import os
 
 import pytest
 from vmtest import images, world
@@ -15,13 +14,6 @@ from vmtest.world import holds, names, refused, source
 
 SIZE = 16 * MIB
 MOST = 40
-
-
-@pytest.fixture
-def made(make_vm):
-    """A paused machine with two disks, and who writes in its guest's place."""
-    vm = make_vm(size=SIZE).define()
-    return vm, world.StandIn(vm).start()
 
 
 def snapshot(vm, name, *words, **how):
@@ -88,11 +80,7 @@ def test_a_cut_leaves_both_or_none(made, work, fault):
     vm, _ = made
     for n in itertools.count(1):
         assert n < MOST
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = snapshot(vm, "s", "--checkpoint", "c", check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        result = snapshot(vm, "s", "--checkpoint", "c", check=False, fault=f"{fault}@{n}")
         vm.cli.run("recover", vm.name)
         both = names(vm), names(vm, "checkpoint")
         assert both in ((["s"], ["c"]), ([], [])), f"cut at {n}"
@@ -185,12 +173,8 @@ def test_a_disk_that_is_left_to_others_leaves_the_guest_paused(vm, work):
 
     # One that fails lets it run on.
     for n in range(1, MOST):
-        os.environ["VMPOINT_FAULT"] = f"kill@{n}"
-        try:
-            result = vm.cli.run("snapshot-create-as", vm.name, "v", "--disk-only", "--diskspec",
-                                "vdb,snapshot=manual", check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        result = vm.cli.run("snapshot-create-as", vm.name, "v", "--disk-only", "--diskspec",
+                            "vdb,snapshot=manual", check=False, fault=f"kill@{n}")
         vm.cli.run("recover", vm.name)
         made = "v" in names(vm)
         assert vm.state() == ("paused" if made else "running"), f"cut at {n}"
@@ -213,11 +197,7 @@ def test_memory_alone_is_saved_and_no_disk_is_touched(made, work, fault):
     before = world.nodes(vm)
     for n in itertools.count(1):
         assert n < MOST
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = vm.cli.run(*words, check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        result = vm.cli.run(*words, check=False, fault=f"{fault}@{n}")
         vm.cli.run("recover", vm.name)
         assert world.nodes(vm) == before, f"cut at {n}"
         assert vm.state() in ("paused", "prelaunch")

@@ -5,8 +5,6 @@ The images judge: what each of them holds is listed by qemu-img, and what every 
 froze is read in full after each deletion.
 """
 
-import os
-
 import pytest
 from test_delete import SIZE, TARGETS, Tree
 from test_revert_trouble import MOST
@@ -164,11 +162,8 @@ def test_a_cut_deletion_ends_before_or_after(make_vm, fault):
     through = 0
     for n in range(1, MOST):
         before = tree.present()
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = tree.vm.cli.run("snapshot-delete", tree.vm.name, "a", "--children", check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        result = tree.vm.cli.run("snapshot-delete", tree.vm.name, "a", "--children", check=False,
+                                 fault=f"{fault}@{n}")
         tree.vm.cli.run("recover", tree.vm.name)
         assert tree.vm.cli.run("recover", tree.vm.name).data == {"settled": []}
         assert tree.present() == before, f"cut at {n}"

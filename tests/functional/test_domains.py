@@ -14,11 +14,6 @@ from vmtest.world import refused
 SIZE = 16 * MIB
 
 
-@pytest.fixture
-def off(make_vm):
-    return make_vm(size=SIZE).define()
-
-
 def state(vm):
     return vm.cli.run("domstate", vm.name).data["state"]
 
@@ -148,12 +143,8 @@ def test_a_name_or_uuid_is_given_once(off, make_vm, work):
 def test_the_second_command_waits_or_names_the_first(off):
     """The first is stopped with the lock in its hand; the second finds it out."""
     vm = off
-    os.environ["VMPOINT_FAULT"] = "stop@1"
-    try:
-        first = vm.cli.start("snapshot-create-as", vm.name, "s1", "--disk-only",
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    finally:
-        del os.environ["VMPOINT_FAULT"]
+    first = vm.cli.start("snapshot-create-as", vm.name, "s1", "--disk-only",
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, fault="stop@1")
     os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WNOWAIT | os.WEXITED)
     if first.poll() is not None:
         pytest.skip("the program has no fault of the kind 'stop'")

@@ -5,17 +5,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 from vmtest import images
 from vmtest.images import MIB
 from vmtest.world import names, source
 
 SIZE = 16 * MIB
-
-
-@pytest.fixture
-def off(make_vm):
-    return make_vm(size=SIZE).define()
 
 
 def fsck(vm, *options, status=None):

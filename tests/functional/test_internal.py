@@ -1,37 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Snapshots inside the images: with the RAM of a running domain, and of one that is off."""
 
-import itertools
-import os
 from pathlib import Path
 
 import pytest
 from vmtest import images
+from vmtest.cuts import each_cut, settle
 from vmtest.images import MIB
 
 EXISTS, UNSUPPORTED, RISKY, DAMAGED = 4, 6, 11, 12
-
-# More points than any operation has; the loop ends when one is not reached.
-MOST = 60
-
-
-def each_cut(cli, fault, *command):
-    """Runs a command with a fault at its Nth point, for N = 1, 2, ... until it gets through."""
-    for n in itertools.count(1):
-        assert n < MOST, "the operation never gets through"
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = cli.run(*command, check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
-        yield n, result
-        if result.status == 0:
-            return
-
-
-def settle(vm):
-    vm.cli.run("recover", vm.name)
-    assert vm.cli.run("recover", vm.name).data == {"settled": []}, "a second recovery finds nothing"
 
 
 def names(vm):

@@ -5,15 +5,10 @@ After each kill the next command settles what is open; the world then is exactly
 or as after the operation, and what the guest wrote is there in both.
 """
 
-import itertools
-import os
-
 import pytest
 from vmtest import images, world
+from vmtest.cuts import each_cut, settle
 from vmtest.images import MIB
-
-# More points than any operation has; the loop ends when one is not reached.
-MOST = 60
 
 
 class Cut:
@@ -24,16 +19,7 @@ class Cut:
         self.fault = fault
 
     def each(self, *command):
-        for n in itertools.count(1):
-            assert n < MOST, "the operation never gets through"
-            os.environ["VMPOINT_FAULT"] = f"{self.fault}@{n}"
-            try:
-                result = self.cli.run(*command, check=False)
-            finally:
-                del os.environ["VMPOINT_FAULT"]
-            yield n, result
-            if result.status == 0:
-                return
+        return each_cut(self.cli, self.fault, *command)
 
 
 @pytest.fixture(params=["kill", "fail"])
@@ -60,11 +46,6 @@ def sources(vm):
 
 def files(work):
     return sorted(path.name for path in work.glob("vm-vd*"))
-
-
-def settle(vm):
-    vm.cli.run("recover", vm.name)
-    assert vm.cli.run("recover", vm.name).data == {"settled": []}, "a second recovery finds nothing"
 
 
 def test_a_cut_snapshot_is_there_or_not(cut, vm, work):

@@ -16,17 +16,6 @@ from vmtest.world import names, refused, source
 SIZE = 16 * MIB
 
 
-@pytest.fixture
-def off(make_vm):
-    return make_vm(size=SIZE).define()
-
-
-@pytest.fixture
-def made(off):
-    """A paused machine with two disks, and who writes in its guest's place."""
-    return off, world.StandIn(off).start()
-
-
 class Increments:
     """Takes backups, each with a checkpoint of its own, and has them judged."""
 

@@ -2,39 +2,16 @@
 """External snapshots with RAM: the guest's memory in a file, its disks in new layers."""
 
 import ctypes
-import itertools
-import os
 import shutil
 import struct
 from dataclasses import replace
 
 import pytest
 from vmtest import images
+from vmtest.cuts import each_cut, settle
 from vmtest.images import MIB
 
 EXISTS, UNSUPPORTED, RISKY, DAMAGED = 4, 6, 11, 12
-
-# More points than any operation has; the loop ends when one is not reached.
-MOST = 80
-
-
-def each_cut(cli, fault, *command):
-    """Runs a command with a fault at its Nth point, for N = 1, 2, ... until it gets through."""
-    for n in itertools.count(1):
-        assert n < MOST, "the operation never gets through"
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = cli.run(*command, check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
-        yield n, result
-        if result.status == 0:
-            return
-
-
-def settle(vm):
-    vm.cli.run("recover", vm.name)
-    assert vm.cli.run("recover", vm.name).data == {"settled": []}, "a second recovery finds nothing"
 
 
 def names(vm):

@@ -104,12 +104,9 @@ class Life:
 
         is_done tells it when the program was killed; without that it is not.
         """
-        if is_done and self.chance.random() < CUT:
-            os.environ["VMPOINT_FAULT"] = f"kill@{self.chance.randint(1, LAST)}"
-        try:
-            result = self.vm.cli.run(*words, check=False)
-        finally:
-            os.environ.pop("VMPOINT_FAULT", None)
+        cut = is_done and self.chance.random() < CUT
+        fault = f"kill@{self.chance.randint(1, LAST)}" if cut else None
+        result = self.vm.cli.run(*words, check=False, fault=fault)
         self.killed = result.status == -signal.SIGKILL
         if self.killed:
             self.vm.cli.run("recover", self.vm.name)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from vmtest import images
+from vmtest.cuts import each_cut
 
 DAMAGED, RISKY, WARNED = 12, 11, 14
 OVMF = "/usr/share/OVMF/OVMF_{}_4M.fd"
@@ -119,12 +120,8 @@ def test_a_cut_definition_has_them_or_never_was(make_uefi, work, fault):
         assert n < MOST, "the operation never gets through"
         folder = work / f"new-{n}"
         folder.mkdir()
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = vm.cli.run("backup-restore", work / "repo", point, "--define", f"other-{n}",
-                                "--to", folder, check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        result = vm.cli.run("backup-restore", work / "repo", point, "--define", f"other-{n}",
+                            "--to", folder, check=False, fault=f"{fault}@{n}")
         if f"other-{n}" in names_of_domains(vm):
             nvram = xml.fromstring(vm.cli.run("dumpxml", f"other-{n}").data["xml"]).find("os/nvram")
             assert Path(nvram.text).read_bytes() == past, f"cut at {n}"
@@ -247,14 +244,6 @@ def test_a_cut_snapshot_and_a_cut_revert_end_before_or_after(make_uefi, work, fa
 
 
 def cut(vm, fault, *command):
-    for n in itertools.count(1):
-        assert n < MOST
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = vm.cli.run(*command, check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+    for n, result in each_cut(vm.cli, fault, *command):
         vm.cli.run("recover", vm.name)
         yield n, result
-        if result.status == 0:
-            return

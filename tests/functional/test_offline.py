@@ -9,11 +9,6 @@ from vmtest.world import holds, names, refused, source
 SIZE = 16 * MIB
 
 
-@pytest.fixture
-def off(make_vm):
-    return make_vm(size=SIZE).define()
-
-
 def snapshot(vm, name, *words):
     vm.cli.run("snapshot-create-as", vm.name, name, "--disk-only", *words)
 

@@ -31,8 +31,6 @@ DISKS = ("vda", "vdb")
 POINTS = int(os.environ.get("VMPOINT_ORACLE_POINTS", "16"))
 SEED = int(os.environ.get("VMPOINT_ORACLE_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 
-# What the program may refuse: unsupported here, refused by QEMU, risky.
-REFUSALS = (6, 7, 11)
 # Of the fault points of one command, one of so many is met.
 FAULTS = 25
 
@@ -148,12 +146,9 @@ class History:
         fault = self.chance.choices((None, "kill", "fail"), (8, 2, 1))[0] if may_be_cut else None
         if not fault:
             return self.vm.cli.run(*words, check=False)
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{self.chance.randrange(1, FAULTS)}"
-        self.said.append(os.environ["VMPOINT_FAULT"])
-        try:
-            return self.vm.cli.run(*words, check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        fault = f"{fault}@{self.chance.randrange(1, FAULTS)}"
+        self.said.append(fault)
+        return self.vm.cli.run(*words, check=False, fault=fault)
 
     def state(self):
         return self.vm.cli.run("domstate", self.vm.name).data["state"]

@@ -2,7 +2,6 @@
 """Pull backups: what other people's NBD clients get, and what is left when it is over."""
 
 import itertools
-import os
 import socket
 import subprocess
 import xml.etree.ElementTree as xml
@@ -15,17 +14,6 @@ from vmtest.pull import DISKS, Pull, info, same
 from vmtest.world import refused
 
 SIZE = 32 * MIB
-
-
-@pytest.fixture
-def off(make_vm):
-    return make_vm(size=SIZE).define()
-
-
-@pytest.fixture
-def made(off):
-    """A paused machine with two disks, and who writes in its guest's place."""
-    return off, world.StandIn(off).start()
 
 
 @pytest.fixture
@@ -251,11 +239,7 @@ def test_a_cut_pull_runs_or_never_was_and_a_cut_end_is_an_end(made, work, pull, 
     before = (world.nodes(vm), world.names(vm, "checkpoint"))
 
     def cut(n, words):
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            return vm.cli.run(*words, check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        return vm.cli.run(*words, check=False, fault=f"{fault}@{n}")
 
     for n in itertools.count(1):
         assert n < MOST, "the operation never gets through"

@@ -2,7 +2,6 @@
 """Pull backups of a domain that is off: a process of its own serves the images until it is told."""
 
 import itertools
-import os
 import xml.etree.ElementTree as xml
 
 import nbd
@@ -14,11 +13,6 @@ from vmtest.world import refused
 
 SIZE = 16 * MIB
 SERVER = "qemu-storage-daemon"
-
-
-@pytest.fixture
-def off(make_vm):
-    return make_vm(size=SIZE).define()
 
 
 @pytest.fixture
@@ -197,11 +191,7 @@ def test_a_cut_beginning_serves_or_never_was_and_a_cut_end_is_an_end(off, work, 
     before = look()
 
     def cut(n, words):
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            return vm.cli.run(*words, check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        return vm.cli.run(*words, check=False, fault=f"{fault}@{n}")
 
     for n in itertools.count(1):
         assert n < MOST, "the operation never gets through"

@@ -3,7 +3,6 @@
 
 import datetime
 import json
-import shutil
 import subprocess
 
 import pytest
@@ -12,17 +11,6 @@ from vmtest.images import MIB
 from vmtest.world import names, refused, source
 
 SIZE = 32 * MIB
-
-
-@pytest.fixture
-def off(make_vm):
-    return make_vm(size=SIZE).define()
-
-
-@pytest.fixture
-def made(off):
-    """A paused machine with two disks, and who writes in its guest's place."""
-    return off, world.StandIn(off).start()
 
 
 class Repository:

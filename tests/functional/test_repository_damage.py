@@ -214,11 +214,7 @@ def test_a_cut_creation_leaves_the_points_that_were_there(make_vm, work, fault):
     points = [take(vm, repo)]
     for n in range(1, 60):
         guest.write("vda", n % 15 * MIB, 64 * 1024, n)
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = vm.cli.run("backup-create", vm.name, repo, check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        result = vm.cli.run("backup-create", vm.name, repo, check=False, fault=f"{fault}@{n}")
         listed = [point["name"] for point in vm.cli.run("backup-list", repo).data["points"]]
         assert listed[:len(points)] == points and len(listed) <= len(points) + 1
         assert result.status not in (0, 14) or len(listed) == len(points) + 1
@@ -259,11 +255,7 @@ def test_a_cut_pruning_leaves_whole_points(make_vm, work, fault):
     for n in range(1, 60):
         shutil.rmtree(repo, ignore_errors=True)
         shutil.copytree(origin, repo)
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = vm.cli.run("backup-prune", repo, "--keep-last", "1", check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        result = vm.cli.run("backup-prune", repo, "--keep-last", "1", check=False, fault=f"{fault}@{n}")
         listed = vm.cli.run("backup-list", repo).data["points"]
         assert findings(vm.cli, repo) == [], f"cut at {n}"
         for point in listed:

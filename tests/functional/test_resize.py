@@ -2,7 +2,6 @@
 """blockresize: what the guest sees, and what becomes of points that were made before."""
 
 import itertools
-import os
 
 import pytest
 from vmtest import images, world
@@ -10,11 +9,6 @@ from vmtest.images import MIB
 from vmtest.world import refused, source
 
 SIZE = 16 * MIB
-
-
-@pytest.fixture
-def off(make_vm):
-    return make_vm(size=SIZE).define()
 
 
 def put(vm, offset, byte, target="vda"):
@@ -143,11 +137,8 @@ def test_cut_anywhere_it_is_before_or_after(off, work, fault, is_on):
     size = SIZE
     for n in itertools.count(1):
         assert n < 30, "the operation never gets through"
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = vm.cli.run("blockresize", vm.name, "vda", f"{size + MIB}b", check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        result = vm.cli.run("blockresize", vm.name, "vda", f"{size + MIB}b", check=False,
+                            fault=f"{fault}@{n}")
         vm.cli.run("recover", vm.name)
         assert size_of(vm) in (size, size + MIB), f"cut at {n}"
         assert size_of(vm) == size + MIB or result.status != 0

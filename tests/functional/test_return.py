@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A domain becomes again what it was at a restore point, wholly or not at all."""
 
-import os
-
 import pytest
-from vmtest import images, world
+from vmtest import images
 from vmtest.images import MIB
 from vmtest.world import names, refused, source
 
@@ -135,11 +133,8 @@ def test_a_cut_return_is_whole_or_has_not_been(off, work, fault):
     name = take(vm, work)
     before = sources(vm), images_of(work)
     for n in range(1, 60):
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = vm.cli.run("backup-restore", repo, name, "--over", vm.name, "--overwrite", check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+        result = vm.cli.run("backup-restore", repo, name, "--over", vm.name, "--overwrite", check=False,
+                            fault=f"{fault}@{n}")
         vm.cli.run("recover", vm.name)
         if sources(vm) == before[0]:
             assert result.status != 0 and images_of(work) == before[1], f"cut at {n}"

@@ -28,11 +28,7 @@ HOW = {
 
 def stopped_at(vm, n, *command):
     """A command that stands at its Nth fault point; None if it came to its end."""
-    os.environ["VMPOINT_FAULT"] = f"stop@{n}"
-    try:
-        process = vm.cli.start(*command)
-    finally:
-        del os.environ["VMPOINT_FAULT"]
+    process = vm.cli.start(*command, fault=f"stop@{n}")
     ended = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     if ended.si_code == os.CLD_STOPPED:
         return process

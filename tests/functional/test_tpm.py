@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What an emulated TPM remembers belongs to every snapshot, and comes back with it."""
 
-import itertools
 import os
 import shutil
 import signal
@@ -9,11 +8,11 @@ import signal
 import pytest
 from vmtest import tpm, world
 from vmtest.cli import Vmpoint
+from vmtest.cuts import each_cut
 from vmtest.tpm import GuestTpm
 
 DAMAGED, RISKY, WARNED = 12, 11, 14
 UNSUPPORTED = 6
-MOST = 90
 TPM = "<tpm model='{}'><backend type='emulator' version='2.0'/></tpm>"
 
 
@@ -254,17 +253,9 @@ def test_without_swtpm_nothing_is_let_go(make_tpm_vm, work, monkeypatch):
 
 
 def cut(vm, fault, *command):
-    for n in itertools.count(1):
-        assert n < MOST
-        os.environ["VMPOINT_FAULT"] = f"{fault}@{n}"
-        try:
-            result = vm.cli.run(*command, check=False)
-        finally:
-            del os.environ["VMPOINT_FAULT"]
+    for n, result in each_cut(vm.cli, fault, *command):
         settle(vm)
         yield n, result
-        if result.status == 0:
-            return
 
 
 FAULTS = pytest.mark.parametrize("fault", ["kill", "fail"])

@@ -4,6 +4,7 @@
 guest    the test guest, through its serial console
 domain   libvirt <domain> XML for a machine of this guest
 cli      the vmpoint program, in folders of its own
+cuts     a command that is cut off at each of its fault points
 vm       a domain that vmpoint runs, with its guest
 bare     the same guest under a QEMU that vmpoint never hears of
 pattern  disk content that guest and host both can compute

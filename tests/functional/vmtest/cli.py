@@ -56,25 +56,27 @@ class Vmpoint:
         self._log = Path(work) / "vmpoint.log"
         self._processes = processes
 
-    def environment(self):
+    def environment(self, fault=None):
         return {
             **self._processes.environment(),
+            **({"VMPOINT_FAULT": fault} if fault else {}),
             "VMPOINT_STATE_DIR": str(self.state_dir),
             "VMPOINT_RUNTIME_DIR": str(self.runtime_dir),
             "LC_ALL": "C.UTF-8",
             "NO_COLOR": "1",
         }
 
-    def run(self, *arguments, check=True, json=True, stdin=None, timeout=SECONDS):
+    def run(self, *arguments, check=True, json=True, stdin=None, timeout=SECONDS, fault=None):
         """Run a command to its end.
 
         check: anything but status 0 raises VmpointError.
         json: ask for --json and parse it; else stdout stays text.
         stdin: text for the program; nothing else, and never our terminal.
+        fault: what befalls it, as src/base/fault.h has it: "kill@3".
         """
         argv = [str(self.program), *(["--json"] if json else []), *map(str, arguments)]
         done = subprocess.run(
-            argv, env=self.environment(), capture_output=True, text=True, timeout=timeout,
+            argv, env=self.environment(fault), capture_output=True, text=True, timeout=timeout,
             check=False, **({"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}),
         )
         result = Result(
@@ -89,10 +91,10 @@ class Vmpoint:
         """What a user reads on stdout."""
         return self.run(*arguments, json=False, **how).stdout
 
-    def start(self, *arguments, json=True, **how):
+    def start(self, *arguments, json=True, fault=None, **how):
         """Start a command and return at once, to watch it or to kill it."""
         argv = [self.program, *(["--json"] if json else []), *arguments]
-        return self._processes.start(argv, env=self.environment(), **how)
+        return self._processes.start(argv, env=self.environment(fault), **how)
 
     def _note(self, result):
         with self._log.open("a", encoding="utf-8") as log:
