@@ -34,6 +34,7 @@ typedef struct {
     int index;              /* output only; 0 = none */
 } VmpBackupDisk;
 
+/* A wanted disk of which nothing else is said. */
 VMP_PUBLIC VmpBackupDisk *vmp_backup_disk_new(const char *name);
 VMP_PUBLIC void vmp_backup_disk_free(VmpBackupDisk *disk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpBackupDisk, vmp_backup_disk_free)
@@ -56,11 +57,14 @@ typedef struct {
     GPtrArray *disks;        /* of VmpBackupDisk; NULL = no <disks> given */
 } VmpBackup;
 
+/* A push backup without <disks>. */
 VMP_PUBLIC VmpBackup *vmp_backup_new(void);
+/* A deep copy. */
 VMP_PUBLIC VmpBackup *vmp_backup_copy(const VmpBackup *backup);
 VMP_PUBLIC void vmp_backup_free(VmpBackup *backup);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpBackup, vmp_backup_free)
 
+/* The disk entry named @name (exact), or NULL.  Borrowed. */
 VMP_PUBLIC VmpBackupDisk *vmp_backup_find_disk(const VmpBackup *backup, const char *name);
 
 /* What a caller may ask for, by the rules of libvirt's schema: VMP_ERROR_INVALID with line

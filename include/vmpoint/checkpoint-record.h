@@ -15,6 +15,7 @@ typedef struct {
     gint64 size;         /* bytes dirty since; -1 = not asked for */
 } VmpCheckpointDisk;
 
+/* A wanted disk of which nothing else is said. */
 VMP_PUBLIC VmpCheckpointDisk *vmp_checkpoint_disk_new(const char *name);
 VMP_PUBLIC void vmp_checkpoint_disk_free(VmpCheckpointDisk *disk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpCheckpointDisk, vmp_checkpoint_disk_free)
@@ -29,29 +30,36 @@ typedef struct {
     char *domain_uuid;    /* from <domain>; or NULL */
 } VmpCheckpoint;
 
+/* Without a name, a time or <disks>. */
 VMP_PUBLIC VmpCheckpoint *vmp_checkpoint_new(void);
+/* A deep copy. */
 VMP_PUBLIC VmpCheckpoint *vmp_checkpoint_copy(const VmpCheckpoint *checkpoint);
 VMP_PUBLIC void vmp_checkpoint_free(VmpCheckpoint *checkpoint);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpCheckpoint, vmp_checkpoint_free)
 
+/* The disk entry named @name (exact), or NULL.  Borrowed. */
 VMP_PUBLIC VmpCheckpointDisk *vmp_checkpoint_find_disk(const VmpCheckpoint *checkpoint,
                                                        const char *name);
 
 typedef enum {
-    VMP_CHECKPOINT_PARSE_CREATE = 0,
+    VMP_CHECKPOINT_PARSE_CREATE = 0,        /* these are ignored */
     VMP_CHECKPOINT_PARSE_REDEFINE = 1 << 0, /* creationTime, parent, domain are read */
 } VmpCheckpointParseFlags;
 
+/* VMP_ERROR_INVALID with line number and element for what libvirt's parser refuses.  @length:
+ * bytes, or -1. */
 VMP_PUBLIC VmpCheckpoint *vmp_checkpoint_parse(const char *xml, gssize length,
                                                VmpCheckpointParseFlags flags, GError **error);
 
 typedef enum {
-    VMP_CHECKPOINT_FORMAT_DEFAULT = 0,
-    VMP_CHECKPOINT_FORMAT_SECURE = 1 << 0,
-    VMP_CHECKPOINT_FORMAT_NO_DOMAIN = 1 << 1,
-    VMP_CHECKPOINT_FORMAT_SIZE = 1 << 2, /* disk@size where it is known */
+    VMP_CHECKPOINT_FORMAT_DEFAULT = 0,        /* secrets in the domain masked */
+    VMP_CHECKPOINT_FORMAT_SECURE = 1 << 0,    /* secrets shown */
+    VMP_CHECKPOINT_FORMAT_NO_DOMAIN = 1 << 1, /* without <domain> */
+    VMP_CHECKPOINT_FORMAT_SIZE = 1 << 2,      /* disk@size where it is known */
 } VmpCheckpointFormatFlags;
 
+/* The document in libvirt's order of elements and indentation; ends with a newline.  Free with
+ * g_free(). */
 VMP_PUBLIC char *vmp_checkpoint_format(const VmpCheckpoint *checkpoint,
                                        VmpCheckpointFormatFlags flags);
 

@@ -29,8 +29,8 @@ VMP_PUBLIC char *vmp_checkpoint_create_granular(VmpHost *host, const char *domai
                                                 VmpOperation *operation, GError **error);
 
 typedef enum {
-    VMP_CHECKPOINT_LIST_ROOTS = 1 << 0,
-    VMP_CHECKPOINT_LIST_DESCENDANTS = 1 << 0,
+    VMP_CHECKPOINT_LIST_ROOTS = 1 << 0,       /* without @from */
+    VMP_CHECKPOINT_LIST_DESCENDANTS = 1 << 0, /* with @from: all below, not only children */
     VMP_CHECKPOINT_LIST_TOPOLOGICAL = 1 << 1,
     VMP_CHECKPOINT_LIST_LEAVES = 1 << 2,
     VMP_CHECKPOINT_LIST_NO_LEAVES = 1 << 3,
@@ -66,6 +66,9 @@ typedef struct {
 VMP_PUBLIC void vmp_checkpoint_info_free(VmpCheckpointInfo *info);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpCheckpointInfo, vmp_checkpoint_info_free)
 
+/* Array of VmpCheckpointInfo: by name, or parents first with TOPOLOGICAL.  LEAVES and
+ * NO_LEAVES together do not filter.  @from NULL = the whole domain; else only what is below
+ * it. */
 VMP_PUBLIC GPtrArray *vmp_checkpoint_list(VmpHost *host, const char *domain, const char *from,
                                           VmpCheckpointListFlags flags, GError **error);
 /* With ->disks, as far as they can be looked at. */
@@ -76,11 +79,12 @@ VMP_PUBLIC char *vmp_checkpoint_get_xml(VmpHost *host, const char *domain, const
                                         VmpCheckpointFormatFlags flags, GError **error);
 
 typedef enum {
-    VMP_CHECKPOINT_DELETE_CHILDREN = 1 << 0,
-    VMP_CHECKPOINT_DELETE_METADATA_ONLY = 1 << 1,
-    VMP_CHECKPOINT_DELETE_CHILDREN_ONLY = 1 << 2,
+    VMP_CHECKPOINT_DELETE_CHILDREN = 1 << 0,      /* and all below it */
+    VMP_CHECKPOINT_DELETE_METADATA_ONLY = 1 << 1, /* the bitmaps stay in the images */
+    VMP_CHECKPOINT_DELETE_CHILDREN_ONLY = 1 << 2, /* all below it, but not itself */
 } VmpCheckpointDeleteFlags;
 
+/* Takes its bitmaps out of the images; what the others count from stays as it is. */
 VMP_PUBLIC gboolean vmp_checkpoint_delete(VmpHost *host, const char *domain, const char *name,
                                           VmpCheckpointDeleteFlags flags,
                                           VmpOperation *operation, GError **error);

@@ -35,6 +35,7 @@ typedef enum {
 /* Array of VmpDomainInfo, sorted by name.  A QEMU that does not answer within a second
  * is listed with state NOSTATE rather than waited for. */
 VMP_PUBLIC GPtrArray *vmp_domain_list(VmpHost *host, VmpListFlags flags, GError **error);
+/* With memory and vcpus. */
 VMP_PUBLIC VmpDomainInfo *vmp_domain_get_info(VmpHost *host, const char *domain,
                                               GError **error);
 
@@ -62,14 +63,18 @@ VMP_PUBLIC gboolean vmp_domain_undefine(VmpHost *host, const char *domain,
 VMP_PUBLIC gboolean vmp_domain_attach(VmpHost *host, const char *name, const char *qmp_path,
                                       const char *agent_path, const char *xml,
                                       VmpOperation *operation, GError **error);
+/* Lets go of an attached QEMU, which goes on; VMP_ERROR_INVALID for a domain that vmpoint
+ * runs. One without a definition and without points is then forgotten. */
 VMP_PUBLIC gboolean vmp_domain_detach(VmpHost *host, const char *domain,
                                       VmpOperation *operation, GError **error);
 
 typedef enum {
-    VMP_START_PAUSED = 1 << 0,
-    VMP_START_RESET_NVRAM = 1 << 1,
+    VMP_START_PAUSED = 1 << 0,      /* the guest does not run yet */
+    VMP_START_RESET_NVRAM = 1 << 1, /* with fresh firmware variables */
 } VmpStartFlags;
 
+/* Starts QEMU with the persistent definition and lets the guest run.  VMP_ERROR_REFUSED has
+ * QEMU's own words. */
 VMP_PUBLIC gboolean vmp_domain_start(VmpHost *host, const char *domain, VmpStartFlags flags,
                                      VmpOperation *operation, GError **error);
 /* Presses the power button and returns; the guest decides when. */
@@ -84,6 +89,7 @@ typedef enum {
 VMP_PUBLIC gboolean vmp_domain_destroy(VmpHost *host, const char *domain,
                                        VmpDestroyFlags flags, VmpOperation *operation,
                                        GError **error);
+/* Stops the guest's CPUs, lets them go on, or resets the machine. */
 VMP_PUBLIC gboolean vmp_domain_suspend(VmpHost *host, const char *domain,
                                        VmpOperation *operation, GError **error);
 VMP_PUBLIC gboolean vmp_domain_resume(VmpHost *host, const char *domain,
@@ -100,6 +106,7 @@ typedef enum {
     VMP_XML_INACTIVE = 1 << 1, /* the persistent config, also of a running domain */
 } VmpXmlFlags;
 
+/* The definition of what runs, else the persistent one; free with g_free(). */
 VMP_PUBLIC char *vmp_domain_get_xml(VmpHost *host, const char *domain, VmpXmlFlags flags,
                                     GError **error);
 

@@ -35,6 +35,7 @@ typedef enum {
     VMP_ERROR_INTERRUPTED = 130, /* cancelled by the caller */
 } VmpErrorCode;
 
+/* The domain of all errors. */
 VMP_PUBLIC GQuark vmp_error_quark(void);
 
 /* Stable lower-case word for a code ("not-found"), as JSON output has it. */

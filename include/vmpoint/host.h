@@ -19,6 +19,7 @@ typedef struct _VmpHost VmpHost;
  * that its first change was made with, as long as it is there. */
 VMP_PUBLIC VmpHost *vmp_host_open(const char *state_dir, const char *runtime_dir,
                                   GError **error);
+/* Domains go on; @host may be NULL. */
 VMP_PUBLIC void vmp_host_close(VmpHost *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpHost, vmp_host_close)
 
@@ -28,6 +29,7 @@ VMP_PUBLIC void vmp_host_set_timeout(VmpHost *host, int timeout_ms);
 /* Sees every QMP message, secrets masked. */
 typedef void (*VmpTraceFunc)(const char *domain, gboolean sent, const char *text,
                              gpointer data);
+/* @func NULL: nobody. */
 VMP_PUBLIC void vmp_host_set_trace(VmpHost *host, VmpTraceFunc func, gpointer data);
 
 /* Settles what interrupted commands left open for @domain (NULL = all): finishes or

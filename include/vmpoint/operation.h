@@ -21,6 +21,7 @@ typedef struct _VmpOperation VmpOperation;
 /* @done of @total bytes; @total is 0 while it is not known. */
 typedef void (*VmpProgressFunc)(const char *what, guint64 done, guint64 total, gpointer data);
 
+/* With defaults: it changes what it is asked to, and nobody cancels or watches it. */
 VMP_PUBLIC VmpOperation *vmp_operation_new(void);
 VMP_PUBLIC void vmp_operation_free(VmpOperation *operation);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpOperation, vmp_operation_free)
@@ -31,6 +32,7 @@ VMP_PUBLIC void vmp_operation_reset(VmpOperation *operation);
 /* Plan and check only; nothing is changed.  The plan is then in
  * vmp_operation_get_plan(). */
 VMP_PUBLIC void vmp_operation_set_dry_run(VmpOperation *operation, gboolean dry_run);
+/* FALSE for no @operation. */
 VMP_PUBLIC gboolean vmp_operation_get_dry_run(VmpOperation *operation);
 
 /* Cancelling makes the call end with VMP_ERROR_INTERRUPTED and undo itself if it
@@ -40,8 +42,10 @@ VMP_PUBLIC void vmp_operation_set_cancellable(VmpOperation *operation,
 /* Borrowed; NULL if none. */
 VMP_PUBLIC GCancellable *vmp_operation_get_cancellable(VmpOperation *operation);
 
+/* @func is called from within the call; NULL: nobody watches. */
 VMP_PUBLIC void vmp_operation_set_progress(VmpOperation *operation, VmpProgressFunc func,
                                            gpointer data);
+/* Tells whoever watches. */
 VMP_PUBLIC void vmp_operation_report_progress(VmpOperation *operation, const char *what,
                                               guint64 done, guint64 total);
 
@@ -54,6 +58,7 @@ VMP_PUBLIC GPtrArray *vmp_operation_get_warnings(VmpOperation *operation);
 /* A note that is no warning (a fallback taken, a recovery done): for -v and logs. */
 VMP_PUBLIC void vmp_operation_note(VmpOperation *operation, const char *format, ...)
     G_GNUC_PRINTF(2, 3);
+/* Borrowed array of char *. */
 VMP_PUBLIC GPtrArray *vmp_operation_get_notes(VmpOperation *operation);
 
 /* The plan of the last call as JSON text (docs/design/journal.md says what is in

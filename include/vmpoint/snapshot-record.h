@@ -26,6 +26,7 @@ typedef struct {
     gboolean delete_in_progress; /* <snapshotDeleteInProgress/> */
 } VmpSnapshotDisk;
 
+/* Of which nothing else is said. */
 VMP_PUBLIC VmpSnapshotDisk *vmp_snapshot_disk_new(const char *name);
 VMP_PUBLIC void vmp_snapshot_disk_free(VmpSnapshotDisk *disk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpSnapshotDisk, vmp_snapshot_disk_free)
@@ -47,7 +48,9 @@ typedef struct {
     int active;                /* <active> of libvirt's on-disk files: 0 or 1; -1 = not said */
 } VmpSnapshot;
 
+/* Without a name or disks. */
 VMP_PUBLIC VmpSnapshot *vmp_snapshot_new(void);
+/* A deep copy. */
 VMP_PUBLIC VmpSnapshot *vmp_snapshot_copy(const VmpSnapshot *snapshot);
 VMP_PUBLIC void vmp_snapshot_free(VmpSnapshot *snapshot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpSnapshot, vmp_snapshot_free)

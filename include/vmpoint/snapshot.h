@@ -81,6 +81,7 @@ VMP_PUBLIC GPtrArray *vmp_snapshot_list(VmpHost *host, const char *domain, const
 /* @name NULL: the current snapshot (NOT_FOUND if there is none). */
 VMP_PUBLIC VmpSnapshotInfo *vmp_snapshot_get_info(VmpHost *host, const char *domain,
                                                   const char *name, GError **error);
+/* Its <domainsnapshot> document; free with g_free(). */
 VMP_PUBLIC char *vmp_snapshot_get_xml(VmpHost *host, const char *domain, const char *name,
                                       VmpSnapshotFormatFlags flags, GError **error);
 /* Makes @name current without touching the domain. */
@@ -119,11 +120,13 @@ VMP_PUBLIC gboolean vmp_snapshot_revert(VmpHost *host, const char *domain, const
                                         VmpOperation *operation, GError **error);
 
 typedef enum {
-    VMP_SNAPSHOT_DELETE_CHILDREN = 1 << 0,
-    VMP_SNAPSHOT_DELETE_METADATA_ONLY = 1 << 1,
-    VMP_SNAPSHOT_DELETE_CHILDREN_ONLY = 1 << 2,
+    VMP_SNAPSHOT_DELETE_CHILDREN = 1 << 0,      /* and all below it */
+    VMP_SNAPSHOT_DELETE_METADATA_ONLY = 1 << 1, /* what is in the images stays */
+    VMP_SNAPSHOT_DELETE_CHILDREN_ONLY = 1 << 2, /* all below it, but not itself */
 } VmpSnapshotDeleteFlags;
 
+/* The present state of the domain and all other snapshots stay as they are.  VMP_ERROR_BUSY
+ * while a pull backup runs that its layers are needed for. */
 VMP_PUBLIC gboolean vmp_snapshot_delete(VmpHost *host, const char *domain, const char *name,
                                         VmpSnapshotDeleteFlags flags, VmpOperation *operation,
                                         GError **error);

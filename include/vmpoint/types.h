@@ -40,6 +40,7 @@ typedef enum {
 
 /* "no", "internal", "external", "manual"; NULL for UNSET. */
 VMP_PUBLIC const char *vmp_location_name(VmpLocation location);
+/* FALSE if @name is no such word. */
 VMP_PUBLIC gboolean vmp_location_from_name(const char *name, VmpLocation *location);
 
 /* What a disk's source is. */
@@ -54,7 +55,9 @@ typedef enum {
     VMP_STORAGE_VHOSTUSER,
 } VmpStorageType;
 
+/* libvirt's word ("file", "network"); "none" for NONE. */
 VMP_PUBLIC const char *vmp_storage_type_name(VmpStorageType type);
+/* FALSE if @name is no such word. */
 VMP_PUBLIC gboolean vmp_storage_type_from_name(const char *name, VmpStorageType *type);
 
 G_END_DECLS

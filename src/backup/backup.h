@@ -49,7 +49,10 @@ gboolean vmp_backup_check_servers(VmpMachine *machine, GError **error);
 /* BUSY while a pull backup runs: layers that its snapshots stand on must stay. */
 gboolean vmp_backup_check_no_pull(VmpMachine *machine, GError **error);
 
+/* The job that runs, or with @completed the last one that ended; see include/vmpoint/backup.h.
+ */
 VmpJobInfo *vmp_backup_info(VmpMachine *machine, gboolean completed, GError **error);
+/* The document of the one that runs; free with g_free(). */
 char *vmp_backup_xml(VmpMachine *machine, GError **error);
 
 /* Adds the temporary bitmap of a disk as in start-backup, if it has one. */

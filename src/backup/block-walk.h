@@ -26,6 +26,7 @@ typedef struct {
     guint64 start; /* if they are packed, bytes */
 } VmpBlockTarget;
 
+/* The byte of the file at which blocks[@index] is. */
 guint64 vmp_block_target_place(const VmpBlockTarget *target, const GArray *blocks,
                                guint index);
 

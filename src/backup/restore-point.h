@@ -8,6 +8,7 @@
 #include "machine/machine.h"
 #include "plan/step.h"
 
+/* Makes a point in the repository at @path; its name, free with g_free(). */
 char *vmp_restore_point_create(VmpMachine *machine, const char *path,
                                const VmpRestorePointSpec *spec, GError **error);
 
@@ -18,6 +19,7 @@ GArray *vmp_restore_point_read_blocks(const VmpRepository *repository, const GPt
 /* What a file is called until it is complete ends so. */
 #define VMP_RESTORE_ASIDE ".restoring"
 
+/* As vmp_repository_restore_domain(). */
 gboolean vmp_restore_point_return(VmpMachine *machine, const char *path, const char *point,
                                   const char *folder, gboolean overwrite, GError **error);
 /* step-restore.c */

@@ -36,6 +36,7 @@ typedef struct {
     guint64 space; /* bytes that it needs at least */
 } VmpPlan;
 
+/* Without steps and edits; the texts are copied. */
 VmpPlan *vmp_plan_new(const char *operation, const char *domain, const char *subject);
 void vmp_plan_free(VmpPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpPlan, vmp_plan_free)

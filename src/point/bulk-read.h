@@ -12,6 +12,7 @@
 
 typedef struct _VmpBulkRead VmpBulkRead;
 
+/* Begins to redefine points of one kind; @flags as for redefining a single one. */
 VmpBulkRead *vmp_bulk_read_new(VmpMachine *machine, VmpPointKind kind, guint flags,
                                GError **error);
 void vmp_bulk_read_free(VmpBulkRead *bulk);

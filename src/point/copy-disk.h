@@ -13,6 +13,7 @@
 
 #include "plan/step.h"
 
+/* As vmp_block_copy_disk(). */
 gboolean vmp_point_copy_disk(VmpMachine *machine, const char *disk, const VmpBlockCopy *copy,
                              VmpBlockCopyFlags flags, GError **error);
 

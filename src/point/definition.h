@@ -12,6 +12,7 @@ typedef struct {
     char *format;
 } VmpSourceChange;
 
+/* The texts are copied. */
 VmpSourceChange *vmp_source_change_new(const char *target, const char *path,
                                        const char *format);
 void vmp_source_change_free(VmpSourceChange *change);

@@ -17,6 +17,7 @@
 
 /* Carries out @command (taken).  A @client that is NULL has set @error. */
 VmpJson *vmp_migration_ask(VmpQmpClient *client, VmpQmpCommand *command, GError **error);
+/* Gives QEMU @fd, which stays the caller's, as VMP_MIGRATION_FD. */
 gboolean vmp_migration_give(VmpQmpClient *client, int fd, GError **error);
 
 /* From the reply to query-migrate. */

@@ -15,6 +15,7 @@
 
 /* The whole record of that snapshot, domains included. */
 VmpSnapshot *vmp_record_load_snapshot(VmpMachine *machine, const char *name, GError **error);
+/* The same of a row that was read; its parent is the row's. */
 VmpSnapshot *vmp_record_from_snapshot_row(VmpStore *store, const VmpStorePoint *row,
                                           GError **error);
 /* A row for @snapshot; its domains are put into the store now (they are harmless there until
@@ -22,6 +23,7 @@ VmpSnapshot *vmp_record_from_snapshot_row(VmpStore *store, const VmpStorePoint *
 VmpStorePoint *vmp_record_to_snapshot_row(VmpMachine *machine, const VmpSnapshot *snapshot,
                                           gboolean current, GError **error);
 
+/* The same for checkpoints. */
 VmpCheckpoint *vmp_record_load_checkpoint(VmpMachine *machine, const char *name,
                                           GError **error);
 VmpCheckpoint *vmp_record_from_checkpoint_row(VmpStore *store, const VmpStorePoint *row,

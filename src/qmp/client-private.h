@@ -22,6 +22,7 @@ void vmp_qmp_client_submit(VmpQmpClient *client, VmpQmpCommand *command, int fd,
                            int timeout_ms, GCancellable *cancellable, VmpQmpReplyFunc func,
                            gpointer data);
 
+/* The context of the thread that the client was made in.  Borrowed. */
 GMainContext *vmp_qmp_client_get_context(VmpQmpClient *client);
 
 /* A new error that begins with the client's label. */

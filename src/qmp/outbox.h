@@ -22,6 +22,7 @@ gboolean vmp_qmp_outbox_add(VmpQmpOutbox *outbox, const char *text, gsize length
 /* Sends what @socket takes without blocking; TRUE also if some of it is left. */
 gboolean vmp_qmp_outbox_flush(VmpQmpOutbox *outbox, int socket, GError **error);
 
+/* Is all sent? */
 gboolean vmp_qmp_outbox_is_empty(const VmpQmpOutbox *outbox);
 
 /* Forgets all that is not sent. */

@@ -18,6 +18,7 @@ VmpQmpTransaction *vmp_qmp_transaction_new(void);
 void vmp_qmp_transaction_free(VmpQmpTransaction *transaction);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpQmpTransaction, vmp_qmp_transaction_free)
 
+/* How many actions it has. */
 guint vmp_qmp_transaction_get_length(const VmpQmpTransaction *transaction);
 
 /* @overlay, a node without backing, becomes the layer above @node. */

@@ -20,6 +20,7 @@ typedef struct {
 /* FALSE if something of @text would be left out. */
 gboolean vmp_markup_can_hold(const char *text);
 
+/* Within quotes, and between tags; free with g_free(). */
 char *vmp_markup_escape_attribute(const char *value);
 char *vmp_markup_escape_text(const char *text);
 

@@ -36,6 +36,7 @@ typedef struct {
     guint line; /* of its first byte in the document */
 } VmpXmlPiece;
 
+/* The next element of the root, or the end. */
 gboolean vmp_xml_splitter_next(VmpXmlSplitter *splitter, VmpXmlPiece *piece, GError **error);
 
 /* Does the piece's element have that name? */
