@@ -4,6 +4,7 @@
 #include "backup/running.h"
 #include "base/error.h"
 #include "machine/server.h"
+#include "machine/words.h"
 #include "qmp/commands.h"
 #include "storage/job.h"
 #include "storage/nbd-peer.h"
@@ -324,6 +325,14 @@ vmp_backup_check_servers(VmpMachine *machine, GError **error)
     return TRUE;
 }
 
+/* In QEMU's words, of which those about full disks mean something to a program. */
+static gboolean
+fail_backup(const char *words, GError **error)
+{
+    return vmp_fail(error, vmp_words_code(words, VMP_ERROR_FAILED), "the backup failed: %s",
+                    words);
+}
+
 gboolean
 vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state, GError **error)
 {
@@ -352,7 +361,6 @@ vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state, GEr
     if (outcome == VMP_JOB_FAILED &&
         (mode == VMP_SETTLE_WAIT ||
          (mode == VMP_SETTLE_CANCEL && vmp_running_is_pull(&running))))
-        return vmp_fail(error, VMP_ERROR_FAILED, "the backup failed: %s",
-                        vmp_json_get_string(running.detail, "error"));
+        return fail_backup(vmp_json_get_string(running.detail, "error"), error);
     return TRUE;
 }

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/fault.h"
+#include "machine/words.h"
 #include "plan/stamp.h"
 #include "plan/sweep.h"
 #include "store/edit.h"
@@ -231,9 +232,23 @@ writes_frozen(const VmpPlan *plan)
     return FALSE;
 }
 
+/* To steps a refusal is QEMU's answer, whatever it was about; who asked for the change can do
+ * something about a disk that is full. */
+static gboolean
+fail_in_words(GError *failure /* taken */, GError **error)
+{
+    if (vmp_error_is(failure, VMP_ERROR_REFUSED) &&
+        vmp_words_code(failure->message, VMP_ERROR_REFUSED) == VMP_ERROR_IO)
+        failure->code = VMP_ERROR_IO;
+    g_propagate_error(error, failure);
+    return FALSE;
+}
+
 gboolean
 vmp_plan_execute(VmpPlan *plan, VmpChange *change, GError **error)
 {
+    GError *failure = NULL;
+
     vmp_operation_take_plan(change->operation, vmp_plan_report(plan));
     if (vmp_operation_get_dry_run(change->operation))
         return TRUE;
@@ -245,8 +260,8 @@ vmp_plan_execute(VmpPlan *plan, VmpChange *change, GError **error)
         change->intact = vmp_stamps_intact(change->machine);
     change->edits = plan->edits;
 
-    if (!run_plan(plan, intent, change, error))
-        return FALSE;
+    if (!run_plan(plan, intent, change, &failure))
+        return fail_in_words(failure, error);
     vmp_plan_sweep_files(change->machine);
     return TRUE;
 }

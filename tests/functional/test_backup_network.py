@@ -373,7 +373,7 @@ def test_a_domain_that_is_off_loses_one_disk_and_ends_all(make_vm, work, server,
     document.write_text("<domainbackup><disks><disk name='vda' type='file'>"
                         f"<target file='{small}/full'/></disk><disk name='vdb' type='network'>"
                         f"{server.place('vdb')}</disk></disks></domainbackup>")
-    said = refused(vm.cli, "backup-begin", vm.name, document, "--wait", "--bandwidth", "2", status=1,
+    said = refused(vm.cli, "backup-begin", vm.name, document, "--wait", "--bandwidth", "2", status=13,
                    says=("'vda'", "No space left"))
     assert "vdb" not in said and not list(small.iterdir())
     assert vm.cli.run("domjobinfo", vm.name, "--completed").data["state"] == "failed"

@@ -184,6 +184,17 @@ def test_no_room_for_the_overlays(off, work, small, on):
         assert not list(small.iterdir()) and not (work / "room").exists()
 
 
+def test_no_room_has_one_status_whatever_runs_out_of_it(off, work, small):
+    guest = world.StandIn(off).start()
+    guest.write("vda", 0, MIB, 1)
+    with unchanged(off, work):
+        for words in (["snapshot-create-as", "vm", "s", "--memspec", small / "ram"],
+                      ["blockcopy", "vm", "vda", "--dest", small / "copy", "--wait", "--pivot"],
+                      ["backup-create", "vm", small / "repo"]):
+            refused(off.cli, *words, status=13, says=("vm", "No space left"))
+        assert not list(small.iterdir())
+
+
 def test_a_read_only_folder(off, work, small):
     subprocess.run(["mount", "-o", "remount,ro", small], check=True)
     with unchanged(off, work):
