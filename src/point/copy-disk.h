@@ -17,6 +17,6 @@
 gboolean vmp_point_copy_disk(VmpMachine *machine, const char *disk, const VmpBlockCopy *copy,
                              VmpBlockCopyFlags flags, GError **error);
 
-/* copy-once { "merges": [ one of way "copy", see step-merge.c ], "images": [ VmpNewImage ] }
+/* copy-once { "merges": [ one of way "copy", see merge-job.h ], "images": [ VmpNewImage ] }
  */
 extern const VmpStepKind vmp_step_copy_once; /* commit */
