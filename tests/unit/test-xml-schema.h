@@ -75,3 +75,16 @@ judge_documents(const char *schema, const GPtrArray *documents)
     g_rmdir(dir);
     return verdicts;
 }
+
+/* Fails unless @schema accepts each of @documents (of char *), or with @valid FALSE refuses
+ * it. */
+static inline void
+assert_schema_judges(const char *schema, const GPtrArray *documents, gboolean valid)
+{
+    g_autoptr(GArray) verdicts = judge_documents(schema, documents);
+
+    for (guint i = 0; i < documents->len; i++)
+        if (g_array_index(verdicts, gboolean, i) != valid)
+            g_error("the schema %s %s", valid ? "refuses" : "accepts",
+                    (const char *)g_ptr_array_index(documents, i));
+}
