@@ -6,6 +6,7 @@
 #include "point/bulk-read.h"
 #include "point/bulk-views.h"
 #include "point/bulk.h"
+#include "point/record.h"
 #include "xml/edit.h"
 #include "xml/split.h"
 #include "xml/strict.h"
@@ -38,13 +39,8 @@ check_root(const xmlNode *root, VmpPointKind kind, VmpMachine *machine, GError *
     if (!vmp_xml_is(root, NULL, vmp_bulk_root_name(kind)))
         return vmp_xml_fail(root, error, "the root element is not <%s>",
                             vmp_bulk_root_name(kind));
-    if (!vmp_xml_closed(root, "domain uuid current", "", error))
-        return FALSE;
-    if (uuid && g_ascii_strcasecmp(uuid, vmp_machine_get_uuid(machine)) != 0)
-        return vmp_fail(error, VMP_ERROR_INVALID,
-                        "the document is of the domain %s, this one is %s", uuid,
-                        vmp_machine_get_uuid(machine));
-    return TRUE;
+    return vmp_xml_closed(root, "domain uuid current", "", error) &&
+           vmp_record_check_uuid(machine, uuid, error);
 }
 
 static gboolean

@@ -149,3 +149,13 @@ vmp_record_current_name(VmpMachine *machine, VmpPointKind kind, char **name, GEr
     *name = row ? g_strdup(row->name) : NULL;
     return TRUE;
 }
+
+gboolean
+vmp_record_check_uuid(VmpMachine *machine, const char *uuid, GError **error)
+{
+    if (!uuid || g_ascii_strcasecmp(uuid, vmp_machine_get_uuid(machine)) == 0)
+        return TRUE;
+    return vmp_fail(error, VMP_ERROR_INVALID,
+                    "the document is of the domain %s, this one is %s", uuid,
+                    vmp_machine_get_uuid(machine));
+}

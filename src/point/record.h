@@ -32,6 +32,8 @@ VmpStorePoint *vmp_record_to_checkpoint_row(VmpMachine *machine,
                                             const VmpCheckpoint *checkpoint, gboolean current,
                                             GError **error);
 
+/* INVALID if a document says that it is of another domain; @uuid NULL: it does not say. */
+gboolean vmp_record_check_uuid(VmpMachine *machine, const char *uuid, GError **error);
 /* Is there a point of that name? */
 gboolean vmp_record_exists(VmpMachine *machine, VmpPointKind kind, const char *name,
                            gboolean *exists, GError **error);

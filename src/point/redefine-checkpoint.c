@@ -30,11 +30,7 @@ check_domain(VmpMachine *machine, const VmpCheckpoint *checkpoint, const VmpDoma
                         "`checkpoint-dumpxml %s %s` makes a complete document, or "
                         "--redefine-validate lets the bitmaps in the images prove it",
                         checkpoint->name, vmp_machine_get_name(machine), checkpoint->name);
-    if (uuid && g_ascii_strcasecmp(uuid, vmp_machine_get_uuid(machine)) != 0)
-        return vmp_fail(error, VMP_ERROR_INVALID,
-                        "the document is of the domain %s, this one is %s", uuid,
-                        vmp_machine_get_uuid(machine));
-    return TRUE;
+    return vmp_record_check_uuid(machine, uuid, error);
 }
 
 /* Names of disks become targets, as the checkpoint's own domain has them. */

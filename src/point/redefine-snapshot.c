@@ -51,16 +51,6 @@ check_state(const VmpSnapshot *snapshot, VmpSnapshotCreateFlags flags, GError **
     return TRUE;
 }
 
-static gboolean
-check_uuid(VmpMachine *machine, const char *uuid, GError **error)
-{
-    if (!uuid || g_ascii_strcasecmp(uuid, vmp_machine_get_uuid(machine)) == 0)
-        return TRUE;
-    return vmp_fail(error, VMP_ERROR_INVALID,
-                    "the document is of the domain %s, this one is %s", uuid,
-                    vmp_machine_get_uuid(machine));
-}
-
 /* ---- against one of the same name ---- */
 
 static gboolean
@@ -114,7 +104,7 @@ vmp_redefine_check_snapshot(VmpMachine *machine, VmpSnapshot *snapshot,
     const char *uuid = domain ? vmp_domain_get_uuid(domain) : snapshot->domain_uuid;
 
     if (!vmp_snapshot_name_check(snapshot->name, error) ||
-        !check_state(snapshot, flags, error) || !check_uuid(machine, uuid, error) ||
+        !check_state(snapshot, flags, error) || !vmp_record_check_uuid(machine, uuid, error) ||
         !check_same_kind(known, snapshot, error))
         return FALSE;
     if (domain && !vmp_align_redefined(snapshot, domain, error))
