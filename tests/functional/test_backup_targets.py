@@ -174,7 +174,7 @@ def test_one_disk_that_fails_ends_all(push, small):
         push.guest.write(disk, 0, 16 * MIB, 1)
     said = push.vm.cli.run(*push.words("one", since="c1", checkpoint="c2", folders={"vdb": small}),
                            "--wait", "--fleece", check=False, json=False)
-    assert said.status == 1 and "'vdb'" in said.stderr, said
+    assert said.status == 13 and "'vdb'" in said.stderr, said
     assert said.stderr.count("\n") == 1, said
     assert not push.left() and not list(small.iterdir()) and not list(push.work.glob("one-v*"))
     push.guest.write("vda", MIB, MIB, 2)
