@@ -18,6 +18,7 @@
 #include "qmp/commands.h"
 
 #define QUIT_TIMEOUT_MS 5000
+#define UNKNOWN_TIMEOUT_MS 10000
 
 static gboolean
 send_command(VmpMachine *machine, VmpQmpCommand *command /* taken */, GError **error)
@@ -82,18 +83,75 @@ finish_start(VmpMachine *machine)
         vmp_operation_note(machine->operation, "%s", failure->message);
 }
 
+/* What the QEMU says that the store takes for off; free with g_free(). */
+static char *
+ask_unknown(VmpMachine *machine, GError **error)
+{
+    g_autofree char *path = vmp_instance_path(machine->instance, "qmp");
+    g_autoptr(VmpQmpClient) client =
+        vmp_qmp_client_connect(path, vmp_host_timeout(machine->host, UNKNOWN_TIMEOUT_MS),
+                               vmp_machine_get_cancellable(machine), error);
+    if (!client)
+        return NULL;
+
+    vmp_machine_prepare_client(machine, client);
+    g_autoptr(VmpQmpCommand) command = vmp_qmp_query_status();
+    g_autoptr(VmpJson) reply =
+        vmp_qmp_client_execute(client, command, vmp_machine_get_cancellable(machine), error);
+    return reply ? g_strdup(vmp_qmp_read_status(reply, NULL)) : NULL;
+}
+
+/* The guest has run, so it is the store that has lost something: an older copy of it was put
+ * back, for instance. */
+static gboolean
+take_back(VmpMachine *machine, const char *status, GError **error)
+{
+    g_autofree char *text = vmp_instance_read_definition(machine->instance, error);
+    g_autoptr(VmpDomain) definition = text ? vmp_domain_parse(text, -1, error) : NULL;
+
+    if (!definition || !vmp_machine_mark_on(machine, definition, vmp_run_state(status, NULL),
+                                            "unknown", error))
+        return FALSE;
+    vmp_operation_warn(machine->operation,
+                       "domain %s: the store had it as off, and its QEMU (pid %d) runs: it is "
+                       "on",
+                       machine->row->name, (int)machine->instance->process.pid);
+    return TRUE;
+}
+
+/* A QEMU that lives, of a domain that is off: what a start that was cut has left, unless its
+ * guest has been let run.  One of a start has a mark until then, or waits in "prelaunch". */
+static gboolean
+settle_unknown(VmpMachine *machine, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    g_autofree char *status =
+        machine->instance->starting ? NULL : ask_unknown(machine, &failure);
+
+    if (status && !g_str_equal(status, "prelaunch") && !g_str_equal(status, "inmigrate"))
+        return take_back(machine, status, error);
+    if (failure && vmp_instance_is_alive(machine->instance)) {
+        g_propagate_prefixed_error(error, g_steal_pointer(&failure),
+                                   "domain %s: QEMU (pid %d), which the store does not know "
+                                   "of, does not tell whether its guest runs: ",
+                                   machine->row->name, (int)machine->instance->process.pid);
+        return FALSE;
+    }
+    vmp_operation_note(machine->operation,
+                       "domain %s: ended a QEMU whose start was not finished",
+                       machine->row->name);
+    return discard_instance(machine, error);
+}
+
 static gboolean
 settle_own(VmpMachine *machine, GError **error)
 {
     if (machine->instance && vmp_instance_is_alive(machine->instance)) {
-        if (machine->row->active != 0 && machine->instance->starting)
+        if (machine->row->active == 0)
+            return settle_unknown(machine, error);
+        if (machine->instance->starting)
             finish_start(machine);
-        if (machine->row->active != 0)
-            return TRUE;
-        vmp_operation_note(machine->operation,
-                           "domain %s: ended a QEMU whose start was not finished",
-                           machine->row->name);
-        return discard_instance(machine, error);
+        return TRUE;
     }
 
     gboolean in_order = machine->instance && vmp_instance_left_in_order(machine->instance);

@@ -2,6 +2,7 @@
 """The life of a domain, and two commands that meet at one."""
 
 import os
+import shutil
 import signal
 import subprocess
 import xml.etree.ElementTree as etree
@@ -178,3 +179,22 @@ def test_another_environment_meets_the_same_machine_and_lock(off, work):
     vm.cli.run("snapshot-create-as", vm.name, "s2", "--disk-only")
     assert vm.cli.run("dominfo", vm.name).data["pid"] == pid
     assert not (work / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("next_command, status", [
+    (["snapshot-create-as", "vm", "s1", "--disk-only"], 14), (["start", "vm"], 1), (["destroy", "vm"], 14),
+], ids=["snapshot", "start", "destroy"])
+def test_a_guest_that_an_older_store_does_not_know_of_runs_on(off, work, next_command, status):
+    vm = off
+    older = work / "older"
+    shutil.copytree(vm.cli.state_dir, older)
+    vm.cli.run("start", vm.name)
+    pid = vm.cli.run("dominfo", vm.name).data["pid"]
+    shutil.rmtree(vm.cli.state_dir)
+    older.rename(vm.cli.state_dir)
+    result = vm.cli.run(*next_command, check=False)
+    assert result.status == status and str(pid) in result.stderr, result
+    if next_command[0] == "destroy":
+        assert state(vm) == "shutoff"
+    else:
+        assert vm.cli.run("dominfo", vm.name).data["pid"] == pid and state(vm) == "running"
