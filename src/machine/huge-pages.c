@@ -17,7 +17,9 @@
 
 #define SMAPS_MAX ((gsize)64 << 20)
 #define SIZE_FILE "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
+/* How long it may take: on a busy host about as long as it takes to copy that much. */
 #define TIME_US (2 * G_USEC_PER_SEC)
+#define TIME_PER_GIB_US (4 * G_USEC_PER_SEC)
 
 /* The bits of /proc/PID/pagemap: there, and nobody else's (as the page of zeroes is). */
 #define PRESENT ((guint64)1 << 63)
@@ -88,10 +90,21 @@ gather_range(int process, int pagemap, const Range *range, guint64 size, gint64 
     }
 }
 
+static gint64
+time_for(const GArray *ranges)
+{
+    guint64 bytes = 0;
+
+    for (guint i = 0; i < ranges->len; i++) {
+        const Range *range = &g_array_index(ranges, Range, i);
+        bytes += range->end - range->start;
+    }
+    return TIME_US + (gint64)(bytes >> 30) * TIME_PER_GIB_US;
+}
+
 void
 vmp_huge_pages_gather(GPid pid)
 {
-    const gint64 deadline = g_get_monotonic_time() + TIME_US;
     const guint64 size = read_huge_size();
     g_autofree char *path = g_strdup_printf("/proc/%d/pagemap", (int)pid);
     g_auto(VmpFd) process = pidfd_open(pid, 0);
@@ -100,6 +113,7 @@ vmp_huge_pages_gather(GPid pid)
         return;
 
     g_autoptr(GArray) ranges = list_ranges(pid);
+    const gint64 deadline = g_get_monotonic_time() + time_for(ranges);
     for (guint i = 0; i < ranges->len; i++)
         gather_range(process, pagemap, &g_array_index(ranges, Range, i), size, deadline);
 }

@@ -13,6 +13,6 @@
 
 /* Puts together what is there (MADV_COLLAPSE, Linux 6.1) of RAM for which @pid has asked for
  * huge pages. Only where nearly all of a huge page is in memory, which therefore hardly grows;
- * for two seconds at most.  The process goes on meanwhile.  Where it cannot be done, nothing
- * is lost but time. */
+ * for two seconds at most, and four more for each GiB.  The process goes on meanwhile.  Where
+ * it cannot be done, nothing is lost but time. */
 void vmp_huge_pages_gather(GPid pid);
