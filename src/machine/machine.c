@@ -6,6 +6,7 @@
 #include "machine/instance-end.h"
 #include "machine/listen.h"
 #include "machine/machine-private.h"
+#include "machine/open-files.h"
 #include "machine/spare.h"
 #include "machine/state.h"
 #include "qmp/commands.h"
@@ -315,6 +316,12 @@ has_relative_paths(const VmpBlockGraph *graph)
     return FALSE;
 }
 
+static char *
+resolve(gconstpointer files, const char *relative)
+{
+    return vmp_open_files_find(files, relative);
+}
+
 gboolean
 vmp_machine_resolve_paths(VmpBlockGraph *graph, VmpQmpClient *client, const char *name,
                           GError **error)
@@ -322,16 +329,14 @@ vmp_machine_resolve_paths(VmpBlockGraph *graph, VmpQmpClient *client, const char
     if (!has_relative_paths(graph))
         return TRUE;
 
-    g_autofree char *link =
-        g_strdup_printf("/proc/%d/cwd", (int)vmp_qmp_client_get_peer(client));
-    g_autofree char *cwd = g_file_read_link(link, NULL);
-    if (!cwd)
+    g_autoptr(VmpOpenFiles) files = vmp_open_files_read(vmp_qmp_client_get_peer(client));
+    const char *lost = vmp_block_graph_resolve(graph, resolve, files);
+    if (lost)
         return vmp_fail(
             error, VMP_ERROR_UNSUPPORTED,
-            "domain %s: QEMU has images open by relative paths, and the folder that "
-            "they start from cannot be told",
-            name);
-    vmp_block_graph_resolve(graph, cwd);
+            "domain %s: QEMU has '%s' open by a relative path, and the folder that "
+            "it starts from cannot be told",
+            name, lost);
     return TRUE;
 }
 

@@ -405,17 +405,21 @@ vmp_block_node_has_relative_path(const VmpBlockNode *node)
     return node->path && !g_path_is_absolute(node->path) && !vmp_nbd_uri_is(node->path);
 }
 
-void
-vmp_block_graph_resolve(VmpBlockGraph *graph, const char *cwd)
+const char *
+vmp_block_graph_resolve(VmpBlockGraph *graph, VmpPathResolver resolver, gconstpointer data)
 {
     for (guint i = 0; i < graph->nodes->len; i++) {
         VmpBlockNode *node = g_ptr_array_index(graph->nodes, i);
 
         if (!vmp_block_node_has_relative_path(node))
             continue;
-        g_autofree char *relative = node->path;
-        node->path = g_canonicalize_filename(relative, cwd);
+        char *path = resolver(data, node->path);
+        if (!path)
+            return node->path;
+        g_free(node->path);
+        node->path = path;
     }
+    return NULL;
 }
 
 /* ---- questions ---- */

@@ -60,8 +60,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpBlockGraph, vmp_block_graph_free)
 
 /* Can only QEMU tell where its image is? */
 gboolean vmp_block_node_has_relative_path(const VmpBlockNode *node);
-/* Makes relative paths absolute: @cwd is QEMU's working directory. */
-void vmp_block_graph_resolve(VmpBlockGraph *graph, const char *cwd);
+/* Where the file is that QEMU opened as @relative; NULL if that cannot be told.  Free with
+ * g_free(). */
+typedef char *(*VmpPathResolver)(gconstpointer data, const char *relative);
+/* Makes relative paths absolute.  The first one that could not be resolved, borrowed; NULL if
+ * all are. */
+const char *vmp_block_graph_resolve(VmpBlockGraph *graph, VmpPathResolver resolver,
+                                    gconstpointer data);
 
 /* All borrowed; NULL if there is none. */
 const VmpBlockNode *vmp_block_graph_node(const VmpBlockGraph *graph, const char *name);

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from vmtest import images, world
@@ -185,3 +186,39 @@ def test_a_socket_that_speaks_something_else(vmpoint, work, first):
     with server(path, first, echo=True):
         refused(vmpoint, "attach", "x", "--qmp", path, status=2, says=(path,))
     assert vmpoint.run("list", "--all").data == []
+
+
+@contextlib.contextmanager
+def in_the_background(processes, work, *disks):
+    """QEMU's own -daemonize: it goes to "/", away from what its paths are relative to."""
+    monitor, spy_path = work / "hand.qmp", work / "hand.spy"
+    argv = [QEMU, "-accel", "tcg", "-machine", "q35", "-m", "64", "-nodefaults", "-display", "none",
+            "-S", "-daemonize", *disks, "-qmp", f"unix:{monitor},server=on,wait=off",
+            "-qmp", f"unix:{spy_path},server=on,wait=off"]
+    assert processes.start(argv, cwd=work).wait() == 0
+    spy = Qmp(spy_path)
+    machine, = [one for one in processes.alive() if one.program().startswith("qemu-system-")]
+    try:
+        yield monitor, spy
+    finally:
+        spy.execute("quit")
+        spy.close()
+        assert machine.has_ended(20)
+
+
+def test_a_machine_in_the_background_has_its_images_where_it_was_started(vmpoint, processes, work):
+    images.create(work / "base.qcow2", SIZE)
+    images.write_pattern(work / "base.qcow2", 0, MIB, "one")
+    images.create(work / "ov er,lay%.qcow2", SIZE, backing="base.qcow2")
+    with in_the_background(processes, work, "-drive",
+                           "file=ov er,,lay%.qcow2,if=virtio") as (monitor, spy):
+        vmpoint.run("attach", "hand", "--qmp", monitor)
+        disk, = vmpoint.run("domblklist", "hand").data
+        assert disk["source"] == f"{work}/ov er,lay%.qcow2"
+        vmpoint.run("snapshot-create-as", "hand", "s1", "--disk-only", "--diskspec",
+                    f"vda,file={work}/s1.qcow2")
+        assert [image.name for image in images.chain(work / "s1.qcow2", live=True)] == [
+            "s1.qcow2", "ov er,lay%.qcow2", "base.qcow2"]
+        images.require_pattern(work / "s1.qcow2", 0, MIB, "one", live=True)
+        vmpoint.run("snapshot-delete", "hand", "s1")
+        assert spy.execute("query-block")[0]["inserted"]["file"].endswith("ov er,lay%.qcow2")

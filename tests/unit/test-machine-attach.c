@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "machine/disk-device.h"
 #include "qmp-peer.h"
 #include "test-machine-fixture.h"
@@ -129,9 +132,24 @@ without_xml_the_domain_is_described_from_qmp(Fixture *fixture, gconstpointer dat
     qmp_peer_finish(peer);
 }
 
-/* Like a QEMU that was started by hand, in the folder of its images. */
+static const char *const images[] = { "base.qcow2", "disk.raw", "ext.qcow2", "middle.qcow2",
+                                      "top.qcow2" };
+
+/* As QEMU has them open: in the fixture's folder, by us. */
 static void
-relative_paths_are_meant_in_the_folder_of_that_process(Fixture *fixture, gconstpointer data)
+open_images(const Fixture *fixture, int *fds)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(images); i++) {
+        g_autofree char *path = fixture_path(fixture, images[i]);
+
+        fds[i] = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+        g_assert_cmpint(fds[i], >=, 0);
+    }
+}
+
+/* Like a QEMU that was started by hand, in the folder of its images, and may have left it. */
+static void
+relative_paths_are_those_of_open_files(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
     QmpPeer *peer = make_peer("drive-machine", FIXTURE_UUID);
@@ -139,11 +157,12 @@ relative_paths_are_meant_in_the_folder_of_that_process(Fixture *fixture, gconstp
     g_autofree char *nodes = vmp_json_to_text(vmp_json_get(replies, "named-nodes"));
     g_auto(GStrv) parts = g_strsplit(nodes, "/tmp/vmp/", -1);
     g_autofree char *relative = g_strjoinv("", parts);
-    g_autofree char *here = g_get_current_dir();
-    g_autofree char *expected = g_build_filename(here, "top.qcow2", NULL);
+    g_autofree char *expected = fixture_path(fixture, "top.qcow2");
+    int fds[G_N_ELEMENTS(images)];
     (void)data;
 
     g_assert_cmpuint(g_strv_length(parts), >, 1);
+    open_images(fixture, fds);
     qmp_peer_answer(peer, "query-named-block-nodes", relative);
     g_assert_true(attach(fixture, peer, NULL, &error));
     g_assert_no_error(error);
@@ -153,6 +172,8 @@ relative_paths_are_meant_in_the_folder_of_that_process(Fixture *fixture, gconstp
         const VmpDomain *definition = vmp_machine_get_active(machine, NULL);
         g_assert_nonnull(vmp_domain_find_disk(definition, expected));
     }
+    for (guint i = 0; i < G_N_ELEMENTS(images); i++)
+        close(fds[i]);
     qmp_peer_finish(peer);
 }
 
@@ -364,8 +385,8 @@ main(int argc, char **argv)
                  the_disks_of_a_definition_are_found_by_their_files);
     FIXTURE_TEST("/machine/attach/a-machine-without-uuid-gets-one-and-keeps-it",
                  a_machine_without_uuid_gets_one_and_keeps_it);
-    FIXTURE_TEST("/machine/attach/relative-paths-are-meant-in-the-folder-of-that-process",
-                 relative_paths_are_meant_in_the_folder_of_that_process);
+    FIXTURE_TEST("/machine/attach/relative-paths-are-those-of-open-files",
+                 relative_paths_are_those_of_open_files);
     FIXTURE_TEST("/machine/attach/detached-without-points-it-is-forgotten",
                  detached_without_points_it_is_forgotten);
     FIXTURE_TEST("/machine/attach/what-is-attached-is-not-attached-again",

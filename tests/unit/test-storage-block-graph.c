@@ -333,6 +333,13 @@ test_odd_names(void)
     }
 }
 
+static char *
+resolve_below(gconstpointer folder, const char *relative)
+{
+    return g_str_has_prefix(relative, "disks/") ? g_canonicalize_filename(relative, folder)
+                                                : NULL;
+}
+
 static void
 test_relative_paths(void)
 {
@@ -343,11 +350,18 @@ test_relative_paths(void)
     g_autoptr(VmpBlockGraph) graph = vmp_block_graph_new(nodes, NULL, NULL, NULL);
 
     g_assert_cmpstr(vmp_block_graph_node(graph, "n")->path, ==, "disks/a.img");
-    vmp_block_graph_resolve(graph, "/home/me");
+    g_assert_null(vmp_block_graph_resolve(graph, resolve_below, "/home/me"));
     g_assert_cmpstr(vmp_block_graph_node(graph, "n")->path, ==, "/home/me/disks/a.img");
     g_assert_cmpstr(vmp_block_graph_node(graph, "f")->path, ==, "/home/me/disks/a.img");
     g_assert_cmpstr(vmp_block_graph_node_of_path(graph, "/home/me/disks/a.img")->name, ==,
                     "n");
+
+    g_autoptr(VmpJson) lost =
+        vmp_json_parse("[{'node-name':'n','drv':'raw','image':{'filename':'a.img'}},"
+                       " {'node-name':'f','drv':'file','image':{'filename':'a.img'}}]",
+                       -1, NULL);
+    g_autoptr(VmpBlockGraph) other = vmp_block_graph_new(lost, NULL, NULL, NULL);
+    g_assert_cmpstr(vmp_block_graph_resolve(other, resolve_below, "/home/me"), ==, "a.img");
 }
 
 /* The disk is attached without a format on top of the file. */
