@@ -5,11 +5,9 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/nbd-uri.h"
+#include "machine/describe.h"
 #include "machine/machine-private.h"
 #include "qmp/commands.h"
-#include "xml/markup.h"
-#include "xml/nbd-source.h"
 
 #define GREETING_TIMEOUT_MS 3000
 #define NO_UUID "00000000-0000-0000-0000-000000000000"
@@ -76,173 +74,6 @@ meet(Attach *attach, const char *qmp_path, GError **error)
            vmp_machine_resolve_paths(attach->graph, attach->client, attach->name, error);
 }
 
-/* What QEMU calls the device, for as long as it lives. */
-static const char *
-name_of_device(const VmpBlockDevice *device)
-{
-    return device->qdev ? device->qdev : device->id;
-}
-
-/* ---- describing it ---- */
-
-static char *
-device_type(Attach *attach, const VmpBlockDevice *device)
-{
-    if (!device->qdev)
-        return NULL;
-    g_autofree char *path = device->qdev[0] == '/'
-                                ? g_strdup(device->qdev)
-                                : g_strconcat("/machine/peripheral/", device->qdev, NULL);
-    g_autoptr(VmpJson) type = ask(attach, vmp_qmp_qom_get(path, "type"), NULL);
-
-    return g_strdup(json_object_is_type(type, json_type_string) ? json_object_get_string(type)
-                                                                : NULL);
-}
-
-typedef struct {
-    const char *type, *prefix, *bus, *device;
-} DeviceKind;
-
-static const DeviceKind *
-find_kind(const char *type)
-{
-    /* By the first letters of QEMU's type; the last fits all. */
-    static const DeviceKind kinds[] = {
-        { "virtio-blk", "vd", "virtio", "disk" }, { "scsi-cd", "sd", "scsi", "cdrom" },
-        { "scsi-", "sd", "scsi", "disk" },        { "usb-", "sd", "usb", "disk" },
-        { "ide-cd", "hd", "ide", "cdrom" },       { "ide-", "hd", "ide", "disk" },
-        { "floppy", "fd", "fdc", "floppy" },      { "", "vd", "virtio", "disk" },
-    };
-    const DeviceKind *kind = kinds;
-
-    while (!g_str_has_prefix(type ? type : "", kind->type))
-        kind++;
-    return kind;
-}
-
-/* "vda", "vdb", ... "vdaa". */
-static char *
-make_target(const char *prefix, guint number)
-{
-    GString *letters = g_string_new(NULL);
-
-    for (number++; number > 0; number = (number - 1) / 26)
-        g_string_prepend_c(letters, (char)('a' + (number - 1) % 26));
-    g_string_prepend(letters, prefix);
-    return g_string_free(letters, FALSE);
-}
-
-/* A disk that stands on a file without a format between them is raw. */
-static const char *
-format_of(const VmpBlockNode *image)
-{
-    gboolean is_protocol =
-        g_str_equal(image->driver, "file") || g_str_equal(image->driver, "host_device");
-
-    return is_protocol ? "raw" : image->driver;
-}
-
-static void
-describe_image(GString *xml, const VmpBlockNode *image)
-{
-    VmpMarkup markup = vmp_markup_begin();
-
-    vmp_markup_open(&markup, "driver");
-    vmp_markup_attribute(&markup, "name", "qemu");
-    vmp_markup_attribute(&markup, "type", format_of(image));
-    vmp_markup_close(&markup, "driver");
-    vmp_markup_open(&markup, "source");
-    if (vmp_nbd_uri_is(image->path))
-        vmp_nbd_source_write(&markup, image->path);
-    else
-        vmp_markup_attribute(&markup, "file", image->path);
-    vmp_markup_close(&markup, "source");
-    g_autofree char *text = vmp_markup_finish(&markup);
-    g_string_append(xml, text);
-}
-
-static void
-describe_device(Attach *attach, GString *xml, const VmpBlockDevice *device, GHashTable *counts)
-{
-    const VmpBlockNode *image =
-        device->node ? vmp_block_graph_active_image(attach->graph, device->node) : NULL;
-    g_autofree char *type = device_type(attach, device);
-    const char *path = image ? image->path : NULL;
-    const DeviceKind *kind = find_kind(type);
-
-    /* A disk without a file is nothing that could be named in a point in time. */
-    if (!name_of_device(device) || (device->node && !path))
-        return;
-    if (!device->node && g_str_equal(kind->device, "disk"))
-        return;
-
-    guint number = GPOINTER_TO_UINT(g_hash_table_lookup(counts, kind->prefix));
-    g_hash_table_insert(counts, (char *)kind->prefix, GUINT_TO_POINTER(number + 1));
-    g_autofree char *target = make_target(kind->prefix, number);
-    json_object_object_add(attach->devices, target,
-                           json_object_new_string(name_of_device(device)));
-
-    g_string_append_printf(xml, "    <disk type='%s' device='%s'>\n",
-                           vmp_nbd_uri_is(path) ? "network" : "file", kind->device);
-    if (image)
-        describe_image(xml, image);
-    g_string_append_printf(xml, "      <target dev='%s' bus='%s'/>\n", target, kind->bus);
-    if (image && image->read_only)
-        g_string_append(xml, "      <readonly/>\n");
-    g_string_append(xml, "    </disk>\n");
-}
-
-/* A number inside a property that is an object; @fallback where QEMU has no such property. */
-static gint64
-ask_machine(Attach *attach, const char *property, const char *member, gint64 fallback)
-{
-    g_autoptr(VmpJson) value = ask(attach, vmp_qmp_qom_get("/machine", property), NULL);
-
-    return vmp_json_get_int(value, member, fallback);
-}
-
-/* So that whoever makes a point knows of what it will lack.  A QEMU that was built without
- * them does not know the question. */
-static void
-describe_tpms(Attach *attach, GString *xml)
-{
-    g_autoptr(VmpJson) tpms = ask(attach, vmp_qmp_query_tpm(), NULL);
-
-    for (guint i = 0; i < vmp_json_length(tpms); i++) {
-        VmpJson *tpm = vmp_json_at(tpms, i);
-        const char *type = vmp_json_get_string(vmp_json_get_object(tpm, "options"), "type");
-        g_autofree char *model = g_markup_escape_text(
-            vmp_json_get_string(tpm, "model") ? vmp_json_get_string(tpm, "model") : "", -1);
-        g_autofree char *backend = g_markup_escape_text(type ? type : "", -1);
-
-        g_string_append_printf(xml, "    <tpm model='%s'><backend type='%s'/></tpm>\n", model,
-                               backend);
-    }
-}
-
-static VmpDomain *
-describe(Attach *attach, const char *uuid, GError **error)
-{
-    const GPtrArray *devices = vmp_block_graph_devices(attach->graph);
-    g_autoptr(GHashTable) counts = g_hash_table_new(g_str_hash, g_str_equal);
-    g_autoptr(GString) xml = g_string_new("<domain type='qemu'>\n");
-    g_autofree char *name = g_markup_escape_text(attach->name, -1);
-
-    g_string_append_printf(xml,
-                           "  <name>%s</name>\n  <uuid>%s</uuid>\n"
-                           "  <memory unit='KiB'>%" G_GINT64_FORMAT "</memory>\n"
-                           "  <vcpu>%" G_GINT64_FORMAT
-                           "</vcpu>\n  <os>\n    <type>hvm</type>\n  </os>\n"
-                           "  <devices>\n",
-                           name, uuid, MAX(ask_machine(attach, "memory", "size", 0) / 1024, 1),
-                           MAX(ask_machine(attach, "smp", "cpus", 1), 1));
-    for (guint i = 0; i < devices->len; i++)
-        describe_device(attach, xml, g_ptr_array_index(devices, i), counts);
-    describe_tpms(attach, xml);
-    g_string_append(xml, "  </devices>\n</domain>\n");
-    return vmp_domain_parse(xml->str, (gssize)xml->len, error);
-}
-
 /* ---- finding the disks of a definition in it ---- */
 
 static const VmpBlockDevice *
@@ -289,9 +120,9 @@ map_disks(Attach *attach, GError **error)
         const VmpDomainDisk *disk = g_ptr_array_index(disks, i);
         const VmpBlockDevice *device = find_device(attach, disk);
 
-        if (device && name_of_device(device))
+        if (device && vmp_describe_device_name(device))
             json_object_object_add(attach->devices, disk->target,
-                                   json_object_new_string(name_of_device(device)));
+                                   json_object_new_string(vmp_describe_device_name(device)));
         else if (disk->source)
             return vmp_fail(error, VMP_ERROR_NOT_FOUND,
                             "QEMU has no device for disk %s ('%s')", disk->target,
@@ -424,7 +255,8 @@ vmp_machine_attach(VmpHost *host, const char *name, const char *qmp_path,
     if (!lock)
         return FALSE;
     if (xml ? !take_definition(&attach, xml, uuid, error)
-            : !(attach.definition = describe(&attach, uuid, error)))
+            : !(attach.definition = vmp_describe_machine(attach.client, attach.graph, name,
+                                                         uuid, attach.devices, error)))
         return FALSE;
     if (vmp_operation_get_dry_run(operation))
         return TRUE;

@@ -182,6 +182,18 @@ align_disks(VmpSnapshot *snapshot, const VmpDomain *domain, DiskDefault fallback
 
 /* ---- what may be combined ---- */
 
+/* -drive snapshot=on, or libvirt's <transient/>. */
+static gboolean
+check_remembers(const VmpDomainDisk *disk, GError **error)
+{
+    if (!disk->transient)
+        return TRUE;
+    return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
+                    "disk '%s' is transient: what the guest writes is forgotten when its QEMU "
+                    "ends, and a snapshot would stand on that",
+                    disk->target);
+}
+
 static gboolean
 check_external_disk(const VmpSnapshotDisk *entry, const VmpDomainDisk *disk, gboolean active,
                     GError **error)
@@ -239,12 +251,13 @@ count_disks(const VmpSnapshot *snapshot, const VmpDomain *domain, gboolean activ
         switch (entry->location) {
         case VMP_LOCATION_EXTERNAL:
             counts->external++;
-            if (!check_external_disk(entry, disk, active, error))
+            if (!check_remembers(disk, error) ||
+                !check_external_disk(entry, disk, active, error))
                 return FALSE;
             break;
         case VMP_LOCATION_INTERNAL:
             counts->internal++;
-            if (!check_internal_disk(entry, disk, error))
+            if (!check_remembers(disk, error) || !check_internal_disk(entry, disk, error))
                 return FALSE;
             break;
         case VMP_LOCATION_MANUAL:

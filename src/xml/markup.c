@@ -140,6 +140,17 @@ vmp_markup_close(VmpMarkup *markup, const char *name)
 }
 
 void
+vmp_markup_close_text(VmpMarkup *markup, const char *name, const char *text)
+{
+    g_autofree char *escaped = vmp_markup_escape_text(text);
+
+    g_assert(markup->in_tag);
+    g_string_append_printf(markup->text, ">%s</%s>\n", escaped, name);
+    markup->in_tag = FALSE;
+    markup->depth--;
+}
+
+void
 vmp_markup_element(VmpMarkup *markup, const char *name, const char *text)
 {
     if (!text)

@@ -36,6 +36,8 @@ void vmp_markup_attribute(VmpMarkup *markup, const char *name, const char *value
 void vmp_markup_attribute_int(VmpMarkup *markup, const char *name, gint64 value);
 /* Ends the innermost element, which is @name; "<a/>" if nothing is in it. */
 void vmp_markup_close(VmpMarkup *markup, const char *name);
+/* The same with nothing but @text in it, which is not NULL. */
+void vmp_markup_close_text(VmpMarkup *markup, const char *name, const char *text);
 /* "<name>text</name>"; nothing for @text NULL. */
 void vmp_markup_element(VmpMarkup *markup, const char *name, const char *text);
 void vmp_markup_element_int(VmpMarkup *markup, const char *name, gint64 value);

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from vmtest import images, world
@@ -188,6 +189,10 @@ def test_a_socket_that_speaks_something_else(vmpoint, work, first):
     assert vmpoint.run("list", "--all").data == []
 
 
+VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+FIRMWARE = VARIABLES.with_name("OVMF_CODE_4M.fd")
+
+
 @contextlib.contextmanager
 def in_the_background(processes, work, *disks):
     """QEMU's own -daemonize: it goes to "/", away from what its paths are relative to."""
@@ -222,3 +227,42 @@ def test_a_machine_in_the_background_has_its_images_where_it_was_started(vmpoint
         images.require_pattern(work / "s1.qcow2", 0, MIB, "one", live=True)
         vmpoint.run("snapshot-delete", "hand", "s1")
         assert spy.execute("query-block")[0]["inserted"]["file"].endswith("ov er,lay%.qcow2")
+
+
+def test_firmware_is_no_disk(vmpoint, processes, work):
+    images.create(work / "hand.qcow2", SIZE)
+    (work / "vars.fd").write_bytes(VARIABLES.read_bytes())
+    flash = ["-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
+             "-drive", "if=pflash,format=raw,file=vars.fd"]
+    with in_the_background(processes, work, *flash, *relative(work)) as (monitor, spy):
+        vmpoint.run("attach", "hand", "--qmp", monitor)
+        assert [(disk["target"], disk["source"]) for disk in vmpoint.run("domblklist", "hand").data] \
+            == [("vda", f"{work}/hand.qcow2")]
+        described = ElementTree.fromstring(vmpoint.text("dumpxml", "hand")).find("os")
+        assert described.findtext("loader") == str(FIRMWARE)
+        assert described.findtext("nvram") == f"{work}/vars.fd"
+
+        # The variables belong to the snapshot.
+        vmpoint.run("snapshot-create-as", "hand", "s1", "--disk-only")
+        kept = list((work / "state").rglob("*.nvram"))
+        assert len(kept) == 1
+        vmpoint.run("snapshot-revert", "hand", "s1", "--paused")
+        assert spy.status() in ("prelaunch", "paused")
+        (work / "vars.fd").write_bytes(b"x" + VARIABLES.read_bytes()[1:])
+        refused(vmpoint, "snapshot-revert", "hand", "s1", "--paused", status=11, says=("hand",))
+
+
+def test_a_disk_that_forgets_is_left_out(vmpoint, processes, work):
+    images.create(work / "hand.qcow2", SIZE)
+    images.create(work / "forgets.qcow2", SIZE)
+    lost = ["-drive", "file=forgets.qcow2,format=qcow2,if=virtio,snapshot=on"]
+    with in_the_background(processes, work, *relative(work), *lost) as (monitor, _):
+        vmpoint.run("attach", "hand", "--qmp", monitor)
+        disks = ElementTree.fromstring(vmpoint.text("dumpxml", "hand")).findall("devices/disk")
+        assert [disk.find("transient") is not None for disk in disks] == [False, True]
+        vmpoint.run("snapshot-create-as", "hand", "s1", "--disk-only")
+        sources = [disk["source"] for disk in vmpoint.run("domblklist", "hand").data]
+        assert sources[0] == f"{work}/hand.s1"
+        refused(vmpoint, "snapshot-create-as", "hand", "s2", "--disk-only", "--diskspec",
+                "vdb,snapshot=external", status=6, says=("hand", "vdb", "transient"))
+        assert [row["name"] for row in vmpoint.run("snapshot-list", "hand").data] == ["s1"]
