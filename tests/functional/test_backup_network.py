@@ -6,7 +6,7 @@ import signal
 import socket
 
 import pytest
-from vmtest import images, world
+from vmtest import documents, images, world
 from vmtest.images import MIB
 from vmtest.world import refused
 
@@ -81,16 +81,8 @@ class Push:
         places = places or {disk: self.server.place(disk) for disk in DISKS}
         rows = "".join(f"<disk name='{disk}' type='network'>{driver}{place}</disk>"
                        for disk, place in places.items())
-        rows += "".join(f"<disk name='{disk}' backup='no'/>" for disk in DISKS if disk not in places)
-        increment = f"<incremental>{since}</incremental>" if since else ""
-        document = self.work / "push.xml"
-        document.write_text(f"<domainbackup>{increment}<disks>{rows}</disks></domainbackup>")
-        words = ["backup-begin", self.vm.name, document]
-        if checkpoint:
-            path = self.work / f"{checkpoint}.xml"
-            path.write_text(f"<domaincheckpoint><name>{checkpoint}</name></domaincheckpoint>")
-            words.append(path)
-        return words
+        rows += documents.left_out(set(DISKS) - set(places))
+        return documents.begin(self.vm, self.work / "push.xml", rows, since, checkpoint)
 
     def live(self, disk):
         return images.read(world.source(self.vm, disk), 0, SIZE, live=True)

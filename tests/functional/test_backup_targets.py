@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import pytest
-from vmtest import images, world
+from vmtest import documents, images, world
 from vmtest.images import MIB
 from vmtest.qmp import QmpRefusal
 from vmtest.world import refused
@@ -31,17 +31,9 @@ class Push:
         rows = "".join(f"<disk name='{disk}' type='file'>"
                        f"<target file='{self.target(name, disk, folders.get(disk))}'/></disk>"
                        for disk in disks)
-        rows += "".join(f"<disk name='{disk}' backup='no'/>" for disk in DISKS
-                        if others and disk not in disks)
-        increment = f"<incremental>{since}</incremental>" if since else ""
-        document = self.work / f"{name}.xml"
-        document.write_text(f"<domainbackup>{increment}<disks>{rows}</disks></domainbackup>")
-        words = ["backup-begin", self.vm.name, document]
-        if checkpoint:
-            path = self.work / f"{checkpoint}.xml"
-            path.write_text(f"<domaincheckpoint><name>{checkpoint}</name></domaincheckpoint>")
-            words.append(path)
-        return words
+        if others:
+            rows += documents.left_out(set(DISKS) - set(disks))
+        return documents.begin(self.vm, self.work / f"{name}.xml", rows, since, checkpoint)
 
     def take(self, name, *options, **how):
         return self.vm.cli.run(*self.words(name, **how), "--wait", *options)

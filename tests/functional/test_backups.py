@@ -5,7 +5,7 @@ import contextlib
 import subprocess
 
 import pytest
-from vmtest import images, world
+from vmtest import documents, images, world
 from vmtest.images import MIB
 from vmtest.qmp import QmpRefusal
 from vmtest.world import holds, names, refused, source
@@ -19,27 +19,16 @@ class Backups:
     def __init__(self, vm, work):
         self.vm, self.work = vm, work
 
-    def document(self, name, since=None, disks=("vda", "vdb"), image_format="qcow2", folder=None):
-        rows = "".join(
-            f"<disk name='{disk}' type='file'><driver type='{image_format}'/>"
-            f"<target file='{self.target(name, disk, folder)}'/></disk>" for disk in disks)
-        rows += "".join(f"<disk name='{disk}' backup='no'/>" for disk in ("vda", "vdb")
-                        if disk not in disks)
-        increment = f"<incremental>{since}</incremental>" if since else ""
-        path = self.work / f"{name}.xml"
-        path.write_text(f"<domainbackup>{increment}<disks>{rows}</disks></domainbackup>")
-        return path
-
     def target(self, name, disk, folder=None):
         return (folder or self.work) / f"{name}-{disk}"
 
-    def words(self, name, checkpoint=None, **how):
-        words = ["backup-begin", self.vm.name, self.document(name, **how)]
-        if checkpoint:
-            path = self.work / f"{checkpoint}.xml"
-            path.write_text(f"<domaincheckpoint><name>{checkpoint}</name></domaincheckpoint>")
-            words.append(path)
-        return words
+    def words(self, name, since=None, checkpoint=None, disks=("vda", "vdb"), image_format="qcow2",
+              folder=None):
+        rows = "".join(
+            f"<disk name='{disk}' type='file'><driver type='{image_format}'/>"
+            f"<target file='{self.target(name, disk, folder)}'/></disk>" for disk in disks)
+        rows += documents.left_out({"vda", "vdb"} - set(disks))
+        return documents.begin(self.vm, self.work / f"{name}.xml", rows, since, checkpoint)
 
     def take(self, name, *options, **how):
         return self.vm.cli.run(*self.words(name, **how), "--wait", *options)

@@ -4,7 +4,7 @@
 import itertools
 
 import pytest
-from vmtest import images, world
+from vmtest import documents, images, world
 from vmtest.images import MIB
 from vmtest.world import refused, source
 
@@ -26,15 +26,9 @@ class Backups:
         self.vm, self.work = vm, work
 
     def take(self, name, since=None, checkpoint=None):
-        increment = f"<incremental>{since}</incremental>" if since else ""
-        words = ["backup-begin", self.vm.name, self.work / f"{name}.xml"]
-        words[2].write_text(
-            f"<domainbackup>{increment}<disks><disk name='vda' type='file'>"
-            f"<target file='{self.work}/{name}'/></disk><disk name='vdb' backup='no'/></disks>"
-            "</domainbackup>")
-        if checkpoint:
-            words.append(self.work / f"{checkpoint}.xml")
-            words[3].write_text(f"<domaincheckpoint><name>{checkpoint}</name></domaincheckpoint>")
+        rows = f"<disk name='vda' type='file'><target file='{self.work}/{name}'/></disk>"
+        words = documents.begin(self.vm, self.work / f"{name}.xml", rows + documents.left_out(["vdb"]),
+                                since, checkpoint)
         result = self.vm.cli.run(*words, "--wait", check=False, json=False)
         made = self.work / name
         live = self.work / "live.raw"
