@@ -21,11 +21,23 @@
 #include "plan/step.h"
 #include "qmp/transaction.h"
 
-/* @session (taken): one that is open; NULL = it opens its own. */
-gboolean vmp_backup_begin_on(VmpMachine *machine, VmpBlockSession *session,
-                             const char *backup_xml, const char *checkpoint_xml,
-                             VmpBackupBeginFlags flags, const VmpBackupTuning *tuning,
-                             GError **error);
+/* For whoever makes a backup as a part of something larger. */
+typedef struct {
+    /* One that is open, or NULL.  Success leaves it open: an offline one has not stored its
+     * bitmaps then.  A failure ends it. */
+    VmpBlockSession *session;
+    /* By disk, the name of what its increment is laid over, as it is to stand in the image:
+     * relative to that.  NULL = the absolute path, where it is known. */
+    GHashTable *links;
+    /* In place of syncing the targets, which are closed: the backup is complete when this is
+     * done, and has failed if it fails. */
+    gboolean (*finish)(gpointer data, GError **error);
+    gpointer data;
+} VmpBackupPart;
+
+gboolean vmp_backup_begin_on(VmpMachine *machine, VmpBackupPart *part, const char *backup_xml,
+                             const char *checkpoint_xml, VmpBackupBeginFlags flags,
+                             const VmpBackupTuning *tuning, GError **error);
 
 typedef enum {
     VMP_SETTLE_LOOK,   /* settle what has ended; leave alone what runs */
@@ -37,6 +49,9 @@ typedef enum {
  * failed is an error only for WAIT. */
 gboolean vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state,
                            GError **error);
+
+/* WAIT for what was begun as @part. */
+gboolean vmp_backup_finish(VmpChange *change, const VmpBackupPart *part, GError **error);
 
 /* QEMU does not end while a job of it waits for a server that has fallen silent: before it is
  * told to end, a backup over the network is cut off.  Nothing is settled. */

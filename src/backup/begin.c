@@ -22,6 +22,7 @@ typedef struct {
     VmpMachine *machine;
     VmpBackupBeginFlags flags;
     const VmpBackupTuning *tuning;
+    GHashTable *links;         /* see VmpBackupPart; or NULL */
     VmpBackup *backup;         /* aligned */
     VmpCheckpoint *checkpoint; /* aligned; NULL = none asked for */
     VmpBlockSession *session;
@@ -185,9 +186,8 @@ look(Begin *begin, VmpChange *change, GError **error)
     if (!begin->graph || (is_pull(begin) && !look_for_pull(begin, error)) ||
         !look_at_guest(begin, error))
         return FALSE;
-    return !vmp_machine_is_on(begin->machine) ||
-           vmp_machine_has(begin->machine, "blockdev-backup", "x-perf/use-copy-range",
-                           &begin->copy_range, error);
+    return vmp_block_session_has(begin->session, "blockdev-backup", "x-perf/use-copy-range",
+                                 &begin->copy_range, error);
 }
 
 /* ---- the plan ---- */
@@ -204,6 +204,20 @@ previous_target(const Begin *begin, const VmpBackupDisk *disk)
     const char *path = vmp_json_get_string(vmp_json_get_object(extra, "targets"), disk->name);
 
     return path && g_file_test(path, G_FILE_TEST_IS_REGULAR) ? g_strdup(path) : NULL;
+}
+
+/* An increment names what it is laid over, so that it opens by itself; without that name it
+ * would pass for a whole disk. */
+static void
+name_backing(const Begin *begin, const VmpBackupDisk *disk, VmpNewImage *image)
+{
+    const char *link = begin->links ? g_hash_table_lookup(begin->links, disk->name) : NULL;
+
+    if (disk->mode != VMP_BACKUP_DISK_INCREMENTAL)
+        return;
+    image->backing_path = link ? g_strdup(link) : previous_target(begin, disk);
+    image->backing_format = image->backing_path ? g_strdup("qcow2") : NULL;
+    image->relative = link != NULL;
 }
 
 static VmpNewImage *
@@ -247,13 +261,8 @@ plan_target(const Begin *begin, const VmpBackupDisk *disk, const VmpBlockNode *s
     image->tls_dir = g_strdup(get_tls_dir(disk));
     image->reuse |= image->network;
     image->no_flush = !image->network;
-    /* An increment names what it is laid over, so that it opens by itself; without that name
-     * it would pass for a whole disk. */
-    if (!is_pull(begin) && !image->network && disk->mode == VMP_BACKUP_DISK_INCREMENTAL &&
-        g_str_equal(disk->driver, "qcow2")) {
-        image->backing_path = previous_target(begin, disk);
-        image->backing_format = image->backing_path ? g_strdup("qcow2") : NULL;
-    }
+    if (!is_pull(begin) && !image->network && g_str_equal(disk->driver, "qcow2"))
+        name_backing(begin, disk, image);
     return image;
 }
 
@@ -644,15 +653,19 @@ plan_edits(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, GError **
 }
 
 gboolean
-vmp_backup_begin_on(VmpMachine *machine, VmpBlockSession *session, const char *backup_xml,
+vmp_backup_begin_on(VmpMachine *machine, VmpBackupPart *part, const char *backup_xml,
                     const char *checkpoint_xml, VmpBackupBeginFlags flags,
                     const VmpBackupTuning *tuning, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
     VmpOperation *operation = vmp_machine_get_operation(machine);
-    g_auto(Begin) begin = { .machine = machine, .flags = flags, .tuning = tuning };
-    g_auto(VmpChange)
-        change = { .machine = machine, .operation = operation, .session = session };
+    g_auto(Begin) begin = { .machine = machine,
+                            .flags = flags,
+                            .tuning = tuning,
+                            .links = part ? part->links : NULL };
+    g_auto(VmpChange) change = { .machine = machine,
+                                 .operation = operation,
+                                 .session = part ? g_steal_pointer(&part->session) : NULL };
 
     if (!check_idle(machine, error) ||
         !read_request(&begin, backup_xml, checkpoint_xml, error) ||
@@ -670,8 +683,11 @@ vmp_backup_begin_on(VmpMachine *machine, VmpBlockSession *session, const char *b
         !vmp_change_begin_planning(&change, error) ||
         !plan_edits(plan, &begin, &steps, error) || !vmp_plan_execute(plan, &change, error))
         return FALSE;
-    if (vmp_operation_get_dry_run(operation) || is_pull(&begin) ||
-        !(offline || (flags & VMP_BACKUP_BEGIN_WAIT)))
-        return TRUE;
-    return vmp_backup_settle(&change, VMP_SETTLE_WAIT, NULL, error);
+    if (!vmp_operation_get_dry_run(operation) && !is_pull(&begin) &&
+        (offline || (flags & VMP_BACKUP_BEGIN_WAIT)) &&
+        !vmp_backup_finish(&change, part, error))
+        return FALSE;
+    if (part)
+        part->session = g_steal_pointer(&change.session);
+    return TRUE;
 }

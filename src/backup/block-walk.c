@@ -14,7 +14,7 @@
 #define CHUNK_BLOCKS 32
 
 /* Less than this is read before another reader has started. */
-#define WORTH_A_READER (64 * 1024 * 1024 / VMP_BLOCK_SIZE)
+#define WORTH_A_READER (16 * 1024 * 1024 / VMP_BLOCK_SIZE)
 
 #define MAX_READERS 4
 

@@ -110,9 +110,8 @@ vmp_blocks_write(const char *path, guint64 size, const GArray *blocks, guint32 p
     if (!file)
         return vmp_fail_errno(error, errno, "cannot make '%s'", path);
 
-    gboolean written = fwrite(&header, sizeof header, 1, file) == 1 &&
-                       write_entries(file, blocks, sums) && fflush(file) == 0 &&
-                       fsync(fd) == 0;
+    gboolean written =
+        fwrite(&header, sizeof header, 1, file) == 1 && write_entries(file, blocks, sums);
     int errnum = errno;
     if (fclose(file) == 0 && written)
         return TRUE;

@@ -28,7 +28,7 @@ GArray *vmp_blocks_new(void);
 void vmp_blocks_add_zeroes(GArray *blocks, guint64 first, guint64 count);
 
 /* Writes a new file: @blocks of a disk of @size bytes, and @sums (of guint64) of each @piece
- * bytes of the image file.  Synced. */
+ * bytes of the image file.  Not synced: whoever enters it in a folder does that. */
 gboolean vmp_blocks_write(const char *path, guint64 size, const GArray *blocks, guint32 piece,
                           const GArray *sums, GError **error);
 

@@ -5,9 +5,13 @@
  *
  *   look     which disks can be increments of the last point; why not, if not
  *   begin    one transaction: jobs and a checkpoint of the point's name
- *   finish   backing links, lists of blocks, digests, manifest; all synced
+ *   finish   lists of blocks and digests, before the backup is called complete; manifest; all
+ *            synced
  *   name     the folder's rename is the commit
  *   settle   the checkpoints that no increment will need any more go
+ *
+ * One block session serves all of it.  That of a domain that is off stores its bitmaps when it
+ * ends, which is last: a power cut before makes the next point a full one.
  *
  * Before the rename nothing has happened to the repository; the checkpoint that was made is
  * then one that no point is called by, and the next run deletes it.  The last point's
@@ -23,6 +27,7 @@
 #include "backup/backup.h"
 #include "backup/point-folder.h"
 #include "backup/restore-point.h"
+#include "base/digest-pool.h"
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/file.h"
@@ -34,6 +39,8 @@
 #include "point/definition.h"
 #include "point/record.h"
 #include "storage/image.h"
+#include "storage/overlay.h"
+#include "storage/writeback.h"
 
 #define MAX_PART (64 * 1024 * 1024)
 
@@ -48,13 +55,15 @@ typedef struct {
     VmpMachine *machine;
     VmpOperation *operation;
     const VmpRestorePointSpec *spec;
-    VmpBlockSession *session; /* from the look at the disks until the backup has it */
+    VmpBackupPart
+        part; /* the session is open from the look at the disks until all is settled */
     VmpRepository *repository;
     const VmpManifest *base; /* the last point, if an increment may stand on it */
     char *why_no_base;       /* NULL with a base, or when there is no point at all */
     GPtrArray *disks;        /* of PointDisk */
     VmpManifest *manifest;   /* of the new point, as far as it is known */
     char *aside;             /* its folder, as long as it has no name */
+    GError *failure;         /* of finishing the copies, while the backup is settled */
 } Creation;
 
 static void
@@ -67,12 +76,14 @@ point_disk_free(PointDisk *disk)
 static void
 creation_clear(Creation *creation)
 {
-    g_clear_pointer(&creation->session, vmp_block_session_free);
+    g_clear_pointer(&creation->part.session, vmp_block_session_free);
+    g_clear_pointer(&creation->part.links, g_hash_table_unref);
     g_clear_pointer(&creation->disks, g_ptr_array_unref);
     g_clear_pointer(&creation->manifest, vmp_manifest_free);
     g_clear_pointer(&creation->repository, vmp_repository_free);
     g_free(creation->why_no_base);
     g_free(creation->aside);
+    g_clear_error(&creation->failure);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Creation, creation_clear)
 
@@ -204,16 +215,17 @@ decide_disk(const Creation *creation, VmpBlockSession *session, const VmpBlockGr
 static gboolean
 decide_disks(Creation *creation, GError **error)
 {
-    creation->session = vmp_block_session_open(creation->machine, error);
+    VmpBlockSession *session = vmp_block_session_open(creation->machine, error);
+    creation->part.session = session;
     g_autoptr(VmpBlockGraph) graph =
-        creation->session ? vmp_block_session_read_graph(creation->session, error) : NULL;
+        session ? vmp_block_session_read_graph(session, error) : NULL;
     if (!graph)
         return FALSE;
 
     find_base(creation);
     for (guint i = 0; i < creation->disks->len; i++)
-        if (!decide_disk(creation, creation->session, graph,
-                         g_ptr_array_index(creation->disks, i), error))
+        if (!decide_disk(creation, session, graph, g_ptr_array_index(creation->disks, i),
+                         error))
             return FALSE;
     return TRUE;
 }
@@ -252,9 +264,10 @@ cancel_own(const Creation *creation, VmpOperation *operation, GError **error)
     return TRUE;
 }
 
-/* Deletes the checkpoints of this repository but @keep (or NULL). */
+/* Deletes the checkpoints of this repository but @keep (or NULL), the first in the session
+ * that is open: opening a domain's disks again takes as long as all the rest. */
 static gboolean
-delete_checkpoints(const Creation *creation, const char *keep, GError **error)
+delete_checkpoints(Creation *creation, const char *keep, GError **error)
 {
     g_autoptr(GPtrArray) rows = vmp_store_list_points(
         vmp_machine_get_store(creation->machine), vmp_machine_get_row(creation->machine)->id,
@@ -263,14 +276,16 @@ delete_checkpoints(const Creation *creation, const char *keep, GError **error)
     for (guint i = 0; rows && i < rows->len; i++) {
         const VmpStorePoint *row = g_ptr_array_index(rows, i);
         if (g_strcmp0(row->name, keep) != 0 && has_checkpoint(creation, row->name) &&
-            !vmp_point_delete_checkpoint(creation->machine, row->name, 0, error))
+            !vmp_point_delete_checkpoint_on(creation->machine,
+                                            g_steal_pointer(&creation->part.session),
+                                            row->name, 0, error))
             return FALSE;
     }
     return rows != NULL;
 }
 
 static gboolean
-clean_up_before(const Creation *creation, GError **error)
+clean_up_before(Creation *creation, GError **error)
 {
     const VmpRepositoryPoint *newest = vmp_repository_newest(creation->repository);
 
@@ -279,7 +294,7 @@ clean_up_before(const Creation *creation, GError **error)
            delete_checkpoints(creation, newest ? newest->name : NULL, error);
 }
 
-/* ---- the backup ---- */
+/* ---- what is asked of the backup ---- */
 
 /* Names sort as the points were made, even where the clock was put back; and a point's
  * checkpoint has its name, of which another repository may have made one just now. */
@@ -448,27 +463,7 @@ copy_parts(const Creation *creation, const VmpDomain *definition, GError **error
            copy_tpm(creation, definition, error);
 }
 
-static gboolean
-run_backup(Creation *creation, const VmpDomain *definition, GError **error)
-{
-    const VmpBackupTuning tuning = { .bandwidth = creation->spec->bandwidth,
-                                     .compress = creation->spec->compress,
-                                     .quiesce = creation->manifest->quiesced,
-                                     .fleece = creation->spec->fleece,
-                                     .fleece_folder = creation->spec->fleece_folder };
-    g_autofree char *backup = backup_document(creation, definition);
-    g_autofree char *checkpoint = checkpoint_document(creation, definition);
-    gboolean dry_run = vmp_operation_get_dry_run(creation->operation);
-
-    if (!dry_run && (!vmp_dir_ensure(creation->aside, 0700, error) ||
-                     !copy_parts(creation, definition, error)))
-        return FALSE;
-    creation->manifest->checkpoint = checkpoint ? g_strdup(creation->manifest->name) : NULL;
-    return vmp_backup_begin_on(creation->machine, g_steal_pointer(&creation->session), backup,
-                               checkpoint, VMP_BACKUP_BEGIN_WAIT, &tuning, error);
-}
-
-/* ---- the point's folder ---- */
+/* ---- the copies in the point's folder ---- */
 
 /* What the disk is with all it stands on. */
 static gboolean
@@ -494,30 +489,142 @@ compute_view(const Creation *creation, VmpManifestDisk *entry, GArray *own, GErr
     return TRUE;
 }
 
-static gboolean
-enter_disk(const Creation *creation, const PointDisk *disk, GError **error)
+/* Points are found by their names within the repository, wherever that is. */
+static char *
+backing_link(const Creation *creation, const char *target)
 {
-    VMP_ERROR_CONTEXT(error, "disk '%s'", disk->disk->target);
-    GCancellable *cancellable = vmp_operation_get_cancellable(creation->operation);
-    VmpManifestDisk *entry = vmp_manifest_add_disk(creation->manifest, disk->disk->target);
+    return g_strdup_printf("../%s/%s.qcow2", creation->base->name, target);
+}
+
+static void
+describe_disk(const Creation *creation, const PointDisk *disk)
+{
+    VmpManifest *manifest = creation->manifest;
+    VmpManifestDisk *entry = vmp_manifest_add_disk(manifest, disk->disk->target);
 
     entry->image = image_name(entry->name);
     entry->blocks = g_strconcat(entry->name, ".blocks", NULL);
     entry->incremental = disk->incremental;
     entry->why_full = g_strdup(disk->why_full);
     if (disk->incremental)
-        entry->backing = g_strdup_printf("../%s/%s", creation->base->name, entry->image);
-
-    g_autofree char *image = g_build_filename(creation->aside, entry->image, NULL);
-    if (!vmp_image_set_backing(image, entry->backing, "qcow2", cancellable, error))
-        return FALSE;
-    g_autoptr(GArray) blocks =
-        vmp_block_scan(image, "digest", creation->operation, &entry->size, error);
-    if (!blocks || !vmp_point_folder_enter_image(creation->aside, creation->manifest, entry,
-                                                 blocks, cancellable, error))
-        return FALSE;
-    return compute_view(creation, entry, blocks, error);
+        entry->backing = backing_link(creation, entry->name);
+    if (disk->incremental && !manifest->parent)
+        manifest->parent = g_strdup(creation->base->name);
 }
+
+static gboolean
+enter_disk(const Creation *creation, VmpManifestDisk *entry, VmpDigestPool *pool,
+           GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "disk '%s'", entry->name);
+    VmpOperation *operation = creation->operation;
+    g_autofree char *image = g_build_filename(creation->aside, entry->image, NULL);
+    g_autoptr(GArray) blocks = vmp_block_scan(image, "digest", operation, &entry->size, error);
+
+    if (!blocks || !compute_view(creation, entry, blocks, error))
+        return FALSE;
+    const VmpFileDigest *digest =
+        vmp_digest_pool_wait(pool, image, vmp_operation_get_cancellable(operation), error);
+    return digest && vmp_point_folder_enter_image(creation->aside, creation->manifest, entry,
+                                                  blocks, digest, error);
+}
+
+static GPtrArray *
+list_images(const Creation *creation)
+{
+    GPtrArray *images = g_ptr_array_new_with_free_func((GDestroyNotify)vmp_new_image_free);
+
+    for (guint i = 0; i < creation->disks->len; i++) {
+        const PointDisk *disk = g_ptr_array_index(creation->disks, i);
+        g_autofree char *name = image_name(disk->disk->target);
+        VmpNewImage *image = g_new0(VmpNewImage, 1);
+        image->path = g_build_filename(creation->aside, name, NULL);
+        g_ptr_array_add(images, image);
+    }
+    return images;
+}
+
+/* Of each image its file is digested, by threads of their own, while its blocks are, and the
+ * disk takes what it has not got yet. */
+static gboolean
+enter_disks(const Creation *creation, GError **error)
+{
+    VmpManifest *manifest = creation->manifest;
+    g_autoptr(GPtrArray) images = list_images(creation);
+    g_autoptr(VmpDigestPool) pool = vmp_digest_pool_new();
+    g_autoptr(VmpWriteback) writeback = vmp_writeback_begin(images);
+
+    for (guint i = 0; i < images->len; i++) {
+        const VmpNewImage *image = g_ptr_array_index(images, i);
+        describe_disk(creation, g_ptr_array_index(creation->disks, i));
+        vmp_digest_pool_add(pool, image->path, VMP_POINT_PIECE);
+    }
+    for (guint i = 0; i < manifest->disks->len; i++)
+        if (!enter_disk(creation, g_ptr_array_index(manifest->disks, i), pool, error))
+            return FALSE;
+    return TRUE;
+}
+
+/* The copies are whole, and nobody writes to them any more. */
+static gboolean
+finish_copies(gpointer data, GError **error)
+{
+    Creation *creation = data;
+
+    if (vmp_fault("backup-done", &creation->failure) &&
+        enter_disks(creation, &creation->failure))
+        return TRUE;
+    g_propagate_error(error, g_error_copy(creation->failure));
+    return FALSE;
+}
+
+/* ---- the backup ---- */
+
+static GHashTable *
+backing_links(const Creation *creation)
+{
+    GHashTable *links = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+
+    for (guint i = 0; i < creation->disks->len; i++) {
+        const PointDisk *disk = g_ptr_array_index(creation->disks, i);
+        char *target = disk->disk->target;
+        if (disk->incremental)
+            g_hash_table_insert(links, target, backing_link(creation, target));
+    }
+    return links;
+}
+
+static gboolean
+run_backup(Creation *creation, const VmpDomain *definition, GError **error)
+{
+    const VmpBackupTuning tuning = { .bandwidth = creation->spec->bandwidth,
+                                     .compress = creation->spec->compress,
+                                     .quiesce = creation->manifest->quiesced,
+                                     .fleece = creation->spec->fleece,
+                                     .fleece_folder = creation->spec->fleece_folder };
+    g_autofree char *backup = backup_document(creation, definition);
+    g_autofree char *checkpoint = checkpoint_document(creation, definition);
+    gboolean dry_run = vmp_operation_get_dry_run(creation->operation);
+
+    if (!dry_run && (!vmp_dir_ensure(creation->aside, 0700, error) ||
+                     !copy_parts(creation, definition, error)))
+        return FALSE;
+    creation->manifest->checkpoint = checkpoint ? g_strdup(creation->manifest->name) : NULL;
+    creation->part.links = backing_links(creation);
+    creation->part.finish = finish_copies;
+    creation->part.data = creation;
+    if (vmp_backup_begin_on(creation->machine, &creation->part, backup, checkpoint,
+                            VMP_BACKUP_BEGIN_WAIT, &tuning, error))
+        return TRUE;
+    /* The backup knows it as a sentence alone. */
+    if (creation->failure) {
+        g_clear_error(error);
+        g_propagate_error(error, g_steal_pointer(&creation->failure));
+    }
+    return FALSE;
+}
+
+/* ---- the rest of the point ---- */
 
 static gboolean
 enter_documents(const Creation *creation, const VmpDomain *definition, GError **error)
@@ -559,15 +666,6 @@ give_name(const Creation *creation, GError **error)
 static gboolean
 finish_point(Creation *creation, const VmpDomain *definition, GError **error)
 {
-    if (!vmp_fault("backup-done", error))
-        return FALSE;
-    for (guint i = 0; i < creation->disks->len; i++) {
-        const PointDisk *disk = g_ptr_array_index(creation->disks, i);
-        if (!enter_disk(creation, disk, error))
-            return FALSE;
-        if (disk->incremental && !creation->manifest->parent)
-            creation->manifest->parent = g_strdup(creation->base->name);
-    }
     return enter_documents(creation, definition, error) &&
            vmp_point_folder_close(creation->aside, creation->manifest, error) &&
            give_name(creation, error);
@@ -577,7 +675,7 @@ finish_point(Creation *creation, const VmpDomain *definition, GError **error)
 static void
 take_back(Creation *creation)
 {
-    g_clear_pointer(&creation->session, vmp_block_session_free);
+    g_clear_pointer(&creation->part.session, vmp_block_session_free);
     VmpOperation *operation = creation->operation;
     const VmpRepositoryPoint *newest = vmp_repository_newest(creation->repository);
     g_autoptr(VmpOperation) unhindered = vmp_operation_new();
@@ -590,8 +688,21 @@ take_back(Creation *creation)
                            failure->message);
 }
 
+/* Whoever served the disks ends now, and stores the bitmaps. */
 static void
-settle_checkpoints(const Creation *creation)
+end_session(Creation *creation)
+{
+    g_autoptr(GError) failure = NULL;
+
+    if (creation->part.session && !vmp_block_session_close(creation->part.session, &failure))
+        vmp_operation_warn(creation->operation,
+                           "the point is complete, but the next one will be a full one: %s",
+                           failure->message);
+    g_clear_pointer(&creation->part.session, vmp_block_session_free);
+}
+
+static void
+settle_checkpoints(Creation *creation)
 {
     g_autoptr(GError) failure = NULL;
 
@@ -600,6 +711,7 @@ settle_checkpoints(const Creation *creation)
         vmp_operation_warn(creation->operation,
                            "the point is complete, but an older checkpoint stays: %s",
                            failure->message);
+    end_session(creation);
 }
 
 /* The disks of a domain that is off are at rest. */

@@ -19,18 +19,13 @@ seal(const char *path, GError **error)
            vmp_fail_errno(error, errno, "cannot write out '%s'", path);
 }
 
-/* @sums as for vmp_digest_file(). */
 static gboolean
-enter(const char *folder, VmpManifest *manifest, const char *name, GArray *sums,
-      GCancellable *cancellable, GError **error)
+enter(const char *folder, VmpManifest *manifest, const char *name, guint64 size,
+      const VmpDigest *digest, GError **error)
 {
     g_autofree char *path = g_build_filename(folder, name, NULL);
-    VmpDigest digest;
-    guint64 size = 0;
+    g_autofree char *sha256 = vmp_digest_to_text(digest);
 
-    if (!vmp_digest_file(path, VMP_POINT_PIECE, sums, &digest, &size, cancellable, error))
-        return FALSE;
-    g_autofree char *sha256 = vmp_digest_to_text(&digest);
     vmp_manifest_add_file(manifest, name, size, sha256);
     return seal(path, error);
 }
@@ -39,7 +34,23 @@ gboolean
 vmp_point_folder_enter(const char *folder, VmpManifest *manifest, const char *name,
                        GError **error)
 {
-    return enter(folder, manifest, name, NULL, NULL, error);
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    VmpDigest digest;
+    guint64 size = 0;
+
+    return vmp_digest_file(path, VMP_POINT_PIECE, NULL, &digest, &size, NULL, error) &&
+           enter(folder, manifest, name, size, &digest, error);
+}
+
+/* Its folder has no name yet: nobody can find it half written. */
+static gboolean
+write_text(const char *path, const char *text, GError **error)
+{
+    g_auto(VmpFd) fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return vmp_fail_errno(error, errno, "cannot make '%s'", path);
+    return vmp_file_write_at(fd, text, strlen(text), 0, error) && seal(path, error);
 }
 
 gboolean
@@ -47,9 +58,12 @@ vmp_point_folder_enter_text(const char *folder, VmpManifest *manifest, const cha
                             const char *text, GError **error)
 {
     g_autofree char *path = g_build_filename(folder, name, NULL);
+    VmpDigest digest;
 
-    return vmp_file_replace(path, text, -1, 0400, error) &&
-           enter(folder, manifest, name, NULL, NULL, error);
+    vmp_digest_compute(text, strlen(text), &digest);
+    g_autofree char *sha256 = vmp_digest_to_text(&digest);
+    vmp_manifest_add_file(manifest, name, strlen(text), sha256);
+    return write_text(path, text, error);
 }
 
 static guint64
@@ -64,15 +78,14 @@ count_held(const GArray *blocks)
 
 gboolean
 vmp_point_folder_enter_image(const char *folder, VmpManifest *manifest, VmpManifestDisk *disk,
-                             const GArray *blocks, GCancellable *cancellable, GError **error)
+                             const GArray *blocks, const VmpFileDigest *digest, GError **error)
 {
     g_autofree char *list = g_build_filename(folder, disk->blocks, NULL);
-    g_autoptr(GArray) sums = g_array_new(FALSE, FALSE, sizeof(guint64));
 
     disk->held = count_held(blocks);
-    return enter(folder, manifest, disk->image, sums, cancellable, error) &&
-           vmp_blocks_write(list, disk->size, blocks, VMP_POINT_PIECE, sums, error) &&
-           enter(folder, manifest, disk->blocks, NULL, cancellable, error);
+    return enter(folder, manifest, disk->image, digest->size, &digest->digest, error) &&
+           vmp_blocks_write(list, disk->size, blocks, VMP_POINT_PIECE, digest->sums, error) &&
+           vmp_point_folder_enter(folder, manifest, disk->blocks, error);
 }
 
 gboolean
@@ -86,6 +99,6 @@ vmp_point_folder_close(const char *folder, const VmpManifest *manifest, GError *
     vmp_digest_compute(text, strlen(text), &digest);
     g_autofree char *sha256 = vmp_digest_to_text(&digest);
     g_autofree char *sums = vmp_manifest_format_sums(manifest, sha256);
-    return vmp_file_replace(path, text, -1, 0400, error) &&
-           vmp_file_replace(sums_path, sums, -1, 0400, error);
+    return write_text(path, text, error) && write_text(sums_path, sums, error) &&
+           vmp_dir_sync(folder, error);
 }

@@ -7,6 +7,7 @@
 
 #include "backup/blocks.h"
 #include "backup/manifest.h"
+#include "base/digest-pool.h"
 
 /* A piece of a file, in which damage is found. */
 #define VMP_POINT_PIECE (1024 * 1024)
@@ -17,10 +18,11 @@ gboolean vmp_point_folder_enter(const char *folder, VmpManifest *manifest, const
 /* One that is made of @text. */
 gboolean vmp_point_folder_enter_text(const char *folder, VmpManifest *manifest,
                                      const char *name, const char *text, GError **error);
-/* @disk's image, which is in the folder, and the list of the @blocks it holds. */
+/* @disk's image, which is in the folder, its digest in pieces of VMP_POINT_PIECE, and the list
+ * of the @blocks it holds. */
 gboolean vmp_point_folder_enter_image(const char *folder, VmpManifest *manifest,
                                       VmpManifestDisk *disk, const GArray *blocks,
-                                      GCancellable *cancellable, GError **error);
+                                      const VmpFileDigest *digest, GError **error);
 /* The manifest and the sums: the folder is complete. */
 gboolean vmp_point_folder_close(const char *folder, const VmpManifest *manifest,
                                 GError **error);

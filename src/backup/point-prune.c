@@ -251,6 +251,19 @@ fill_image(const Prune *prune, const VmpManifest *manifest, const VmpManifestDis
 }
 
 static gboolean
+enter_image(const Prune *prune, const char *folder, VmpManifest *new, VmpManifestDisk *entry,
+            const GArray *blocks, GError **error)
+{
+    g_autoptr(VmpDigestPool) pool = vmp_digest_pool_new();
+    g_autofree char *path = g_build_filename(folder, entry->image, NULL);
+
+    vmp_digest_pool_add(pool, path, VMP_POINT_PIECE);
+    const VmpFileDigest *digest = vmp_digest_pool_wait(
+        pool, path, vmp_operation_get_cancellable(prune->operation), error);
+    return digest && vmp_point_folder_enter_image(folder, new, entry, blocks, digest, error);
+}
+
+static gboolean
 merge_disk(const Prune *prune, const VmpManifest *old, const VmpManifestDisk *disk,
            const char *folder, VmpManifest *new, GError **error)
 {
@@ -275,9 +288,7 @@ merge_disk(const Prune *prune, const VmpManifest *old, const VmpManifestDisk *di
     if (base && !new->parent)
         new->parent = g_strdup(base->name);
     return fill_image(prune, old, disk, path, blocks, entry->backing, error) &&
-           vmp_point_folder_enter_image(folder, new, entry, blocks,
-                                        vmp_operation_get_cancellable(prune->operation),
-                                        error);
+           enter_image(prune, folder, new, entry, blocks, error);
 }
 
 /* A disk that was full stays as it is. */

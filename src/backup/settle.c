@@ -132,7 +132,7 @@ clean_up(const VmpRunning *running, VmpChange *change, VmpQmpClient *client, GEr
                 error))
             return FALSE;
     }
-    return (!fleece || vmp_fleece_remove(change, fleece, error)) &&
+    return (vmp_json_length(fleece) == 0 || vmp_fleece_remove(change, fleece, error)) &&
            vmp_new_images_close(client, running->images, NULL, error) &&
            vmp_new_images_close(client, running->scratch, NULL, error);
 }
@@ -186,20 +186,28 @@ release_guest(VmpMachine *machine, VmpQmpClient *client, GError **error)
     return done != NULL;
 }
 
+static gboolean
+finish_targets(const VmpRunning *running, const VmpBackupPart *part, GError **error)
+{
+    return part && part->finish ? part->finish(part->data, error)
+                                : vmp_new_images_sync(running->images, error);
+}
+
 /* All jobs have ended. */
 static gboolean
 settle_ended(VmpRunning *running, VmpChange *change, VmpQmpClient *client,
-             const GPtrArray *jobs, gboolean cancelled, VmpJobState *state, GError **error)
+             const GPtrArray *jobs, gboolean cancelled, const VmpBackupPart *part,
+             VmpJobState *state, GError **error)
 {
     g_autofree char *failure = cancelled ? NULL : explain_failure(running, client, jobs);
-    g_autoptr(GError) unsynced = NULL;
+    g_autoptr(GError) unfinished = NULL;
 
     add_totals(running->detail, jobs);
     if (!clean_up(running, change, client, error) ||
         ((cancelled || failure) && !release_guest(change->machine, client, error)))
         return FALSE;
-    if (!cancelled && !failure && !vmp_new_images_sync(running->images, &unsynced))
-        failure = g_strdup(unsynced->message);
+    if (!cancelled && !failure && !finish_targets(running, part, &unfinished))
+        failure = g_strdup(unfinished->message);
 
     const char *word = cancelled ? "cancelled" : failure ? "failed" : "completed";
     if (!vmp_running_close(running, change->machine, word, failure, error))
@@ -252,8 +260,8 @@ end_jobs(const VmpRunning *running, VmpChange *change, VmpQmpClient *client, GPt
 }
 
 static gboolean
-settle_running(VmpRunning *running, VmpChange *change, VmpSettleMode mode, VmpJobState *state,
-               GError **error)
+settle_running(VmpRunning *running, VmpChange *change, VmpSettleMode mode,
+               const VmpBackupPart *part, VmpJobState *state, GError **error)
 {
     VmpQmpClient *client = vmp_change_get_client(change, error);
     g_autoptr(GPtrArray) jobs = client ? look_at_jobs(running, client, error) : NULL;
@@ -277,7 +285,7 @@ settle_running(VmpRunning *running, VmpChange *change, VmpSettleMode mode, VmpJo
         g_propagate_error(error, g_steal_pointer(&kept));
         return FALSE;
     }
-    return settle_ended(running, change, client, jobs, cancels, state, error);
+    return settle_ended(running, change, client, jobs, cancels, part, state, error);
 }
 
 static gboolean
@@ -333,8 +341,9 @@ fail_backup(const char *words, GError **error)
                     words);
 }
 
-gboolean
-vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state, GError **error)
+static gboolean
+settle(VmpChange *change, VmpSettleMode mode, const VmpBackupPart *part, VmpJobState *state,
+       GError **error)
 {
     g_auto(VmpRunning) running = { 0 };
     VmpJobState outcome = VMP_JOB_NONE;
@@ -350,7 +359,7 @@ vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state, GEr
     } else if (running.row) {
         gboolean has_process = change->session || vmp_machine_is_on(change->machine);
         gboolean settled = has_process
-                               ? settle_running(&running, change, mode, &outcome, error)
+                               ? settle_running(&running, change, mode, part, &outcome, error)
                                : settle_without_process(&running, change, &outcome, error);
         if (!settled)
             return FALSE;
@@ -363,4 +372,16 @@ vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state, GEr
          (mode == VMP_SETTLE_CANCEL && vmp_running_is_pull(&running))))
         return fail_backup(vmp_json_get_string(running.detail, "error"), error);
     return TRUE;
+}
+
+gboolean
+vmp_backup_settle(VmpChange *change, VmpSettleMode mode, VmpJobState *state, GError **error)
+{
+    return settle(change, mode, NULL, state, error);
+}
+
+gboolean
+vmp_backup_finish(VmpChange *change, const VmpBackupPart *part, GError **error)
+{
+    return settle(change, VMP_SETTLE_WAIT, part, NULL, error);
 }

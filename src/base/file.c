@@ -32,8 +32,9 @@ vmp_dir_sync(const char *path, GError **error)
     return TRUE;
 }
 
-gboolean
-vmp_file_replace(const char *path, const char *data, gssize length, guint mode, GError **error)
+static gboolean
+replace(const char *path, const char *data, gssize length, guint mode, gboolean durable,
+        GError **error)
 {
     gsize size = length < 0 ? strlen(data) : (gsize)length;
     g_autofree char *aside = g_strdup_printf("%s.XXXXXX", path);
@@ -42,14 +43,27 @@ vmp_file_replace(const char *path, const char *data, gssize length, guint mode, 
     if (fd < 0)
         return vmp_fail_errno(error, errno, "cannot make '%s'", aside);
 
-    if (!write_all(fd, data, size) || fsync(fd) < 0 || rename(aside, path) < 0) {
+    if (!write_all(fd, data, size) || (durable && fsync(fd) < 0) || rename(aside, path) < 0) {
         int errnum = errno;
         unlink(aside);
         return vmp_fail_errno(error, errnum, "cannot write '%s'", path);
     }
 
     g_autofree char *dir = g_path_get_dirname(path);
-    return vmp_dir_sync(dir, error);
+    return !durable || vmp_dir_sync(dir, error);
+}
+
+gboolean
+vmp_file_replace(const char *path, const char *data, gssize length, guint mode, GError **error)
+{
+    return replace(path, data, length, mode, TRUE, error);
+}
+
+gboolean
+vmp_file_replace_volatile(const char *path, const char *data, gssize length, guint mode,
+                          GError **error)
+{
+    return replace(path, data, length, mode, FALSE, error);
 }
 
 char *

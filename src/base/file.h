@@ -23,6 +23,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmpFd, vmp_fd_clear)
 
 gboolean vmp_file_replace(const char *path, const char *data, gssize length, guint mode,
                           GError **error);
+/* The same without a sync, for what means nothing after the host has gone down. */
+gboolean vmp_file_replace_volatile(const char *path, const char *data, gssize length,
+                                   guint mode, GError **error);
 /* Whole content, refused with VMP_ERROR_INVALID beyond @max bytes. */
 char *vmp_file_read(const char *path, gsize max, gsize *length, GError **error);
 /* Makes @path and its parents with @mode; an existing one is fine. */

@@ -128,7 +128,8 @@ vmp_instance_write(const VmpInstance *instance, VmpInstanceRole role, GError **e
     g_autofree char *text = vmp_json_to_text(record);
     g_autofree char *path = g_build_filename(instance->dir, record_names[role], NULL);
 
-    return vmp_file_replace(path, text, -1, 0600, error);
+    /* It is about a process of this boot. */
+    return vmp_file_replace_volatile(path, text, -1, 0600, error);
 }
 
 static VmpProcess

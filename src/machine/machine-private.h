@@ -64,6 +64,10 @@ gboolean vmp_machine_require_on(VmpMachine *machine, GError **error);
 gboolean vmp_machine_end_process(VmpMachine *machine, VmpDestroyFlags flags, GError **error);
 /* spare.c: ends a spare that was not used, or finishes a switch that was decided. */
 gboolean vmp_machine_settle_spare(VmpMachine *machine, GError **error);
+/* capability.c: vmp_machine_has() of a storage daemon, by its own schema. */
+gboolean vmp_machine_daemon_has(VmpMachine *machine, const VmpInstance *daemon,
+                                VmpQmpClient *client, const char *command, const char *path,
+                                gboolean *has, GError **error);
 /* session.c: ends a storage daemon whose vmpoint is gone.  The caller has the lock, so every
  * one that is there is such a one. */
 gboolean vmp_machine_end_leftover_daemon(VmpMachine *machine, GError **error);

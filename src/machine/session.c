@@ -241,6 +241,16 @@ vmp_block_session_is_offline(const VmpBlockSession *session)
     return session->is_offline;
 }
 
+gboolean
+vmp_block_session_has(VmpBlockSession *session, const char *command, const char *path,
+                      gboolean *has, GError **error)
+{
+    return session->is_offline
+               ? vmp_machine_daemon_has(session->machine, session->daemon, session->client,
+                                        command, path, has, error)
+               : vmp_machine_has(session->machine, command, path, has, error);
+}
+
 VmpQmpClient *
 vmp_block_session_get_client(VmpBlockSession *session)
 {

@@ -21,6 +21,9 @@ gboolean vmp_block_session_close(VmpBlockSession *session, GError **error);
 void vmp_block_session_free(VmpBlockSession *session); /* close; an error is a warning */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmpBlockSession, vmp_block_session_free)
 
+/* What its process can do, by its schema; the answer is kept, so that asking is cheap. */
+gboolean vmp_block_session_has(VmpBlockSession *session, const char *command, const char *path,
+                               gboolean *has, GError **error);
 gboolean vmp_block_session_is_offline(const VmpBlockSession *session);
 VmpQmpClient *vmp_block_session_get_client(VmpBlockSession *session);
 VmpMachine *vmp_block_session_get_machine(VmpBlockSession *session);

@@ -79,11 +79,14 @@ plan_removal(VmpPlan *plan, VmpChange *change, const GPtrArray *names, GError **
 }
 
 gboolean
-vmp_point_delete_checkpoint(VmpMachine *machine, const char *name,
-                            VmpCheckpointDeleteFlags flags, GError **error)
+vmp_point_delete_checkpoint_on(VmpMachine *machine, VmpBlockSession *session, const char *name,
+                               VmpCheckpointDeleteFlags flags, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
     gint64 domain = vmp_machine_get_row(machine)->id;
+    g_auto(VmpChange) change = { .machine = machine,
+                                 .operation = vmp_machine_get_operation(machine),
+                                 .session = session };
 
     if ((flags & VMP_CHECKPOINT_DELETE_CHILDREN) &&
         (flags & VMP_CHECKPOINT_DELETE_CHILDREN_ONLY))
@@ -102,8 +105,6 @@ vmp_point_delete_checkpoint(VmpMachine *machine, const char *name,
         rows, name, only_below || (flags & VMP_CHECKPOINT_DELETE_CHILDREN), !only_below);
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("checkpoint-delete", vmp_machine_get_name(machine), name);
-    g_auto(VmpChange)
-        change = { .machine = machine, .operation = vmp_machine_get_operation(machine) };
     if (!(flags & VMP_CHECKPOINT_DELETE_METADATA_ONLY) &&
         !plan_removal(plan, &change, names, error))
         return FALSE;
@@ -111,4 +112,11 @@ vmp_point_delete_checkpoint(VmpMachine *machine, const char *name,
         vmp_store_edit_remove_point(plan->edits, domain, VMP_POINT_CHECKPOINT,
                                     g_ptr_array_index(names, i));
     return vmp_plan_execute(plan, &change, error);
+}
+
+gboolean
+vmp_point_delete_checkpoint(VmpMachine *machine, const char *name,
+                            VmpCheckpointDeleteFlags flags, GError **error)
+{
+    return vmp_point_delete_checkpoint_on(machine, NULL, name, flags, error);
 }

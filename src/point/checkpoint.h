@@ -12,6 +12,10 @@ char *vmp_point_create_checkpoint(VmpMachine *machine, const char *xml, guint64 
                                   VmpCheckpointCreateFlags flags, GError **error);
 gboolean vmp_point_delete_checkpoint(VmpMachine *machine, const char *name,
                                      VmpCheckpointDeleteFlags flags, GError **error);
+/* @session (taken): one that is open, and ends with this; NULL = it opens its own. */
+gboolean vmp_point_delete_checkpoint_on(VmpMachine *machine, VmpBlockSession *session,
+                                        const char *name, VmpCheckpointDeleteFlags flags,
+                                        GError **error);
 GPtrArray *vmp_point_list_checkpoints(VmpMachine *machine, const char *from,
                                       VmpCheckpointListFlags flags, GError **error);
 VmpCheckpointInfo *vmp_point_get_checkpoint_info(VmpMachine *machine, const char *name,

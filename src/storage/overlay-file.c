@@ -37,7 +37,7 @@ check_spec(const VmpNewImage *image, GError **error)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED, "a raw export is never made");
     /* A relative name in the header and QEMU's own absolute one are two names for one image,
      * and QEMU then makes a third of them ("json:{...}") that it cannot open again. */
-    if (image->backing_path && !g_path_is_absolute(image->backing_path) &&
+    if (image->backing_path && !image->relative && !g_path_is_absolute(image->backing_path) &&
         !vmp_nbd_uri_is(image->backing_path))
         return vmp_fail(error, VMP_ERROR_INVALID, "backing image '%s' is not an absolute path",
                         image->backing_path);

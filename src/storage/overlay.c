@@ -47,11 +47,11 @@ vmp_new_image_to_json(VmpNewImage *image)
         "s:path", image->path, "S:format", image->format, "i:size", (gint64)image->size,
         "S:backing-path", image->backing_path, "S:backing-format", image->backing_format,
         "I:cluster-size", (gint64)image->cluster_size, "B:extended-l2", image->extended_l2,
-        "S:node", image->node, "S:model", image->model, "B:reuse", image->reuse, "B:direct",
-        image->direct, "B:no-flush", image->no_flush, "B:unmap", image->unmap, "S:aio",
-        image->aio, "S:detect-zeroes", image->detect_zeroes, "B:block-device",
-        image->block_device, "B:network", image->network, "S:tls-dir", image->tls_dir,
-        "s:mark", mark, NULL);
+        "B:relative", image->relative, "S:node", image->node, "S:model", image->model,
+        "B:reuse", image->reuse, "B:direct", image->direct, "B:no-flush", image->no_flush,
+        "B:unmap", image->unmap, "S:aio", image->aio, "S:detect-zeroes", image->detect_zeroes,
+        "B:block-device", image->block_device, "B:network", image->network, "S:tls-dir",
+        image->tls_dir, "s:mark", mark, NULL);
 }
 
 static char *
@@ -75,6 +75,7 @@ vmp_new_image_from_json(VmpJson *json, GError **error)
         .size = (guint64)vmp_json_get_int(json, "size", 0),
         .backing_path = dup_member(json, "backing-path"),
         .backing_format = dup_member(json, "backing-format"),
+        .relative = vmp_json_get_bool(json, "relative", FALSE),
         .cluster_size = (guint64)vmp_json_get_int(json, "cluster-size", 0),
         .extended_l2 = vmp_json_get_bool(json, "extended-l2", FALSE),
         .node = dup_member(json, "node"),
@@ -249,6 +250,8 @@ vmp_new_images_close(VmpQmpClient *client, GPtrArray *images, GCancellable *canc
 {
     VMP_ERROR_CONTEXT(error, "cannot close images");
 
+    if (images->len == 0)
+        return TRUE;
     if (!clear_credentials(client, images, error))
         return FALSE;
     g_autoptr(VmpBlockGraph) graph = vmp_block_graph_read(client, cancellable, error);

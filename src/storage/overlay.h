@@ -22,6 +22,8 @@ typedef struct {
     guint64 size;       /* virtual, bytes */
     char *backing_path; /* absolute, or a URI (base/nbd-uri.h), for the header; NULL = none */
     char *backing_format;
+    gboolean relative; /* the backing path is relative to the image, for those who will open it
+                        * later: here it is opened without */
     guint64 cluster_size; /* 0 = default */
     gboolean extended_l2;
     char *node;        /* the name to give its node; that of the file is QEMU's */

@@ -332,28 +332,45 @@ get64(const guint8 *at)
     return GUINT64_FROM_BE(big);
 }
 
+/* The beginning of a file, of version 3; 0 if it is none. */
+static gsize
+read_beginning(int fd, guint8 *header, gsize size)
+{
+    gssize got = TEMP_FAILURE_RETRY(pread(fd, header, size, 0));
+
+    return got < HEADER_LENGTH || get32(header) != VMP_QCOW2_MAGIC || get32(header + 4) < 3
+               ? 0
+               : (gsize)got;
+}
+
+/* NULL if there is none of that type. */
+static const guint8 *
+find_extension(const guint8 *header, gsize end, guint32 wanted, guint32 *length)
+{
+    guint64 at = get32(header + 100);
+
+    while (at + 8 <= end) {
+        const guint32 type = get32(header + at);
+        *length = get32(header + at + 4);
+
+        if (type == 0)
+            return NULL;
+        if (type == wanted)
+            return at + 8 + *length <= end ? header + at + 8 : NULL;
+        at += 8 + ((guint64)*length + 7) / 8 * 8;
+    }
+    return NULL;
+}
+
 guint64
 vmp_qcow2_read_mark(int fd)
 {
     guint8 header[4096];
-    gssize got = TEMP_FAILURE_RETRY(pread(fd, header, sizeof header, 0));
+    gsize got = read_beginning(fd, header, sizeof header);
+    guint32 length = 0;
+    const guint8 *mark = got ? find_extension(header, got, EXTENSION_MARK, &length) : NULL;
 
-    if (got < HEADER_LENGTH || get32(header) != VMP_QCOW2_MAGIC || get32(header + 4) < 3)
-        return 0;
-
-    const guint64 end = (guint64)got;
-    guint64 at = get32(header + 100);
-    while (at + 8 <= end) {
-        const guint32 type = get32(header + at);
-        const guint64 length = get32(header + at + 4);
-
-        if (type == 0)
-            return 0;
-        if (type == EXTENSION_MARK && length == sizeof(guint64) && at + 16 <= end)
-            return get64(header + at + 8);
-        at += 8 + (length + 7) / 8 * 8;
-    }
-    return 0;
+    return mark && length == sizeof(guint64) ? get64(mark) : 0;
 }
 
 char *
@@ -371,4 +388,42 @@ vmp_qcow2_read_backing(int fd)
             (gssize)length)
         return NULL;
     return g_strdup(name);
+}
+
+void
+vmp_qcow2_head_clear(VmpQcow2Head *head)
+{
+    g_clear_pointer(&head->backing, g_free);
+    g_clear_pointer(&head->backing_format, g_free);
+}
+
+gboolean
+vmp_qcow2_read_head(int fd, VmpQcow2Head *head)
+{
+    guint8 header[4096];
+    gsize got = read_beginning(fd, header, sizeof header);
+    guint32 length = 0;
+
+    if (!got || get64(header + 72) != 0)
+        return FALSE;
+    const guint8 *format = find_extension(header, got, EXTENSION_BACKING_FORMAT, &length);
+    head->size = get64(header + 24);
+    head->backing_format = format ? g_strndup((const char *)format, length) : NULL;
+    head->backing = vmp_qcow2_read_backing(fd);
+    return TRUE;
+}
+
+gboolean
+vmp_qcow2_read_extension(int fd, guint32 type, guint8 *data, gsize length, guint64 *autoclear)
+{
+    guint8 header[4096];
+    gsize got = read_beginning(fd, header, sizeof header);
+    guint32 found_length = 0;
+    const guint8 *found = got ? find_extension(header, got, type, &found_length) : NULL;
+
+    if (!found || found_length != length)
+        return FALSE;
+    memcpy(data, found, length);
+    *autoclear = get64(header + 88);
+    return TRUE;
 }

@@ -44,3 +44,20 @@ guint64 vmp_qcow2_read_mark(int fd);
 /* The name of its backing image, as it is in the header; NULL if it has none or is no qcow2
  * image. Free with g_free(). */
 char *vmp_qcow2_read_backing(int fd);
+
+/* What the header says of an image that was closed in order: version 3, and no feature that
+ * one must know to read it. */
+typedef struct {
+    guint64 size;         /* virtual, bytes */
+    char *backing;        /* as it stands there; or NULL */
+    char *backing_format; /* or NULL */
+} VmpQcow2Head;
+
+void vmp_qcow2_head_clear(VmpQcow2Head *head);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VmpQcow2Head, vmp_qcow2_head_clear)
+/* FALSE: it is no such image, or only QEMU can tell. */
+gboolean vmp_qcow2_read_head(int fd, VmpQcow2Head *head);
+
+/* The header extension of that @type if it has that @length, and the autoclear features. */
+gboolean vmp_qcow2_read_extension(int fd, guint32 type, guint8 *data, gsize length,
+                                  guint64 *autoclear);

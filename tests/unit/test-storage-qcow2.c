@@ -345,6 +345,48 @@ test_backing(void)
     assert_backing(path, NULL);
 }
 
+/* ---- the head ---- */
+
+static gboolean
+read_head(const char *path, VmpQcow2Head *head)
+{
+    g_auto(VmpFd) fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    g_assert_cmpint(fd, >=, 0);
+    return vmp_qcow2_read_head(fd, head);
+}
+
+static void
+test_head(void)
+{
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autofree char *path = in_folder(folder, "image");
+    g_auto(VmpQcow2Head) alone = { 0 };
+    g_auto(VmpQcow2Head) overlay = { 0 };
+    g_auto(VmpQcow2Head) none = { 0 };
+
+    write_image(path, &(VmpQcow2){ .size = 3 * MIB });
+    g_assert_true(read_head(path, &alone));
+    g_assert_cmpuint(alone.size, ==, 3 * MIB);
+    g_assert_null(alone.backing);
+    g_assert_null(alone.backing_format);
+    write_image(
+        path,
+        &(VmpQcow2){ .size = MIB, .backing = "../p/vda.qcow2", .backing_format = "qcow2" });
+    g_assert_true(read_head(path, &overlay));
+    g_assert_cmpstr(overlay.backing, ==, "../p/vda.qcow2");
+    g_assert_cmpstr(overlay.backing_format, ==, "qcow2");
+    write_file(path, "QFI\xfb", 4);
+    g_assert_false(read_head(path, &none));
+    if (!have_qemu_img())
+        return;
+    /* Only QEMU can tell: an old version, and data in a file of its own. */
+    QEMU_IMG("create -q -f qcow2 -o compat=0.10 %s 1M", path);
+    g_assert_false(read_head(path, &none));
+    QEMU_IMG("create -q -f qcow2 -o data_file=%s.data %s 1M", path, path);
+    g_assert_false(read_head(path, &none));
+}
+
 static void
 test_no_mark(void)
 {
@@ -443,6 +485,7 @@ main(int argc, char **argv)
     ADD("the-name-of-a-backing-image-is-read", test_backing);
     ADD("a-full-image-is-as-large-as-qemu-img-says", test_measure);
     ADD("bitmaps-take-room", test_measure_bitmaps);
+    ADD("the-head-of-an-image-that-was-closed-is-read", test_head);
     ADD("rubbish-has-no-mark", test_rubbish);
     return g_test_run();
 }
