@@ -15,6 +15,7 @@
 #include "machine/tpm.h"
 #include "machine/words.h"
 #include "qmp/commands.h"
+#include "storage/bitmap-marks.h"
 
 #define START_TIMEOUT_MS 60000
 #define KILL_TIMEOUT_MS 5000
@@ -340,6 +341,22 @@ run_and_await(Start *start, VmpInstanceRole role, GCancellable *cancellable, GEr
     return await_start(start, cancellable, error);
 }
 
+/* The images that QEMU will open to write to. */
+static VmpBitmapMarks *
+note_marks(const VmpInstanceSpec *spec)
+{
+    const GPtrArray *disks = vmp_domain_get_disks(spec->definition);
+    g_autoptr(GPtrArray) paths = g_ptr_array_new();
+
+    for (guint i = 0; i < disks->len; i++) {
+        const VmpDomainDisk *disk = g_ptr_array_index(disks, i);
+        if (disk->source && !disk->readonly && g_strcmp0(disk->driver, "qcow2") == 0 &&
+            (disk->type == VMP_STORAGE_FILE || disk->type == VMP_STORAGE_BLOCK))
+            g_ptr_array_add(paths, disk->source);
+    }
+    return vmp_bitmap_marks_new(paths);
+}
+
 /* @spec NULL: a storage daemon. */
 static VmpInstance *
 start_instance(const VmpHost *host, const char *uuid, VmpInstanceRole role,
@@ -359,11 +376,14 @@ start_instance(const VmpHost *host, const char *uuid, VmpInstanceRole role,
         .fds = g_array_new(FALSE, FALSE, sizeof(int)),
         .sockets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
     };
+    g_autoptr(VmpBitmapMarks) marks = spec ? note_marks(spec) : NULL;
     g_autoptr(VmpQmpClient) monitor = run_and_await(&start, role, cancellable, error);
     if (!monitor) {
         /* What we have open of it would keep its TPM. */
         start_clear(&start);
-        vmp_instance_kill(instance, KILL_TIMEOUT_MS, NULL);
+        /* It never got so far as to run its guest, for which it waits to be told. */
+        if (vmp_instance_kill(instance, KILL_TIMEOUT_MS, NULL) && marks)
+            vmp_bitmap_marks_restore(marks);
         vmp_instance_remove_files(instance, role);
         return NULL;
     }

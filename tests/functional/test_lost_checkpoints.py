@@ -5,7 +5,9 @@ Whatever happened, a backup since such a checkpoint holds every byte: the disk
 that cannot tell what changed is copied whole, and the others are not.
 """
 
+import dataclasses
 import json
+import subprocess
 
 import pytest
 from vmtest import images, world
@@ -14,6 +16,16 @@ from vmtest.images import MIB
 from vmtest.world import names, refused, source
 
 SIZE = 16 * MIB
+
+
+def kill_writer(path):
+    """Has a QEMU of somebody else write to the image, and be killed."""
+    image = f"driver=qcow2,node-name=disk,file.driver=file,file.filename={path}"
+    with subprocess.Popen(["qemu-storage-daemon", "--blockdev", image, "--chardev", "stdio,id=monitor",
+                           "--monitor", "chardev=monitor"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as writer:
+        assert b"QMP" in writer.stdout.readline()
+        writer.kill()
 
 
 class Increments:
@@ -107,6 +119,48 @@ def test_writes_before_a_kill_are_in_the_next_increment(made, work, start_first)
     guest.write("vda", 3 * MIB, MIB, 4)
     assert states(vm, until) == {"vda": "tracked", "vdb": "tracked"}
     increments.take(until)
+
+
+def without(element):
+    """The definition with a file that is not there."""
+    return lambda domain: domain.xml().replace(f"<{element}>", f"<{element}>/nonexistent")
+
+
+def with_a_wrong_device(domain):
+    arguments = [*domain.arguments, "-device", "pci-serial,chardev=nonexistent"]
+    return dataclasses.replace(domain, arguments=arguments).xml()
+
+
+@pytest.mark.parametrize("break_it", [without("kernel"), without("initrd"), with_a_wrong_device],
+                         ids=["kernel", "initrd", "device"])
+def test_a_start_that_fails_loses_no_increment(made, work, break_it):
+    vm, guest = made
+    guest.write("vda", 0, MIB, 1)
+    increments = Increments(vm, work)
+    first, _ = increments.take()
+    guest.write("vda", 2 * MIB, MIB, 2)
+    guest.write("vdb", MIB, MIB, 3)
+    stop(vm)
+    # A mark that is there for a reason stays: somebody has written to vdb and not closed it.
+    kill_writer(work / "vm-vdb.qcow2")
+
+    sound = work / "vm.xml"
+    sound.write_text(vm.domain.xml())
+    (work / "broken.xml").write_text(break_it(vm.domain))
+    vm.cli.run("define", work / "broken.xml")
+    before = {path: path.read_bytes() for path in (work / "vm-vda.qcow2", work / "vm-vdb.qcow2")}
+    for _ in range(2):
+        failed = vm.cli.run("start", vm.name, check=False)
+        assert failed.status != 0 and "did not start" in failed.stderr, failed
+    for path, content in before.items():
+        assert path.read_bytes() == content, path
+    assert "in-use" not in images.bitmaps(work / "vm-vda.qcow2")[first]["flags"]
+    assert "in-use" in images.bitmaps(work / "vm-vdb.qcow2")[first]["flags"]
+
+    vm.cli.run("define", sound)
+    guest.start()
+    guest.write("vda", 4 * MIB, MIB, 4)
+    increments.take(first, demoted=("vdb",))
 
 
 def test_an_inconsistent_bitmap_is_cleared_away_and_only_its_disk_is_full(made, work):
