@@ -115,6 +115,17 @@ write_about(VmpRepository *repository, const char *domain, const char *uuid, GEr
 
 /* ---- locks ---- */
 
+/* A command that was refused takes away the repository that it has made, with the lock in it:
+ * who opened that before has a lock that nobody else will meet. */
+static gboolean
+is_there(int fd, const char *path)
+{
+    struct stat held, found;
+
+    return fstat(fd, &held) == 0 && stat(path, &found) == 0 && held.st_dev == found.st_dev &&
+           held.st_ino == found.st_ino;
+}
+
 static gboolean
 take_lock(const VmpRepository *repository, const char *name, int how, int *fd, GError **error)
 {
@@ -128,9 +139,10 @@ take_lock(const VmpRepository *repository, const char *name, int how, int *fd, G
         return TRUE;
     if (*fd < 0)
         return vmp_fail_errno(error, errno, "cannot lock repository '%s'", repository->path);
-    if (TEMP_FAILURE_RETRY(flock(*fd, how | LOCK_NB)) == 0)
+    gboolean locked = TEMP_FAILURE_RETRY(flock(*fd, how | LOCK_NB)) == 0;
+    if (locked && is_there(*fd, path))
         return TRUE;
-    if (errno == EWOULDBLOCK)
+    if (locked || errno == EWOULDBLOCK)
         return vmp_fail(error, VMP_ERROR_BUSY, "repository '%s' is in use by another command",
                         repository->path);
     if (shared)
