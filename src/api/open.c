@@ -6,6 +6,7 @@
 #include "backup/restore-point.h"
 #include "backup/serve.h"
 #include "base/error.h"
+#include "machine/freeze.h"
 #include "machine/server.h"
 #include "plan/executor.h"
 #include "point/copy-disk.h"
@@ -87,8 +88,10 @@ settle(VmpMachine *machine, GPtrArray *said, GError **error)
     VmpJobState state = VMP_JOB_NONE;
 
     vmp_memory_free_hung(machine);
-    if (!vmp_plan_recover(machine, step_kinds, said, error) ||
-        !vmp_backup_settle(&change, VMP_SETTLE_LOOK, &state, error))
+    if (!vmp_plan_recover(machine, step_kinds, said, error))
+        return FALSE;
+    vmp_machine_settle_freeze(machine);
+    if (!vmp_backup_settle(&change, VMP_SETTLE_LOOK, &state, error))
         return FALSE;
     if (said && state != VMP_JOB_NONE && state != VMP_JOB_RUNNING)
         g_ptr_array_add(said,

@@ -87,10 +87,6 @@ check_tuning(const Begin *begin, GError **error)
             error, VMP_ERROR_INVALID,
             "a pull backup copies nothing by itself that could be limited, compressed "
             "or kept from the guest; its document says where <scratch> is");
-    if (is_pull(begin) && tuning->quiesce)
-        return vmp_fail(
-            error, VMP_ERROR_UNSUPPORTED,
-            "freezing the guest's file systems for a pull backup is not supported yet");
     return !folder || g_path_is_absolute(folder) ||
            vmp_fail(error, VMP_ERROR_INVALID, "'%s' is not an absolute path", folder);
 }
@@ -541,6 +537,20 @@ fleece_args(const BeginSteps *steps)
     return vmp_json_build("o:disks", json_object_get(steps->fleece), NULL);
 }
 
+static void
+add_freeze(VmpPlan *plan, const Begin *begin)
+{
+    if (begin->quiesces)
+        vmp_plan_add(plan, &vmp_step_freeze_guest, NULL);
+}
+
+static void
+add_thaw(VmpPlan *plan, const Begin *begin)
+{
+    if (begin->quiesces)
+        vmp_plan_add_cleanup(plan, &vmp_step_thaw_guest, NULL);
+}
+
 /* The guest is held while its disks get their filters and the checkpoint begins: that is the
  * instant.  What uses them comes last, when all of it is there; a crash before takes all of it
  * back. */
@@ -561,9 +571,11 @@ add_pull_steps(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, VmpJs
 {
     vmp_plan_add(plan, &vmp_step_start_server,
                  vmp_json_build("o:server", json_object_get(begin->server), NULL));
+    add_freeze(plan, begin);
     add_instant_steps(plan, begin, steps, start);
     vmp_plan_add_commit(plan, &vmp_step_add_exports,
                         vmp_json_build("o:exports", json_object_get(steps->exports), NULL));
+    add_thaw(plan, begin);
 }
 
 /* No guest writes between the checkpoint and the first read.  Nothing can be cleared up beside
@@ -584,8 +596,7 @@ add_serve_steps(VmpPlan *plan, const Begin *begin, const BeginSteps *steps)
 static void
 add_push_steps(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, VmpJson *start)
 {
-    if (begin->quiesces)
-        vmp_plan_add(plan, &vmp_step_freeze_guest, NULL);
+    add_freeze(plan, begin);
     if (begin->fleeces) {
         vmp_json_add(start, "b:only-freeze", TRUE, NULL);
         add_instant_steps(plan, begin, steps, start);
@@ -594,8 +605,7 @@ add_push_steps(VmpPlan *plan, const Begin *begin, const BeginSteps *steps, VmpJs
     } else {
         vmp_plan_add_commit(plan, &vmp_step_start_backup, start);
     }
-    if (begin->quiesces)
-        vmp_plan_add_cleanup(plan, &vmp_step_thaw_guest, NULL);
+    add_thaw(plan, begin);
 }
 
 static gboolean

@@ -51,13 +51,14 @@ require_running(VmpMachine *machine, GError **error)
     if (state == VMP_STATE_RUNNING)
         return TRUE;
     return vmp_fail(error, VMP_ERROR_FAILED,
-                    "domain %s is not running but '%s': its guest agent cannot answer",
-                    vmp_machine_get_name(machine), vmp_state_name(state));
+                    "not running but '%s': its guest agent cannot answer",
+                    vmp_state_name(state));
 }
 
 static VmpFreeze *
 connect_agent(VmpMachine *machine, GCancellable *cancellable, GError **error)
 {
+    VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
     if (machine->freeze)
         return machine->freeze;
     if (!require_running(machine, error))
@@ -262,6 +263,14 @@ vmp_machine_settle_freeze(VmpMachine *machine)
         machine->operation,
         "domain %s: thawed the guest's file systems after an interrupted command",
         vmp_machine_get_name(machine));
+}
+
+void
+vmp_machine_settle_running_freeze(VmpMachine *machine)
+{
+    if (vmp_machine_owes_thaw(machine) &&
+        (!vmp_machine_is_on(machine) || require_running(machine, NULL)))
+        vmp_machine_settle_freeze(machine);
 }
 
 /* ---- because somebody asked for it ---- */

@@ -28,6 +28,9 @@ gboolean vmp_machine_pay_thaw(VmpMachine *machine, GError **error);
 /* The same for a debt of an earlier process: what cannot be paid now stays, and becomes a
  * warning. */
 void vmp_machine_settle_freeze(VmpMachine *machine);
+/* The same, but one that stands is left alone: it may do so for a plan that was cut, and
+ * cannot answer before that is settled. */
+void vmp_machine_settle_running_freeze(VmpMachine *machine);
 
 /* ---- because somebody asked for it ---- */
 

@@ -173,7 +173,7 @@ vmp_machine_settle(VmpMachine *machine, GError **error)
         return FALSE;
     }
     vmp_instance_sweep(machine->host, machine->row->uuid);
-    vmp_machine_settle_freeze(machine);
+    vmp_machine_settle_running_freeze(machine);
 
     if (machine->row->id == 0)
         return vmp_fail(error, VMP_ERROR_NOT_FOUND,

@@ -378,7 +378,7 @@ vmp_machine_get_agent_path(VmpMachine *machine, GError **error)
         g_propagate_error(error, g_steal_pointer(&failure));
         return NULL;
     }
-    return vmp_fail_null(error, VMP_ERROR_UNSUPPORTED, "domain %s has no guest agent channel",
+    return vmp_fail_null(error, VMP_ERROR_UNSUPPORTED, "domain %s: no guest agent channel",
                          machine->row->name);
 }
 

@@ -12,7 +12,9 @@ import pytest
 from vmtest import images
 from vmtest.domain import Disk
 from vmtest.images import MIB
+from vmtest.pull import Pull
 
+BUSY = 5
 MOST = 40
 
 
@@ -46,6 +48,15 @@ def wait_thawed(vm):
     vm.guest.check("(echo x >/mnt/probe; sync /mnt/probe; : >/ram/probed) >/dev/null 2>&1 &")
     vm.guest.wait_until("test", "-e", "/ram/probed")
     vm.guest.check("rm /ram/probed")
+
+
+def require_at_rest(raw, witness):
+    """A file system without a journal to replay, and with what was in the guest's cache alone."""
+    said = subprocess.run(["dumpe2fs", "-h", raw], check=True, capture_output=True, text=True).stdout
+    assert "needs_recovery" not in said
+    found = subprocess.run(["debugfs", "-R", "cat /witness", raw], check=True, capture_output=True,
+                           text=True).stdout
+    assert found == witness
 
 
 def names(vm):
@@ -86,14 +97,9 @@ def test_a_quiesced_snapshot_holds_what_was_only_in_the_guests_cache(vm, work):
     vm.cli.run("snapshot-create-as", vm.name, "s", "--disk-only", "--quiesce")
     assert not is_frozen(vm)
     assert not debts(vm)
-    # The base is a file system at rest: no journal to replay, the file in it.
     raw = work / "judge.raw"
     subprocess.run(["qemu-img", "convert", "-U", "-O", "raw", vm.disks[1].path, raw], check=True)
-    said = subprocess.run(["dumpe2fs", "-h", raw], check=True, capture_output=True, text=True).stdout
-    assert "needs_recovery" not in said
-    found = subprocess.run(["debugfs", "-R", "cat /witness", raw], check=True, capture_output=True,
-                           text=True).stdout
-    assert found == "cached\n"
+    require_at_rest(raw, "cached\n")
 
     vm.cli.run("checkpoint-create-as", vm.name, "c", "--quiesce")
     assert not is_frozen(vm)
@@ -129,6 +135,67 @@ def test_a_cut_quiesced_snapshot_never_leaves_the_guest_frozen(vm, fault):
             vm.cli.run("snapshot-delete", vm.name, "s")
         else:
             assert result.status != 0
+        if result.status == 0:
+            break
+
+
+@pytest.mark.parametrize("way", ["push", "fleece", "pull"])
+def test_a_quiesced_backup_holds_what_was_only_in_the_guests_cache(vm, work, way):
+    pull = Pull(vm, work)
+    vm.guest.check("echo cached >/mnt/witness")
+    if way == "pull":
+        pull.begin("--quiesce", checkpoint="c")
+    else:
+        document = work / "push.xml"
+        document.write_text(f"<domainbackup><disks><disk name='vdb' type='file'><target file='{work}/copy'/>"
+                            "<driver type='raw'/></disk><disk name='vda' backup='no'/></disks></domainbackup>")
+        vm.cli.run("backup-begin", vm.name, document, "--quiesce", "--wait",
+                   *(["--fleece"] if way == "fleece" else []))
+    assert not is_frozen(vm)
+    assert not debts(vm)
+    vm.guest.check("echo later >/mnt/witness && sync")
+    require_at_rest(pull.copy("vdb") if way == "pull" else work / "copy", "cached\n")
+    if way == "pull":
+        pull.end()
+    assert not is_frozen(vm)
+
+
+def test_a_pull_backup_of_a_guest_that_cannot_be_frozen_is_refused(vm, work):
+    pull = Pull(vm, work)
+    vm.cli.run("suspend", vm.name)
+    refused = vm.cli.run(*pull.words(), "--quiesce", check=False)
+    assert refused.status == 1
+    message = refused.error["error"]["message"]
+    assert message == f"domain {vm.name}: not running but 'paused': its guest agent cannot answer"
+    assert not list(work.glob("scratch-*")) and not pull.socket.exists()
+    vm.cli.run("resume", vm.name)
+
+    # Frozen by somebody else: theirs stays as it is.
+    vm.cli.run("domfsfreeze", vm.name)
+    refused = vm.cli.run(*pull.words(), "--quiesce", check=False)
+    assert refused.status == BUSY and "frozen" in refused.error["error"]["message"], refused
+    assert is_frozen(vm)
+    vm.cli.run("domfsthaw", vm.name)
+
+
+@pytest.mark.parametrize("fault", ["kill", "fail"])
+def test_a_cut_quiesced_pull_backup_never_leaves_the_guest_frozen(vm, work, fault):
+    pull = Pull(vm, work)
+    for n in itertools.count(1):
+        assert n < MOST, "the operation never gets through"
+        result = vm.cli.run(*pull.words(), "--quiesce", check=False, fault=f"{fault}@{n}")
+        # Cut while the guest stood for the instant, it stands until somebody recovers.
+        if vm.state() == "running":
+            wait_thawed(vm)
+        vm.cli.run("recover", vm.name)
+        wait_thawed(vm)
+        assert not debts(vm), f"cut at {n}"
+        assert not is_frozen(vm), f"cut at {n}"
+        if vm.cli.run("domjobinfo", vm.name).data["state"] == "running":
+            pull.end()
+        else:
+            assert result.status != 0
+        assert not list(work.glob("scratch-*")), f"cut at {n}"
         if result.status == 0:
             break
 
