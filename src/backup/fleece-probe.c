@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 
 #include "backup/fleece.h"
+#include "backup/relief.h"
 #include "base/error.h"
 #include "qmp/commands.h"
 #include "storage/job.h"
@@ -104,6 +105,25 @@ vmp_fleece_find_break(VmpQmpClient *client, VmpJson *disks, GError **error)
             return NULL;
         if (!whole)
             return say_break(disk);
+    }
+    return NULL;
+}
+
+char *
+vmp_fleece_find_want(VmpQmpClient *client, VmpJson *disks, GError **error)
+{
+    gboolean stands = FALSE;
+
+    if (!vmp_relief_is_needed(client, &stands, error) || !stands)
+        return NULL;
+    for (guint i = 0; i < vmp_json_length(disks); i++) {
+        VmpJson *disk = vmp_json_at(disks, i);
+        const char *scratch = vmp_json_get_string(disk, "scratch");
+        if (has_no_space(scratch))
+            return g_strdup_printf(
+                "disk '%s': the guest stood because a write found no space, "
+                "of which '%s' had taken some: the point in time is given up",
+                vmp_json_get_string(disk, "disk"), scratch);
     }
     return NULL;
 }

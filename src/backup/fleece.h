@@ -30,6 +30,9 @@ VmpJson *vmp_fleece_plan(VmpMachine *machine, const VmpBlockGraph *graph, GHashT
 gboolean vmp_fleece_remove(VmpChange *change, VmpJson *disks, GError **error);
 /* A sentence if one of the snapshots is broken; NULL if none is, or with @error. */
 char *vmp_fleece_find_break(VmpQmpClient *client, VmpJson *disks, GError **error);
+/* A sentence if the guest stands because a write found no room where one of the scratch images
+ * is, which has taken some of it; NULL if not, or with @error. */
+char *vmp_fleece_find_want(VmpQmpClient *client, VmpJson *disks, GError **error);
 /* Takes away what a look that was cut left in QEMU. */
 gboolean vmp_fleece_clear_probe(VmpQmpClient *client, GError **error);
 

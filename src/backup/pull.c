@@ -8,6 +8,7 @@
  */
 
 #include "backup/fleece.h"
+#include "backup/relief.h"
 #include "backup/running.h"
 #include "base/error.h"
 #include "base/fault.h"
@@ -68,6 +69,14 @@ take_down(const VmpRunning *running, VmpChange *change, GError **error)
            vmp_new_images_close(client, running->scratch, NULL, error);
 }
 
+/* A guest that stands for want of space has some again. */
+static gboolean
+relieve(const VmpRunning *running, VmpChange *change, GError **error)
+{
+    return !vmp_machine_is_on(change->machine) ||
+           vmp_relief_give(vmp_change_get_client(change, error), running->scratch, error);
+}
+
 static VmpJobState
 end_state(const char *word)
 {
@@ -82,6 +91,7 @@ end(VmpRunning *running, VmpChange *change, const char *word, const char *failur
     *state = end_state(word);
     return vmp_running_note_end(running, change->machine, word, failure, error) &&
            vmp_fault("end-noted", error) && take_down(running, change, error) &&
+           relieve(running, change, error) &&
            vmp_running_close(running, change->machine, word, failure, error);
 }
 
@@ -110,7 +120,14 @@ find_failure(const VmpRunning *running, VmpQmpClient *client, GError **error)
         return NULL;
     if (!exist)
         return g_strdup("somebody has taken its exports out of QEMU");
-    return vmp_fleece_find_break(client, vmp_json_get_array(running->detail, "fleece"), error);
+    VmpJson *fleece = vmp_json_get_array(running->detail, "fleece");
+    g_autoptr(GError) unknown = NULL;
+    char *failure = vmp_fleece_find_break(client, fleece, &unknown);
+    if (!failure && !unknown)
+        failure = vmp_fleece_find_want(client, fleece, &unknown);
+    if (unknown)
+        g_propagate_error(error, g_steal_pointer(&unknown));
+    return failure;
 }
 
 static gboolean

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backup/backup.h"
 #include "backup/fleece.h"
+#include "backup/relief.h"
 #include "backup/running.h"
 #include "base/error.h"
 #include "machine/server.h"
@@ -167,25 +168,6 @@ explain_failure(const VmpRunning *running, VmpQmpClient *client, const GPtrArray
     return broken;
 }
 
-/* QEMU stops a guest whose write did not get through to a target that is full.  With the job
- * gone the write is made again, and finds nothing in its way. */
-static gboolean
-release_guest(VmpMachine *machine, VmpQmpClient *client, GError **error)
-{
-    if (!vmp_machine_is_on(machine))
-        return TRUE;
-
-    g_autoptr(VmpQmpCommand) ask = vmp_qmp_query_status();
-    g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, ask, NULL, error);
-    if (!reply)
-        return FALSE;
-    if (g_strcmp0(vmp_qmp_read_status(reply, NULL), "io-error") != 0)
-        return TRUE;
-    g_autoptr(VmpQmpCommand) go_on = vmp_qmp_cont();
-    g_autoptr(VmpJson) done = vmp_qmp_client_execute(client, go_on, NULL, error);
-    return done != NULL;
-}
-
 static gboolean
 finish_targets(const VmpRunning *running, const VmpBackupPart *part, GError **error)
 {
@@ -204,7 +186,8 @@ settle_ended(VmpRunning *running, VmpChange *change, VmpQmpClient *client,
 
     add_totals(running->detail, jobs);
     if (!clean_up(running, change, client, error) ||
-        ((cancelled || failure) && !release_guest(change->machine, client, error)))
+        ((cancelled || failure) && vmp_machine_is_on(change->machine) &&
+         !vmp_relief_give(client, running->scratch, error)))
         return FALSE;
     if (!cancelled && !failure && !finish_targets(running, part, &unfinished))
         failure = g_strdup(unfinished->message);

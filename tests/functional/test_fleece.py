@@ -50,6 +50,31 @@ def test_scratch_space_that_is_full_ends_the_backup_and_not_the_guest(vm, work, 
     assert images.info(work / "incr-vda")["actual-size"] >= 16 * MIB
 
 
+@pytest.mark.parametrize("kept, written", [(MIB, (16 * MIB, 2 * MIB)), (0, (0, 3 * MIB))],
+                         ids=["the-guest-finds-none", "scratch-finds-none"])
+def test_a_guest_that_shares_the_space_with_scratch_goes_on_without(vm, work, small, kept, written):
+    """The disk grows beside the scratch image, and one of them takes the last of the room."""
+    disk = vm.disks[0]
+    vm.guest.write_pattern(disk.device, 0, 4 * MIB, "old")
+    vm.cli.run("snapshot-create-as", vm.name, "s", "--disk-only", "--diskspec", f"vda,file={small}/vda.s",
+               "--diskspec", "vdb,snapshot=no")
+    vm.cli.run("backup-begin", vm.name, document(work, ["vda"], small))
+    if kept:
+        vm.guest.write_pattern(disk.device, 0, kept, "new")
+    # There is room for this, but not for this and what is kept.
+    vm.guest.check(f"(write_pattern {disk.device} {written[0]} {written[1]} more; : >/ram/done) >/dev/null 2>&1 &")
+    vm.spy.wait_event("STOP")
+    assert vm.spy.status() == "io-error"
+
+    vm.cli.run("recover", vm.name)
+    assert vm.spy.status() == "running"
+    about = vm.cli.run("domjobinfo", vm.name, "--completed").data
+    assert about["state"] == "failed" and "space" in about["error"] and "'vda'" in about["error"], about
+    assert [path.name for path in small.iterdir()] == ["vda.s"]
+    vm.guest.wait_until("test", "-e", "/ram/done")
+    assert vm.guest.has_pattern(disk.device, *written, "more")
+
+
 def increment(work):
     path = work / "incr.xml"
     path.write_text("<domainbackup><incremental>c1</incremental><disks><disk name='vda' type='file'>"
