@@ -99,7 +99,7 @@ ask_in_time(VmpMachine *machine, gboolean *lost)
     if (!client)
         return FALSE;
 
-    g_auto(VmpQmpTimeout) timeout =
+    G_GNUC_UNUSED g_auto(VmpQmpTimeout) timeout =
         vmp_qmp_timeout_begin(client, VMP_MEMORY_ANSWER_TIMEOUT_MS);
     return vmp_migration_wait_begun(client, lost, NULL);
 }

@@ -52,7 +52,7 @@ vmp_internal_run_job(VmpChange *change, VmpQmpCommand *command, const char *id, 
 
     /* QEMU answers nothing until it has moved all of the RAM, however long that takes; and it
      * cannot be told to stop. */
-    g_auto(VmpQmpTimeout) timeout = vmp_qmp_timeout_begin(client, 0);
+    G_GNUC_UNUSED g_auto(VmpQmpTimeout) timeout = vmp_qmp_timeout_begin(client, 0);
     g_autoptr(VmpJson) reply = vmp_qmp_client_execute(client, command, NULL, error);
     return reply && vmp_jobs_finish(client, ids, NULL, error);
 }

@@ -217,7 +217,7 @@ save_for_a_while(const VmpStep *step, VmpChange *change, GError **error)
     if (!client)
         return !vmp_machine_is_on(change->machine) && save_live_if_on(step, change, error);
 
-    g_auto(VmpQmpTimeout) timeout =
+    G_GNUC_UNUSED g_auto(VmpQmpTimeout) timeout =
         vmp_qmp_timeout_begin(client, VMP_MEMORY_ANSWER_TIMEOUT_MS);
     return save_live_if_on(step, change, error);
 }

@@ -403,9 +403,9 @@ killed_when(Fixture *fixture, int commit, const char *at)
     g_autoptr(VmpJson) json = vmp_plan_to_json(plan);
     g_autofree char *text = vmp_json_to_text(json);
     g_autoptr(GError) error = NULL;
-    g_autoptr(VmpIntent) intent = vmp_store_declare(vmp_machine_get_store(fixture->machine),
-                                                    vmp_machine_get_row(fixture->machine)->id,
-                                                    "test", "point", text, &error);
+    G_GNUC_UNUSED g_autoptr(VmpIntent) intent = vmp_store_declare(
+        vmp_machine_get_store(fixture->machine), vmp_machine_get_row(fixture->machine)->id,
+        "test", "point", text, &error);
 
     g_assert_no_error(error);
     g_string_assign(world, at);
@@ -486,7 +486,7 @@ a_journal_of_a_newer_vmpoint_is_refused_and_kept(Fixture *fixture,
                                                  gconstpointer data G_GNUC_UNUSED)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(VmpIntent) intent =
+    G_GNUC_UNUSED g_autoptr(VmpIntent) intent =
         vmp_store_declare(vmp_machine_get_store(fixture->machine),
                           vmp_machine_get_row(fixture->machine)->id, "test", NULL,
                           "{\"operation\":\"x\",\"domain\":\"d\",\"commit\":0,\"edits\":[],"

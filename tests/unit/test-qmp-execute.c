@@ -57,7 +57,7 @@ test_timeout_of_a_scope(void)
 
     vmp_qmp_client_set_timeout(client, 7000);
     {
-        g_auto(VmpQmpTimeout) timeout = vmp_qmp_timeout_begin(client, 20);
+        G_GNUC_UNUSED g_auto(VmpQmpTimeout) timeout = vmp_qmp_timeout_begin(client, 20);
         g_assert_cmpint(vmp_qmp_client_get_timeout(client), ==, 20);
     }
     g_assert_cmpint(vmp_qmp_client_get_timeout(client), ==, 7000);
