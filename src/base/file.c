@@ -110,10 +110,22 @@ vmp_dir_ensure(const char *path, guint mode, GError **error)
     return TRUE;
 }
 
+static gboolean
+is_absent(int errnum)
+{
+    return errnum == ENOENT || errnum == ENOTDIR || errnum == ENAMETOOLONG;
+}
+
+gboolean
+vmp_file_is_none_of_ours(int errnum)
+{
+    return is_absent(errnum) || errnum == ELOOP || errnum == EACCES;
+}
+
 gboolean
 vmp_file_remove(const char *path, GError **error)
 {
-    if (unlink(path) < 0 && errno != ENOENT)
+    if (unlink(path) < 0 && !is_absent(errno))
         return vmp_fail_errno(error, errno, "cannot remove '%s'", path);
     return TRUE;
 }

@@ -34,7 +34,11 @@ gboolean vmp_dir_sync(const char *path, GError **error);
 /* Removes a folder with the files in it; one that has folders is refused by the system.  That
  * it is gone already is success. */
 gboolean vmp_dir_remove(const char *path, GError **error);
-/* unlink(); that it is gone already is success. */
+/* Says errno of a file that could not be opened that it is none that we have made?  There is
+ * none, or none by such a name, or a symbolic link, or it is behind a folder or a mode that
+ * keeps us out: what was never made can be taken back. */
+gboolean vmp_file_is_none_of_ours(int errnum);
+/* unlink(); that it is gone already, or never could be there, is success. */
 gboolean vmp_file_remove(const char *path, GError **error);
 /* All of @data to @fd at @offset. */
 gboolean vmp_file_write_at(int fd, const void *data, gsize length, guint64 offset,

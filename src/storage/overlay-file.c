@@ -346,8 +346,7 @@ remove_image(const VmpNewImage *image, GError **error)
         return vmp_new_export_clear(image->path, image->mark, error);
 
     g_auto(VmpFd) fd = open(image->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    /* ELOOP: a symbolic link is none of ours. */
-    if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+    if (fd < 0 && !vmp_file_is_none_of_ours(errno))
         return vmp_fail_errno(error, errno, "cannot remove image '%s'", image->path);
     if (fd < 0 || !is_ours(fd, image))
         return TRUE;

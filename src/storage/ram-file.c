@@ -290,7 +290,8 @@ vmp_ram_file_remove(const char *path, guint64 mark, GError **error)
     g_auto(VmpFd) fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
-        return errno == ENOENT || vmp_fail_errno(error, errno, "cannot open '%s'", path);
+        return vmp_file_is_none_of_ours(errno) ||
+               vmp_fail_errno(error, errno, "cannot open '%s'", path);
     gboolean is_ours = read_header(fd, &header) ? header.mark == mark
                                                 : fstat(fd, &info) == 0 && info.st_size == 0;
     return !is_ours || vmp_file_remove(path, error);

@@ -182,7 +182,8 @@ vmp_state_file_remove(const char *path, guint64 mark, GError **error)
     g_auto(VmpFd) fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
-        return errno == ENOENT || vmp_fail_errno(error, errno, "cannot open '%s'", path);
+        return vmp_file_is_none_of_ours(errno) ||
+               vmp_fail_errno(error, errno, "cannot open '%s'", path);
     gboolean is_ours = pread(fd, &header, sizeof header, 0) == sizeof header
                            ? parse_header(&header) && header.mark == mark
                            : fstat(fd, &info) == 0 && info.st_size == 0;

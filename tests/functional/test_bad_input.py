@@ -184,6 +184,28 @@ def test_no_room_for_the_overlays(off, work, small, on):
         assert not list(small.iterdir()) and not (work / "room").exists()
 
 
+def test_a_file_name_that_is_too_long_is_refused_and_forgotten(off, work):
+    """What was never made can be taken back, and keeps nobody from the domain."""
+    long = "n" * 250
+    world.StandIn(off).start()
+    with unchanged(off, work):
+        for words in (["snapshot-create-as", "vm", long, "--disk-only"],
+                      ["snapshot-create-as", "vm", "s", "--memspec", work / (long + long)],
+                      ["blockcopy", "vm", "vda", "--dest", work / (long + long), "--finish"],
+                      ["backup-begin", "vm", push_to(work, long + long), "--wait"]):
+            refused(off.cli, *words, status=2, says=("vm", long, "File name too long"))
+    off.cli.run("destroy", off.name)
+    refused(off.cli, "snapshot-create-as", "vm", long, "--disk-only", status=2, says=("File name too long",))
+    off.cli.run("snapshot-create-as", off.name, "s1", "--disk-only")
+
+
+def push_to(work, name):
+    path = work / "push.xml"
+    path.write_text("<domainbackup><disks><disk name='vda' type='file'>"
+                    f"<target file='{work}/{name}'/></disk></disks></domainbackup>")
+    return path
+
+
 def test_no_room_has_one_status_whatever_runs_out_of_it(off, work, small):
     guest = world.StandIn(off).start()
     guest.write("vda", 0, MIB, 1)

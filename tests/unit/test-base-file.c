@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib/gstdio.h>
+#include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -87,6 +89,37 @@ a_folder_goes_with_its_files_and_not_with_folders(void)
     g_assert_false(g_file_test(dir, G_FILE_TEST_EXISTS));
 }
 
+static void
+what_can_never_have_been_there_is_gone(void)
+{
+    g_autofree char *dir = make_dir();
+    g_autofree char *file = g_build_filename(dir, "x", NULL);
+    g_autofree char *below = g_build_filename(file, "y", NULL);
+    g_autofree char *name = g_strnfill(300, 'n');
+    g_autofree char *too_long = g_build_filename(dir, name, NULL);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vmp_file_replace(file, "", 0, 0600, &error));
+    g_assert_true(vmp_file_remove(below, &error));
+    g_assert_true(vmp_file_remove(too_long, &error));
+    g_assert_false(vmp_file_remove(dir, &error));
+    g_assert_nonnull(error);
+    g_assert_true(vmp_file_remove(file, NULL));
+    g_rmdir(dir);
+}
+
+static void
+what_keeps_us_out_has_nothing_of_ours(void)
+{
+    static const int none[] = { ENOENT, ENOTDIR, ENAMETOOLONG, ELOOP, EACCES };
+    static const int unknown[] = { EIO, ESTALE, EMFILE, ENOMEM, EINTR };
+
+    for (guint i = 0; i < G_N_ELEMENTS(none); i++)
+        g_assert_true(vmp_file_is_none_of_ours(none[i]));
+    for (guint i = 0; i < G_N_ELEMENTS(unknown); i++)
+        g_assert_false(vmp_file_is_none_of_ours(unknown[i]));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -94,6 +127,10 @@ main(int argc, char **argv)
     g_test_add_func("/base/file/a-replaced-file-has-the-new-content-and-leaves-nothing-beside",
                     a_replaced_file_has_the_new_content_and_mode_and_leaves_nothing_beside);
     g_test_add_func("/base/file/reading-stops-at-its-limit", reading_stops_at_its_limit);
+    g_test_add_func("/base/file/what-can-never-have-been-there-is-gone",
+                    what_can_never_have_been_there_is_gone);
+    g_test_add_func("/base/file/what-keeps-us-out-has-nothing-of-ours",
+                    what_keeps_us_out_has_nothing_of_ours);
     g_test_add_func("/base/file/a-missing-folder-is-an-error-that-names-the-file",
                     a_missing_folder_is_an_error_that_names_the_file);
     g_test_add_func("/base/file/a-folder-goes-with-its-files-and-not-with-folders",

@@ -491,7 +491,6 @@ test_remove_goes_on(void)
     g_autoptr(TestFolder) folder = test_folder_new();
     g_autoptr(GPtrArray) images = images_new(folder, "a", "b", NULL);
     VmpNewImage *first = g_ptr_array_index(images, 0);
-    g_autofree char *long_name = g_strnfill(300, 'x');
     g_autoptr(GError) error = NULL;
 
     assert_created(images);
@@ -499,9 +498,26 @@ test_remove_goes_on(void)
     assert_created(images);
     g_assert_cmpint(unlink(first->path), ==, 0);
     g_free(first->path);
-    first->path = in_folder(folder, long_name); /* no file can have it */
+    first->path = g_strdup("nbd+unix:///x?socket=/no/such/server"); /* cannot be cleared */
+    first->network = TRUE;
     g_assert_false(vmp_new_images_remove(images, &error));
-    g_assert_error(error, VMP_ERROR, VMP_ERROR_INVALID);
+    g_assert_nonnull(error);
+    g_assert_cmpuint(count_files(folder), ==, 0);
+}
+
+static void
+test_remove_what_cannot_be_there(void)
+{
+    g_autoptr(TestFolder) folder = test_folder_new();
+    g_autoptr(GPtrArray) images = images_new(folder, "a", "b", NULL);
+    VmpNewImage *first = g_ptr_array_index(images, 0);
+    g_autofree char *long_name = g_strnfill(300, 'x');
+
+    assert_created(images);
+    g_assert_cmpint(unlink(first->path), ==, 0);
+    g_free(first->path);
+    first->path = in_folder(folder, long_name); /* no file can have it */
+    assert_removed(images);
     g_assert_cmpuint(count_files(folder), ==, 0);
 }
 
@@ -705,6 +721,7 @@ main(int argc, char **argv)
     ADD("files-of-others-are-not-removed", test_remove_others);
     ADD("what-is-half-made-is-removed", test_remove_half_made);
     ADD("removing-goes-on-after-a-failure", test_remove_goes_on);
+    ADD("removing-what-cannot-be-there-is-done", test_remove_what_cannot_be_there);
     ADD("commands-say-all-that-was-asked-for", test_commands);
     ADD("images-are-opened-in-one-burst", test_create_and_open);
     ADD("a-refusal-of-the-second-undoes-all-three", test_open_refused);
