@@ -52,6 +52,7 @@ static const VmpStepKind *const step_kinds[] = {
     &vmp_step_save_memory,
     &vmp_step_wake,
     &vmp_step_seal_memory,
+    &vmp_step_copy_past,
     &vmp_step_keep_parts,
     &vmp_step_drop_parts,
     &vmp_step_seal_parts,

@@ -8,9 +8,11 @@
 #include "point/internal-disks.h"
 #include "point/internal.h"
 #include "point/part.h"
+#include "point/past.h"
 #include "point/quiet.h"
 #include "point/record.h"
 #include "point/revert-request.h"
+#include "point/revert.h"
 #include "point/steps.h"
 #include "store/edit.h"
 
@@ -23,6 +25,7 @@ typedef struct {
     const char *vmstate;              /* the disk whose image has the RAM; NULL = none has */
     VmpState end;                     /* SHUTOFF, RUNNING or PAUSED */
     VmpPartPast parts;                /* what is neither disk nor RAM */
+    VmpPast past;                     /* of the disks that write to other images now */
     gboolean on, new_process;
 } Revert;
 
@@ -33,6 +36,7 @@ revert_clear(Revert *revert)
     g_clear_pointer(&revert->inactive, vmp_domain_free);
     g_clear_pointer(&revert->disks, g_ptr_array_unref);
     vmp_part_past_clear(&revert->parts);
+    vmp_past_clear(&revert->past);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Revert, revert_clear)
 
@@ -91,16 +95,12 @@ check_disk(Revert *revert, const char *target, GError **error)
     if (!now || !then)
         return vmp_fail(error, VMP_ERROR_UNSUPPORTED,
                         "disk '%s' of the snapshot is not the domain's any more", target);
-    if (g_strcmp0(then->source, now->path) != 0)
-        return vmp_fail(
-            error, VMP_ERROR_UNSUPPORTED,
-            "disk '%s': its present image '%s' is not '%s', which the snapshot is in", target,
-            now->path ? now->path : now->node, then->source);
     if (!vmp_internal_snapshots_find(now->snapshots, tag))
         return vmp_fail(error, VMP_ERROR_INCONSISTENT,
                         "disk '%s': image '%s' has no internal snapshot '%s'", target,
-                        now->path, tag);
-    return check_not_frozen(revert->machine, target, now->path, error);
+                        then->source, tag);
+    return vmp_past_has(&revert->past, target) ||
+           check_not_frozen(revert->machine, target, now->path, error);
 }
 
 /* Of every image that has the tag, whether the snapshot's document names it or not. */
@@ -229,44 +229,113 @@ add_risks(VmpPlan *plan, Revert *revert, const VmpDomain *present)
 /* ---- the plan ---- */
 
 static gboolean
-plan_memory(VmpPlan *plan, const Revert *revert, gint64 definition, GError **error)
+goes_in_process(const Revert *revert)
+{
+    return revert->on && has_memory(revert) && !revert->new_process;
+}
+
+/* The copies take their places while the guest is paused; *@closes: what nobody uses then. */
+static gboolean
+plan_swaps(VmpPlan *plan, Revert *revert, VmpJson **closes, GError **error)
 {
     VmpState state = VMP_STATE_NOSTATE;
-
-    if (!vmp_machine_query_state(revert->machine, &state, NULL, error))
+    gboolean swaps = goes_in_process(revert) && !vmp_past_is_empty(&revert->past);
+    g_auto(VmpSwaps) planned = { NULL };
+    VmpQmpClient *monitor = vmp_machine_get_monitor(revert->machine, error);
+    g_autoptr(VmpBlockGraph) graph =
+        monitor && swaps ? vmp_machine_read_graph(revert->machine, monitor, error) : NULL;
+    if (!monitor || (swaps && !graph) ||
+        !vmp_machine_query_state(revert->machine, &state, NULL, error))
         return FALSE;
-    if (revert->on)
-        vmp_plan_add(plan, &vmp_step_pause,
-                     vmp_json_build("b:was-running", state == VMP_STATE_RUNNING, NULL));
-    else
+
+    vmp_swaps_init(&planned, revert->machine, graph, revert->definition);
+    if (swaps) {
+        if (!vmp_past_add_swaps(&revert->past, revert->disks, &planned, error))
+            return FALSE;
+        vmp_plan_add(plan, &vmp_step_open_branches,
+                     vmp_json_build("o:nodes", json_object_get(planned.opens), NULL));
+    }
+    vmp_plan_add(plan, &vmp_step_pause,
+                 vmp_json_build("b:was-running", state == VMP_STATE_RUNNING, NULL));
+    if (swaps)
+        vmp_plan_add(plan, &vmp_step_swap_disks,
+                     vmp_json_build("o:disks", json_object_get(planned.swaps), NULL));
+    *closes = json_object_get(planned.closes);
+    return TRUE;
+}
+
+static gboolean
+plan_memory(VmpPlan *plan, Revert *revert, gint64 definition, GError **error)
+{
+    g_autoptr(VmpJson) closes = NULL;
+
+    if (!revert->on)
         vmp_plan_add(plan, &vmp_step_start_stopped,
                      vmp_json_build("i:definition", definition, NULL));
+    else if (!plan_swaps(plan, revert, &closes, error))
+        return FALSE;
     vmp_plan_add_commit(
         plan, &vmp_step_load_internal,
         vmp_json_build("s:tag", revert->snapshot->name, "o:disks",
                        vmp_internal_disks_to_json(revert->disks, revert->snapshot->name),
                        "s:vmstate", revert->vmstate, "i:definition", definition,
                        "b:drop-bitmaps", TRUE, "b:new-process", revert->new_process, "o:parts",
-                       json_object_get(revert->parts.files), NULL));
+                       json_object_get(revert->parts.files), "o:copies",
+                       vmp_past_to_json(&revert->past, revert->disks), NULL));
+    plan->mark_commit = TRUE;
     if (revert->end == VMP_STATE_RUNNING)
         vmp_plan_add(plan, &vmp_step_resume, NULL);
+    if (vmp_json_length(closes) > 0)
+        vmp_plan_add_cleanup(plan, &vmp_step_close_nodes,
+                             vmp_json_build("o:nodes", json_object_get(closes), NULL));
+    if (!vmp_past_is_empty(&revert->past))
+        vmp_past_plan_tidy(plan, &revert->past, revert->disks);
     return TRUE;
 }
 
-static gboolean
-plan_steps(VmpPlan *plan, const Revert *revert, GError **error)
+/* Those that are taken back where they are. */
+static VmpJson *
+disks_in_place(const Revert *revert)
 {
-    /* An image does not say what it was taken back to: only the note tells that it was begun.
-     */
-    plan->mark_commit = TRUE;
+    g_autoptr(VmpJson) all = vmp_internal_disks_to_json(revert->disks, revert->snapshot->name);
+    VmpJson *in_place = json_object_new_array();
+
+    for (guint i = 0; i < vmp_json_length(all); i++) {
+        VmpJson *entry = vmp_json_at(all, i);
+        if (!vmp_past_has(&revert->past, vmp_json_get_string(entry, "disk")))
+            json_object_array_add(in_place, json_object_get(entry));
+    }
+    return in_place;
+}
+
+/* Where all disks are copies, the process that ends, or what the store is told, is the
+ * commit. */
+static void
+plan_disks(VmpPlan *plan, const Revert *revert)
+{
+    g_autoptr(VmpJson) in_place = disks_in_place(revert);
+
+    vmp_part_plan_stage(plan, &revert->parts);
+    if (vmp_json_length(in_place) > 0) {
+        vmp_plan_add_commit(plan, &vmp_step_apply_internal,
+                            vmp_json_build("s:tag", revert->snapshot->name, "o:disks",
+                                           json_object_get(in_place), "b:drop-bitmaps", TRUE,
+                                           NULL));
+        /* An image does not say what it was taken back to: only the note tells that it was
+         * begun. */
+        plan->mark_commit = TRUE;
+    } else if (revert->on) {
+        vmp_plan_add_commit(plan, &vmp_step_end_process, NULL);
+    }
+    vmp_part_plan_put(plan, &revert->parts);
+}
+
+static gboolean
+plan_steps(VmpPlan *plan, Revert *revert, GError **error)
+{
+    vmp_past_plan_copies(plan, &revert->past, has_memory(revert));
     if (!has_memory(revert)) {
-        vmp_part_plan_stage(plan, &revert->parts);
-        vmp_plan_add_commit(
-            plan, &vmp_step_apply_internal,
-            vmp_json_build("s:tag", revert->snapshot->name, "o:disks",
-                           vmp_internal_disks_to_json(revert->disks, revert->snapshot->name),
-                           "b:drop-bitmaps", TRUE, NULL));
-        vmp_part_plan_put(plan, &revert->parts);
+        plan_disks(plan, revert);
         return TRUE;
     }
 
@@ -284,7 +353,8 @@ plan_edits(VmpPlan *plan, const Revert *revert, GError **error)
     const VmpStoreDomain *row = vmp_machine_get_row(revert->machine);
 
     if (!vmp_definition_edit(revert->machine, has_memory(revert) ? revert->definition : NULL,
-                             row->inactive ? revert->inactive : NULL, plan->edits, error))
+                             row->inactive ? revert->inactive : NULL, plan->edits, error) ||
+        !vmp_past_plan_edits(plan, &revert->past, revert->machine, error))
         return FALSE;
     vmp_store_edit_set_current(plan->edits, row->id, VMP_POINT_SNAPSHOT,
                                revert->snapshot->name);
@@ -339,6 +409,14 @@ finish(const Revert *revert, GError **error)
     return FALSE;
 }
 
+/* The definition of that moment with the images that the disks are going to write to. */
+static gboolean
+set_sources(const Revert *revert, VmpDomain *domain, const VmpDomain *present, GError **error)
+{
+    return vmp_revert_keep_uncovered(domain, revert->snapshot, present, error) &&
+           vmp_past_set_sources(&revert->past, domain, error);
+}
+
 static gboolean
 look(Revert *revert, GError **error)
 {
@@ -353,7 +431,12 @@ look(Revert *revert, GError **error)
         return FALSE;
     revert->end = vmp_revert_choose_end(revert->snapshot, revert->flags);
     revert->disks = vmp_internal_disks_look(revert->machine, error);
-    return revert->disks && check_disks(revert, error) &&
+    return revert->disks &&
+           vmp_past_look(revert->machine, revert->snapshot, revert->definition, revert->disks,
+                         &revert->past, error) &&
+           check_disks(revert, error) &&
+           set_sources(revert, revert->definition, present, error) &&
+           set_sources(revert, revert->inactive, present, error) &&
            vmp_part_look(revert->machine, revert->definition, revert->snapshot->name,
                          VMP_PARTS_NOT_NVRAM | (has_memory(revert) ? VMP_PARTS_IN_RAM : 0),
                          &revert->parts, error);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Images that were made to stand on less than their snapshot froze, because somebody said so.
- * Whoever compares the tree of snapshots with that of the images has to know of them.
+/* Images that do not stand on what their snapshot froze: because somebody said so, or because
+ * they are copies of it.  Whoever compares the tree of snapshots with that of the images has
+ * to know of them.
  */
 
 #include "machine/machine.h"

@@ -8,9 +8,9 @@
 #include "point/revert-private.h"
 #include "storage/image.h"
 
-/* "<image minus extension>.<snapshot>-<n>", the first that is neither there nor known. */
-static char *
-branch_path(VmpMachine *machine, const char *image, const char *snapshot, GError **error)
+char *
+vmp_revert_new_path(VmpMachine *machine, const char *image, const char *snapshot,
+                    GError **error)
 {
     g_autofree char *stem = vmp_align_overlay_path(image, snapshot);
 
@@ -88,7 +88,8 @@ plan_branch(VmpRevert *revert, const VmpDomainDisk *disk, GError **error)
         disk->source, disk->driver,
         vmp_operation_get_cancellable(vmp_machine_get_operation(revert->machine)), error);
     g_autofree char *path =
-        chain ? branch_path(revert->machine, stem, revert->snapshot->name, error) : NULL;
+        chain ? vmp_revert_new_path(revert->machine, stem, revert->snapshot->name, error)
+              : NULL;
     if (!path)
         return FALSE;
 

@@ -70,22 +70,31 @@ retire_present_layers(VmpPlan *plan, const VmpRevert *revert, const VmpDomain *p
     return TRUE;
 }
 
-/* Puts the new layers into @domain; disks the snapshot does not cover keep what they have. */
-static gboolean
-set_sources(VmpDomain *domain, const VmpRevert *revert, const VmpDomain *present,
-            GError **error)
+gboolean
+vmp_revert_keep_uncovered(VmpDomain *domain, const VmpSnapshot *snapshot,
+                          const VmpDomain *present, GError **error)
 {
     const GPtrArray *disks = vmp_domain_get_disks(present);
 
     for (guint i = 0; i < disks->len; i++) {
         const VmpDomainDisk *disk = g_ptr_array_index(disks, i);
         if (disk->source && disk->type != VMP_STORAGE_BLOCK &&
-            !vmp_revert_covers(revert, disk->target) &&
+            !vmp_revert_covers(snapshot, disk->target) &&
             vmp_domain_find_disk(domain, disk->target) &&
             !vmp_domain_set_disk_source(domain, disk->target, disk->source, disk->driver,
                                         error))
             return FALSE;
     }
+    return TRUE;
+}
+
+/* Puts the new layers into @domain. */
+static gboolean
+set_sources(VmpDomain *domain, const VmpRevert *revert, const VmpDomain *present,
+            GError **error)
+{
+    if (!vmp_revert_keep_uncovered(domain, revert->snapshot, present, error))
+        return FALSE;
     for (guint i = 0; i < revert->branches->len; i++) {
         VmpJson *branch = g_ptr_array_index(revert->branches, i);
         if (!vmp_domain_find_disk(domain, vmp_json_get_string(branch, "disk")))

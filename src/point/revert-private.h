@@ -38,8 +38,6 @@ typedef struct {
 
 /* Does the process stay, and get other disks? */
 gboolean vmp_revert_is_in_process(const VmpRevert *revert);
-/* Has the snapshot a part of @target's disk? */
-gboolean vmp_revert_covers(const VmpRevert *revert, const char *target);
 
 /* Plans a new layer on each image that the snapshot froze. */
 gboolean vmp_revert_plan_branches(VmpRevert *revert, GError **error);

@@ -69,9 +69,9 @@ vmp_revert_is_in_process(const VmpRevert *revert)
 /* ---- risks ---- */
 
 gboolean
-vmp_revert_covers(const VmpRevert *revert, const char *target)
+vmp_revert_covers(const VmpSnapshot *snapshot, const char *target)
 {
-    const VmpSnapshotDisk *disk = vmp_snapshot_find_disk(revert->snapshot, target);
+    const VmpSnapshotDisk *disk = vmp_snapshot_find_disk(snapshot, target);
 
     return disk && disk->location != VMP_LOCATION_NO && disk->location != VMP_LOCATION_UNSET;
 }
@@ -83,7 +83,8 @@ add_uncovered_risks(VmpPlan *plan, const VmpRevert *revert, const VmpDomain *pre
 
     for (guint i = 0; i < disks->len; i++) {
         const VmpDomainDisk *disk = g_ptr_array_index(disks, i);
-        if (disk->source && !disk->readonly && !vmp_revert_covers(revert, disk->target))
+        if (disk->source && !disk->readonly &&
+            !vmp_revert_covers(revert->snapshot, disk->target))
             vmp_plan_add_risk(
                 plan, "uncovered-disk", TRUE,
                 "disk '%s' is not part of the snapshot: its content stays what it is now",

@@ -2,7 +2,8 @@
 
 /* start-stopped  { "definition": id }
  * load-internal  { "tag", "disks": DISKS, "vmstate": "vda", "definition": id,
- *                  "drop-bitmaps": bool, "new-process": bool, "parts": FILES }
+ *                  "drop-bitmaps": bool, "new-process": bool, "parts": FILES,
+ *                  "copies": DISKS that lose the tag once the RAM is loaded }
  * apply-internal { "tag", "disks": DISKS, "drop-bitmaps": bool }
  *
  * DISKS as in step-internal.c, FILES as in step-part.c; a definition is one of the store's.
@@ -284,10 +285,31 @@ load_commands(const VmpStep *step, GPtrArray *commands)
         g_ptr_array_add(commands, command);
 }
 
+/* A copy that has lost the tag was tidied after the load, which cannot be done again. */
+static VmpProbe
+load_probe(const VmpStep *step, VmpChange *change, GError **error)
+{
+    VmpJson *copies = vmp_json_get_array(step->args, "copies");
+    g_autoptr(GPtrArray) disks = NULL;
+
+    if (!change->commit_begun || vmp_json_length(copies) == 0)
+        return noted_probe(step, change, error);
+    disks = vmp_internal_disks_look(change->machine, error);
+    for (guint i = 0; disks && i < vmp_json_length(copies); i++) {
+        gboolean has = FALSE;
+        if (!vmp_internal_entry_has(disks, vmp_json_at(copies, i),
+                                    vmp_json_get_string(step->args, "tag"), &has, error))
+            return VMP_PROBE_UNKNOWN;
+        if (!has)
+            return VMP_PROBE_DONE;
+    }
+    return disks ? VMP_PROBE_BEGUN : VMP_PROBE_UNKNOWN;
+}
+
 const VmpStepKind vmp_step_load_internal = {
     .name = "load-internal",
     .apply = load_apply,
-    .probe = noted_probe,
+    .probe = load_probe,
     .describe = load_describe,
     .commands = load_commands,
 };

@@ -74,6 +74,7 @@ extern const VmpStepKind vmp_step_move_backings;
 extern const VmpStepKind vmp_step_resize_disk; /* commit */
 
 /* step-part.c: what is neither disk nor RAM */
+extern const VmpStepKind vmp_step_copy_past;
 extern const VmpStepKind vmp_step_keep_parts;
 extern const VmpStepKind vmp_step_drop_parts;
 extern const VmpStepKind vmp_step_seal_parts;
