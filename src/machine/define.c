@@ -63,6 +63,20 @@ find_or_make_row(VmpStore *store, const VmpDomain *definition, GError **error)
     return row;
 }
 
+/* For when it ends; 0 = it has a definition (again). */
+static void
+note_flags(VmpStoreDomain *row, VmpUndefineFlags flags)
+{
+    g_autoptr(VmpJson) extra = row->extra ? vmp_json_parse(row->extra, -1, NULL) : NULL;
+    if (!extra)
+        extra = json_object_new_object();
+
+    json_object_object_del(extra, VMP_EXTRA_UNDEFINE);
+    vmp_json_add(extra, "I:" VMP_EXTRA_UNDEFINE, (gint64)flags, NULL);
+    g_free(row->extra);
+    row->extra = json_object_object_length(extra) > 0 ? vmp_json_to_text(extra) : NULL;
+}
+
 static gboolean
 put_definition(VmpStore *store, const VmpDomain *definition, VmpStoreDomain *row,
                GError **error)
@@ -74,6 +88,7 @@ put_definition(VmpStore *store, const VmpDomain *definition, VmpStoreDomain *row
         return FALSE;
     row->inactive = vmp_store_put_definition(store, text, -1, row->inactive, error);
     row->persistent = TRUE;
+    note_flags(row, 0);
     return row->inactive != 0 && vmp_store_put_domain(store, row, error) &&
            vmp_store_commit(&transaction, error);
 }
@@ -174,9 +189,9 @@ settle_nvram(VmpMachine *machine, VmpUndefineFlags flags, GError **error)
 
 /* As in libvirt a TPM's memory goes with the definition unless that says otherwise.  Where the
  * present definition has no TPM (any more) there may be one all the same. */
-static gboolean
-settle_tpm(VmpMachine *machine, const VmpDomain *definition, VmpUndefineFlags flags,
-           GError **error)
+gboolean
+vmp_machine_settle_tpm(VmpMachine *machine, const VmpDomain *definition,
+                       VmpUndefineFlags flags, GError **error)
 {
     const VmpDomainTpm *tpm = definition ? vmp_domain_get_tpm(definition) : NULL;
     gboolean keep = (flags & VMP_UNDEFINE_KEEP_TPM) || (tpm && tpm->is_kept);
@@ -205,8 +220,9 @@ remove_copies(VmpMachine *machine, GError **error)
 
 /* One that runs goes on, and is forgotten when it ends. */
 static gboolean
-make_transient(VmpMachine *machine, GError **error)
+make_transient(VmpMachine *machine, VmpUndefineFlags flags, GError **error)
 {
+    note_flags(machine->row, flags);
     machine->row->persistent = FALSE;
     machine->row->inactive = 0;
     return vmp_store_put_domain(machine->host->store, machine->row, error);
@@ -222,7 +238,7 @@ vmp_machine_undefine(VmpMachine *machine, VmpUndefineFlags flags, GError **error
         return vmp_fail(error, VMP_ERROR_INVALID,
                         "the TPM's memory can go or be kept, not both");
     if (vmp_machine_is_on(machine))
-        return make_transient(machine, error);
+        return make_transient(machine, flags, error);
 
     if (!check_points(machine, VMP_POINT_SNAPSHOT, "snapshot",
                       flags & VMP_UNDEFINE_SNAPSHOTS_METADATA, error) ||
@@ -234,7 +250,8 @@ vmp_machine_undefine(VmpMachine *machine, VmpUndefineFlags flags, GError **error
     if (!vmp_store_remove_domain(machine->host->store, machine->row->id, error))
         return FALSE;
     machine->row->id = 0;
-    if (!settle_tpm(machine, definition, flags, error) || !remove_copies(machine, error))
+    if (!vmp_machine_settle_tpm(machine, definition, flags, error) ||
+        !remove_copies(machine, error))
         return FALSE;
     vmp_lock_remove(machine->host, machine->row->uuid);
     return TRUE;

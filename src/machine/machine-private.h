@@ -44,6 +44,12 @@ gboolean vmp_machine_mark_on(VmpMachine *machine, const VmpDomain *definition, V
 /* The row says that nothing runs.  A transient domain without points is forgotten: its row
  * then has id 0. */
 gboolean vmp_machine_mark_off(VmpMachine *machine, const char *reason, GError **error);
+/* define.c: what the TPM remembers goes or stays, as the definition (or NULL) and @flags say.
+ */
+gboolean vmp_machine_settle_tpm(VmpMachine *machine, const VmpDomain *definition,
+                                VmpUndefineFlags flags, GError **error);
+/* In a row's extra: the flags of an undefine that made a domain which runs transient. */
+#define VMP_EXTRA_UNDEFINE "undefine"
 /* Remembers why the domain is in @state. */
 gboolean vmp_machine_mark_state(VmpMachine *machine, VmpState state, const char *reason,
                                 GError **error);

@@ -518,20 +518,42 @@ is_worth_keeping(VmpMachine *machine)
            intents->len;
 }
 
+/* A transient domain ends, and with it what its TPM remembers, unless its definition or
+ * whoever undefined it says otherwise.  The folder first: a row is what the next one finds it
+ * by. */
+static gboolean
+forget(VmpMachine *machine, GError **error)
+{
+    g_autoptr(VmpJson) extra = read_extra(machine);
+    gboolean is_own = machine->row->qmp_path == NULL;
+    g_autoptr(GError) unread = NULL;
+    const VmpDomain *definition =
+        read_definition(machine, machine->row->active, &machine->active, &unread);
+    VmpUndefineFlags flags = (VmpUndefineFlags)vmp_json_get_int(extra, VMP_EXTRA_UNDEFINE, 0);
+    gint64 id = machine->row->id;
+
+    /* What a definition that cannot be read says is not known: then it stays. */
+    if (is_own && !unread && !vmp_machine_settle_tpm(machine, definition, flags, error))
+        return FALSE;
+    machine->row->id = 0;
+    return vmp_store_remove_domain(machine->host->store, id, error);
+}
+
 gboolean
 vmp_machine_mark_off(VmpMachine *machine, const char *reason, GError **error)
 {
     VmpStoreDomain *row = machine->row;
 
+    if (!row->persistent && !is_worth_keeping(machine)) {
+        gboolean forgotten = forget(machine, error);
+        row->active = 0;
+        retire(machine, &machine->active);
+        return forgotten;
+    }
     row->active = 0;
     g_clear_pointer(&row->qmp_path, g_free);
     g_clear_pointer(&row->agent_path, g_free);
     g_clear_pointer(&row->extra, g_free);
     retire(machine, &machine->active);
-    if (!row->persistent && !is_worth_keeping(machine)) {
-        gint64 id = row->id;
-        row->id = 0;
-        return vmp_store_remove_domain(machine->host->store, id, error);
-    }
     return vmp_machine_mark_state(machine, VMP_STATE_SHUTOFF, reason, error);
 }

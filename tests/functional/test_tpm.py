@@ -10,6 +10,7 @@ from vmtest import tpm, world
 from vmtest.cli import Vmpoint
 from vmtest.cuts import each_cut
 from vmtest.tpm import GuestTpm
+from vmtest.waiting import Deadline
 
 DAMAGED, RISKY, WARNED = 12, 11, 14
 UNSUPPORTED = 6
@@ -212,6 +213,63 @@ def test_undefining_lets_go_of_it_unless_it_is_to_be_kept(make_tpm_vm, work):
         tpm.put_value(vm.tpm_folder, "value")
         vm.cli.run("undefine", vm.name, *options)
         assert folders(work) == ([vm.domain.uuid] if keep else [])
+
+
+@pytest.mark.parametrize("options, keeps, goes", [
+    ([], False, True), (["--keep-tpm"], False, False), ([], True, False), (["--tpm"], True, True)])
+@pytest.mark.parametrize("end", ["destroyed", "by itself", "killed"])
+def test_a_transient_domain_takes_it_along(make_tpm_vm, work, options, keeps, goes, end):
+    """As in libvirt: unless persistent_state, or whoever undefined it, says otherwise."""
+    vm = make_tpm_vm()
+    if keeps:
+        vm.domain.devices = [TPM.format("tpm-crb").replace("emulator'", "emulator' persistent_state='yes'")]
+        vm.define()
+    tpm.put_value(vm.tpm_folder, "value")
+    world.StandIn(vm).start()
+    vm.cli.run("undefine", vm.name, *options)
+    assert in_folder(vm) == "value", "it runs on"
+    if end == "destroyed":
+        vm.cli.run("destroy", vm.name)
+    else:
+        process = os.pidfd_open(pid(vm))
+        signal.pidfd_send_signal(process, signal.SIGTERM if end == "by itself" else signal.SIGKILL)
+        Deadline(30, "the end of QEMU").wait_for(process)
+        os.close(process)
+        vm.cli.run("recover", vm.name, check=False)
+    assert vm.cli.run("list", "--all").data == []
+    assert folders(work) == ([] if goes else [vm.domain.uuid])
+
+
+def test_one_that_is_defined_again_is_not_transient_any_more(make_tpm_vm, work):
+    vm = make_tpm_vm()
+    tpm.put_value(vm.tpm_folder, "value")
+    world.StandIn(vm).start()
+    vm.cli.run("undefine", vm.name, "--keep-tpm")
+    vm.define()
+    vm.cli.run("destroy", vm.name)
+    assert in_folder(vm) == "value"
+    vm.cli.run("undefine", vm.name)
+    assert folders(work) == []
+
+
+def test_a_transient_domain_with_snapshots_is_remembered_and_its_tpm_too(make_tpm_vm, work):
+    vm = make_tpm_vm()
+    tpm.put_value(vm.tpm_folder, "past")
+    world.StandIn(vm).start()
+    vm.cli.run("snapshot-create-as", vm.name, "s", "--disk-only")
+    source = world.source(vm)
+    vm.cli.run("undefine", vm.name)
+    vm.cli.run("destroy", vm.name)
+    assert in_folder(vm) == "past"
+    # Defined again it has both.
+    write = vm.domain.xml
+    vm.domain.xml = lambda: write().replace(str(vm.disks[0].path), source)
+    vm.define()
+    tpm.put_value(vm.tpm_folder, "present")
+    vm.cli.run("snapshot-revert", vm.name, "s")
+    assert in_folder(vm) == "past"
+    vm.cli.run("undefine", vm.name, "--snapshots-metadata")
+    assert folders(work) == []
 
 
 def test_what_is_not_supported_is_named(make_tpm_vm):
