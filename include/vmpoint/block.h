@@ -36,6 +36,9 @@ typedef enum {
     VMP_BLOCK_COMMIT_SHALLOW = 1 << 0, /* base is what top stands on */
     VMP_BLOCK_COMMIT_DELETE = 1 << 1,  /* layers that vmpoint made go when they are merged */
     VMP_BLOCK_COMMIT_ACTIVE = 1 << 2, /* top is the active layer: the disk goes on with base */
+    VMP_BLOCK_COMMIT_DETACH =
+        1 << 16, /* ours: return when the job runs; not of one that is off */
+    VMP_BLOCK_COMMIT_KEEP_READY = 1 << 17, /* ours: with ACTIVE: return when it could end */
 } VmpBlockCommitFlags;
 
 /* Merges the layers of @disk from ->top down into ->base (NULL: the lowest one), with their
@@ -45,12 +48,17 @@ typedef enum {
 VMP_PUBLIC gboolean vmp_block_commit(VmpHost *host, const char *domain, const char *disk,
                                      const VmpBlockRange *range, VmpBlockCommitFlags flags,
                                      VmpOperation *operation, GError **error);
+typedef enum {
+    VMP_BLOCK_PULL_DETACH =
+        1 << 16, /* ours: return when the job runs; not of one that is off */
+} VmpBlockPullFlags;
+
 /* Copies into the active layer of @disk what it has from those between it and ->base (NULL:
  * all of them), and returns when it stands on base alone.  The layers stay: snapshots have
  * them.  ->top is not looked at. */
 VMP_PUBLIC gboolean vmp_block_pull(VmpHost *host, const char *domain, const char *disk,
-                                   const VmpBlockRange *range, VmpOperation *operation,
-                                   GError **error);
+                                   const VmpBlockRange *range, VmpBlockPullFlags flags,
+                                   VmpOperation *operation, GError **error);
 
 /* Where to, and how; zeroes are QEMU's own ways. */
 typedef struct {
@@ -67,6 +75,8 @@ typedef enum {
                                  << 3, /* what is written meanwhile is written twice at once */
     VMP_BLOCK_COPY_BLOCK_DEVICE = 1 << 16, /* ours: path is one; not with PIVOT */
     VMP_BLOCK_COPY_PIVOT = 1 << 17,        /* ours: the disk goes on with the copy */
+    VMP_BLOCK_COPY_DETACH = 1 << 18,       /* ours: return when the job runs */
+    VMP_BLOCK_COPY_KEEP_READY = 1 << 19,   /* ours: return when it could end */
 } VmpBlockCopyFlags;
 
 /* Copies all that @disk of a running domain reads as to ->path, and returns when that is done:
@@ -77,6 +87,10 @@ VMP_PUBLIC gboolean vmp_block_copy_disk(VmpHost *host, const char *domain, const
                                         const VmpBlockCopy *copy, VmpBlockCopyFlags flags,
                                         VmpOperation *operation, GError **error);
 
+/* Jobs that nobody waits for ("detached", above) are in the store: each command for the domain
+ * settles those that have come to an end by themselves, and until they have most changes of
+ * the domain are BUSY.  A QEMU that ends takes them along, and the layers are as before. */
+
 /* The block job that runs on a disk: a merge or a copy of a backup that some other command has
  * begun, or that goes on by itself. */
 typedef struct {
@@ -84,6 +98,7 @@ typedef struct {
     guint64 bandwidth;      /* bytes per second; 0 = no limit */
     guint64 current, total; /* of QEMU's own measure, mostly bytes */
     gboolean ready;         /* all is copied, and goes on being so */
+    gboolean pending;       /* all is done but for the change of layers */
 } VmpBlockJobInfo;
 
 VMP_PUBLIC void vmp_block_job_info_free(VmpBlockJobInfo *info);
@@ -100,8 +115,14 @@ VMP_PUBLIC VmpBlockJobInfo *vmp_block_job_get_info(VmpHost *host, const char *do
 VMP_PUBLIC gboolean vmp_block_job_set_bandwidth(VmpHost *host, const char *domain,
                                                 const char *disk, guint64 bandwidth,
                                                 GError **error);
-/* The layers are as before; the command that began it fails. */
+/* The layers are as before, and the command that began it fails, if one waits for it.  Of a
+ * copy that is ready nothing is taken back: it is the disk of that moment. */
 VMP_PUBLIC gboolean vmp_block_job_abort(VmpHost *host, const char *domain, const char *disk,
                                         VmpBlockJobAbortFlags flags, GError **error);
+
+/* The disk goes on with what a copy or a commit of its active layer, which nobody waits for,
+ * was made to.  BUSY: it is not ready for that.  INVALID: the job is another one. */
+VMP_PUBLIC gboolean vmp_block_job_pivot(VmpHost *host, const char *domain, const char *disk,
+                                        VmpOperation *operation, GError **error);
 
 G_END_DECLS

@@ -28,12 +28,12 @@ vmp_block_commit(VmpHost *host, const char *domain, const char *disk,
 
 gboolean
 vmp_block_pull(VmpHost *host, const char *domain, const char *disk, const VmpBlockRange *range,
-               VmpOperation *operation, GError **error)
+               VmpBlockPullFlags flags, VmpOperation *operation, GError **error)
 {
     g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
 
     return machine && vmp_backup_check_no_pull(machine, error) &&
-           vmp_point_pull_disk(machine, disk, range, error);
+           vmp_point_pull_disk(machine, disk, range, flags, error);
 }
 
 gboolean
@@ -53,8 +53,15 @@ VmpBlockJobInfo *
 vmp_block_job_get_info(VmpHost *host, const char *domain, const char *disk, GError **error)
 {
     g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
+    g_autoptr(VmpBlockJobInfo) info =
+        machine ? vmp_point_block_job(machine, disk, error) : NULL;
+    if (!info || !info->pending)
+        return g_steal_pointer(&info);
 
-    return machine ? vmp_point_block_job(machine, disk, error) : NULL;
+    /* One that goes on by itself has come to its end; if somebody waits for it, it is settled
+     * when we get the lock. */
+    g_autoptr(VmpMachine) settled = vmp_api_settle(host, domain, NULL, NULL, NULL);
+    return settled ? vmp_point_block_job(settled, disk, error) : g_steal_pointer(&info);
 }
 
 gboolean
@@ -71,6 +78,22 @@ vmp_block_job_abort(VmpHost *host, const char *domain, const char *disk,
                     VmpBlockJobAbortFlags flags, GError **error)
 {
     g_autoptr(VmpMachine) machine = vmp_api_look(host, domain, error);
+    gboolean left = FALSE;
 
-    return machine && vmp_point_abort_block_job(machine, disk, flags, error);
+    if (!machine || !vmp_point_block_job_is_left(machine, disk, &left, error))
+        return FALSE;
+    /* Who waits for it has the lock, and sees that it ends. */
+    g_autoptr(VmpMachine) locked =
+        left ? vmp_api_settle(host, domain, NULL, NULL, NULL) : NULL;
+    return locked ? vmp_point_stop_block_job(locked, disk, vmp_api_step_kinds(), error)
+                  : vmp_point_abort_block_job(machine, disk, flags, error);
+}
+
+gboolean
+vmp_block_job_pivot(VmpHost *host, const char *domain, const char *disk,
+                    VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_settle(host, domain, operation, NULL, error);
+
+    return machine && vmp_point_pivot_block_job(machine, disk, vmp_api_step_kinds(), error);
 }

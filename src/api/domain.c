@@ -52,7 +52,7 @@ gboolean
 vmp_domain_undefine(VmpHost *host, const char *domain, VmpUndefineFlags flags,
                     VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change_life(host, domain, operation, error);
 
     return machine && (only_said(machine, "undefine", "forget the definition") ||
                        vmp_machine_undefine(machine, flags, error));
@@ -69,7 +69,7 @@ vmp_domain_attach(VmpHost *host, const char *name, const char *qmp_path,
 gboolean
 vmp_domain_detach(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change_life(host, domain, operation, error);
 
     return machine && (only_said(machine, "detach", "let go of the running QEMU") ||
                        vmp_machine_detach(machine, error));
@@ -93,7 +93,7 @@ gboolean
 vmp_domain_start(VmpHost *host, const char *domain, VmpStartFlags flags,
                  VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change_life(host, domain, operation, error);
 
     return machine &&
            (only_said(machine, "start", "start QEMU") || start(machine, flags, error));
@@ -102,7 +102,7 @@ vmp_domain_start(VmpHost *host, const char *domain, VmpStartFlags flags,
 gboolean
 vmp_domain_shutdown(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change_life(host, domain, operation, error);
 
     return machine && (only_said(machine, "shutdown", "press the power button") ||
                        vmp_machine_shutdown(machine, error));
@@ -112,7 +112,7 @@ gboolean
 vmp_domain_destroy(VmpHost *host, const char *domain, VmpDestroyFlags flags,
                    VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change_life(host, domain, operation, error);
 
     if (!machine)
         return FALSE;
@@ -126,7 +126,7 @@ vmp_domain_destroy(VmpHost *host, const char *domain, VmpDestroyFlags flags,
 gboolean
 vmp_domain_suspend(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change_life(host, domain, operation, error);
 
     return machine &&
            (only_said(machine, "suspend", "pause the guest") ||
@@ -136,7 +136,7 @@ vmp_domain_suspend(VmpHost *host, const char *domain, VmpOperation *operation, G
 gboolean
 vmp_domain_resume(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change_life(host, domain, operation, error);
 
     return machine && (only_said(machine, "resume", "let the guest run") ||
                        vmp_machine_resume(machine, error));
@@ -145,7 +145,7 @@ vmp_domain_resume(VmpHost *host, const char *domain, VmpOperation *operation, GE
 gboolean
 vmp_domain_reset(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change_life(host, domain, operation, error);
 
     return machine && (only_said(machine, "reset", "reset the guest") ||
                        vmp_machine_reset(machine, error));
@@ -195,7 +195,7 @@ GPtrArray *
 vmp_filesystem_list(VmpHost *host, const char *domain, GError **error)
 {
     /* Under the lock, for the agent listens to one at a time. */
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, NULL, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change_life(host, domain, NULL, error);
 
     return machine ? vmp_machine_list_filesystems(machine, error) : NULL;
 }
@@ -204,7 +204,7 @@ int
 vmp_filesystem_freeze(VmpHost *host, const char *domain, const char *const *mountpoints,
                       VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change_life(host, domain, operation, error);
 
     if (!machine)
         return -1;
@@ -216,7 +216,7 @@ vmp_filesystem_freeze(VmpHost *host, const char *domain, const char *const *moun
 int
 vmp_filesystem_thaw(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change_life(host, domain, operation, error);
 
     if (!machine)
         return -1;
@@ -229,7 +229,7 @@ gboolean
 vmp_filesystem_trim(VmpHost *host, const char *domain, guint64 minimum,
                     VmpOperation *operation, GError **error)
 {
-    g_autoptr(VmpMachine) machine = vmp_api_change(host, domain, operation, error);
+    g_autoptr(VmpMachine) machine = vmp_api_change_life(host, domain, operation, error);
 
     return machine && (only_said(machine, "trim", "discard the guest's free space") ||
                        vmp_machine_trim_filesystems(machine, minimum, error));

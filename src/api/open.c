@@ -75,6 +75,12 @@ static const VmpStepKind *const step_kinds[] = {
     NULL,
 };
 
+const VmpStepKind *const *
+vmp_api_step_kinds(void)
+{
+    return step_kinds;
+}
+
 VmpMachine *
 vmp_api_look(VmpHost *host, const char *domain, GError **error)
 {
@@ -116,11 +122,23 @@ vmp_api_settle(VmpHost *host, const char *domain, VmpOperation *operation, GPtrA
 }
 
 VmpMachine *
-vmp_api_change(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
+vmp_api_change_life(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
 {
     g_autoptr(VmpMachine) machine = vmp_api_settle(host, domain, operation, NULL, error);
 
     if (!machine || !vmp_machine_check_no_server(machine, error))
+        return NULL;
+    return g_steal_pointer(&machine);
+}
+
+VmpMachine *
+vmp_api_change(VmpHost *host, const char *domain, VmpOperation *operation, GError **error)
+{
+    g_autoptr(VmpMachine) machine = vmp_api_change_life(host, domain, operation, error);
+
+    /* A dry run has settled nothing, so what is open may be anything. */
+    if (!machine || (!vmp_operation_get_dry_run(operation) &&
+                     !vmp_plan_check_none_detached(machine, error)))
         return NULL;
     return g_steal_pointer(&machine);
 }

@@ -9,6 +9,7 @@
  */
 
 #include "machine/machine.h"
+#include "plan/step.h"
 
 /* For looking: no lock, no change. */
 VmpMachine *vmp_api_look(VmpHost *host, const char *domain, GError **error);
@@ -16,6 +17,13 @@ VmpMachine *vmp_api_look(VmpHost *host, const char *domain, GError **error);
  * that was settled.  For what touches no disk: another process may serve them. */
 VmpMachine *vmp_api_settle(VmpHost *host, const char *domain, VmpOperation *operation,
                            GPtrArray *said, GError **error);
-/* The same for changing the domain: BUSY while its disks are served. */
+/* The same for the domain's life, beside block jobs that go on by themselves: BUSY while its
+ * disks are served. */
+VmpMachine *vmp_api_change_life(VmpHost *host, const char *domain, VmpOperation *operation,
+                                GError **error);
+/* The same for changing the domain: BUSY while such a job is there, too. */
 VmpMachine *vmp_api_change(VmpHost *host, const char *domain, VmpOperation *operation,
                            GError **error);
+
+/* Every kind of step that a journal can hold. */
+const VmpStepKind *const *vmp_api_step_kinds(void);

@@ -97,21 +97,53 @@ fail(const VmpArguments *arguments, GError **error)
     return FALSE;
 }
 
+/* As virsh understands it: a command that is not told to wait returns when the job runs. */
 static gboolean
-check_commit(const VmpArguments *arguments, GError **error)
+waits(const VmpArguments *arguments, const char *const *ends)
 {
-    gboolean pivot = vmp_arguments_has(arguments, "pivot");
+    for (const char *const *end = ends; *end; end++)
+        if (vmp_arguments_has(arguments, *end))
+            return TRUE;
+    return vmp_arguments_has(arguments, "wait") || vmp_arguments_has(arguments, "timeout");
+}
 
+static const char *const commit_ends[] = { "pivot", "keep-overlay", NULL };
+static const char *const pull_ends[] = { NULL };
+static const char *const copy_ends[] = { "pivot", "finish", NULL };
+
+/* Only in a QEMU that runs can a job go on without us. */
+static gboolean
+is_running(VmpHost *host, const char *domain)
+{
+    g_autoptr(VmpDomainInfo) info = vmp_domain_get_info(host, domain, NULL);
+
+    return info && info->state != VMP_STATE_SHUTOFF;
+}
+
+static VmpBlockCommitFlags
+commit_flags(const VmpArguments *arguments, gboolean running)
+{
+    VmpBlockCommitFlags flags = vmp_arguments_get_bits(arguments);
+    gboolean ends =
+        !(flags & VMP_BLOCK_COMMIT_ACTIVE) || vmp_arguments_has(arguments, "pivot");
+
+    if (!waits(arguments, commit_ends))
+        return running || !ends ? flags | VMP_BLOCK_COMMIT_DETACH : flags;
+    return ends ? flags : flags | VMP_BLOCK_COMMIT_KEEP_READY;
+}
+
+static const char *
+said_of_commit(const VmpArguments *arguments, VmpBlockCommitFlags flags)
+{
+    if (flags & VMP_BLOCK_COMMIT_DETACH)
+        return flags & VMP_BLOCK_COMMIT_ACTIVE ? "Active Block Commit started"
+                                               : "Block Commit started";
     if (vmp_arguments_has(arguments, "keep-overlay"))
-        refuse(error,
-               "--keep-overlay is not supported: the overlay would go on over a base that has "
-               "its content already");
-    else if (vmp_arguments_has(arguments, "active") && !pivot)
-        refuse(error, "an active commit has to be brought to its end by the same command: say "
-                      "--pivot");
-    else
-        return TRUE;
-    return FALSE;
+        return "\nCommit complete, overlay image kept";
+    if (flags & VMP_BLOCK_COMMIT_KEEP_READY)
+        return "\nNow in synchronized phase";
+    return vmp_arguments_has(arguments, "pivot") ? "\nSuccessfully pivoted"
+                                                 : "\nCommit complete";
 }
 
 static gboolean
@@ -119,18 +151,21 @@ run_commit(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
     const char *domain = vmp_arguments_get(arguments, "domain");
     const char *path = vmp_arguments_get(arguments, "path");
-    gboolean pivot = vmp_arguments_has(arguments, "pivot");
     VmpBlockRange range = { .top = vmp_arguments_get(arguments, "top") };
-    VmpHost *host = check_commit(arguments, error) && read_range(arguments, &range, error)
-                        ? vmp_session_open(session, error)
-                        : NULL;
+    VmpHost *host =
+        read_range(arguments, &range, error) ? vmp_session_open(session, error) : NULL;
+    if (!host)
+        return FALSE;
 
-    if (!host ||
-        !vmp_block_commit(host, domain, path, &range, vmp_arguments_get_bits(arguments),
-                          vmp_session_get_operation(session), error))
+    VmpBlockCommitFlags flags = commit_flags(arguments, is_running(host, domain));
+    if (!vmp_block_commit(host, domain, path, &range, flags,
+                          vmp_session_get_operation(session), error) ||
+        (vmp_arguments_has(arguments, "keep-overlay") &&
+         !vmp_operation_get_dry_run(vmp_session_get_operation(session)) &&
+         !vmp_block_job_abort(host, domain, path, 0, error)))
         return fail(arguments, error);
-    vmp_session_finish(session, vmp_result_new(domain, NULL), "\n%s",
-                       pivot ? "Successfully pivoted" : "Commit complete");
+    vmp_session_finish(session, vmp_result_new(domain, NULL), "%s",
+                       said_of_commit(arguments, flags));
     return TRUE;
 }
 
@@ -142,11 +177,15 @@ run_pull(VmpSession *session, const VmpArguments *arguments, GError **error)
     VmpBlockRange range = { 0 };
     VmpHost *host =
         read_range(arguments, &range, error) ? vmp_session_open(session, error) : NULL;
+    if (!host)
+        return FALSE;
 
-    if (!host ||
-        !vmp_block_pull(host, domain, path, &range, vmp_session_get_operation(session), error))
+    gboolean detach = !waits(arguments, pull_ends) && is_running(host, domain);
+    if (!vmp_block_pull(host, domain, path, &range, detach ? VMP_BLOCK_PULL_DETACH : 0,
+                        vmp_session_get_operation(session), error))
         return fail(arguments, error);
-    vmp_session_finish(session, vmp_result_new(domain, NULL), "\n%s", "Pull complete");
+    vmp_session_finish(session, vmp_result_new(domain, NULL), "%s",
+                       detach ? "Block Pull started" : "\nPull complete");
     return TRUE;
 }
 
@@ -161,10 +200,6 @@ check_copy(const VmpArguments *arguments, GError **error)
         refuse(error, "a destination is said by --dest and --format, not by --xml");
     else if (!vmp_arguments_has(arguments, "dest"))
         g_set_error_literal(error, VMP_ERROR, VMP_ERROR_INVALID, "blockcopy needs --dest");
-    else if (!vmp_arguments_has(arguments, "pivot") && !vmp_arguments_has(arguments, "finish"))
-        refuse(error,
-               "a copy has to be brought to its end by the same command: say --pivot or "
-               "--finish");
     else
         return TRUE;
     return FALSE;
@@ -195,22 +230,42 @@ read_copy(const VmpArguments *arguments, VmpBlockCopy *copy, GError **error)
            read_patience(arguments, error);
 }
 
+static VmpBlockCopyFlags
+copy_flags(const VmpArguments *arguments)
+{
+    VmpBlockCopyFlags flags = vmp_arguments_get_bits(arguments);
+
+    if (!waits(arguments, copy_ends))
+        return flags | VMP_BLOCK_COPY_DETACH;
+    return vmp_arguments_has(arguments, "pivot") || vmp_arguments_has(arguments, "finish")
+               ? flags
+               : flags | VMP_BLOCK_COPY_KEEP_READY;
+}
+
+static const char *
+said_of_copy(VmpBlockCopyFlags flags)
+{
+    if (flags & VMP_BLOCK_COPY_DETACH)
+        return "Block Copy started";
+    if (flags & VMP_BLOCK_COPY_KEEP_READY)
+        return "\nNow in mirroring phase";
+    return flags & VMP_BLOCK_COPY_PIVOT ? "\nSuccessfully pivoted" : "\nSuccessfully copied";
+}
+
 static gboolean
 run_copy(VmpSession *session, const VmpArguments *arguments, GError **error)
 {
     const char *domain = vmp_arguments_get(arguments, "domain");
     const char *path = vmp_arguments_get(arguments, "path");
     VmpBlockCopy copy = { 0 };
+    VmpBlockCopyFlags flags = copy_flags(arguments);
     VmpHost *host =
         read_copy(arguments, &copy, error) ? vmp_session_open(session, error) : NULL;
 
-    if (!host ||
-        !vmp_block_copy_disk(host, domain, path, &copy, vmp_arguments_get_bits(arguments),
-                             vmp_session_get_operation(session), error))
+    if (!host || !vmp_block_copy_disk(host, domain, path, &copy, flags,
+                                      vmp_session_get_operation(session), error))
         return fail(arguments, error);
-    vmp_session_finish(session, vmp_result_new(domain, NULL), "\n%s",
-                       vmp_arguments_has(arguments, "pivot") ? "Successfully pivoted"
-                                                             : "Successfully copied");
+    vmp_session_finish(session, vmp_result_new(domain, NULL), "%s", said_of_copy(flags));
     return TRUE;
 }
 
@@ -287,15 +342,13 @@ run_job(VmpSession *session, const VmpArguments *arguments, GError **error)
     const char *path = vmp_arguments_get(arguments, "path");
     guint64 bandwidth = 0;
 
-    if (vmp_arguments_has(arguments, "pivot")) {
-        refuse(error,
-               "a commit is pivoted by the command that begins it: blockcommit --pivot");
-        return FALSE;
-    }
     VmpHost *host =
         read_bandwidth(arguments, &bandwidth, error) ? vmp_session_open(session, error) : NULL;
     if (!host)
         return FALSE;
+    if (vmp_arguments_has(arguments, "pivot"))
+        return vmp_block_job_pivot(host, domain, path, vmp_session_get_operation(session),
+                                   error);
     if (vmp_arguments_has(arguments, "abort") || vmp_arguments_has(arguments, "async"))
         return vmp_block_job_abort(host, domain, path, vmp_arguments_get_bits(arguments),
                                    error);
@@ -311,7 +364,7 @@ run_job(VmpSession *session, const VmpArguments *arguments, GError **error)
     VMP_VALUE("bandwidth", "MiB/s", VMP_COMPLETE_NOTHING, "copy no faster than that"), \
         VMP_FLAG("bytes", "--bandwidth is in bytes a second")
 #define WAIT_OPTIONS                                                                        \
-    VMP_FLAG("wait", "accepted: the command returns when it is done"),                      \
+    VMP_FLAG("wait", "return when it is done, or, if it ends by a word only, could end"),   \
         VMP_FLAG("verbose", "accepted: progress is shown on a terminal, or by --progress"), \
         VMP_FLAG("async", "accepted: an end that was asked for is waited for"),             \
         VMP_VALUE("timeout", "seconds", VMP_COMPLETE_NOTHING,                               \
@@ -333,8 +386,14 @@ static const VmpOption commit_options[] = {
     RELATIVE_OPTION,
     VMP_FLAG_BIT("pivot", VMP_BLOCK_COMMIT_ACTIVE,
                  "the same as --active: the disk goes on with the base"),
-    VMP_FLAG("keep-overlay", "refused: the active layer goes or stays as it is"),
+    VMP_FLAG_BIT("keep-overlay", VMP_BLOCK_COMMIT_ACTIVE,
+                 "commit the active layer, and go on with it over the base"),
     VMP_OPTION_END,
+};
+
+static const VmpRule commit_rules[] = {
+    { VMP_RULE_AT_MOST_ONE, "pivot keep-overlay" },
+    { VMP_RULE_NONE, NULL },
 };
 
 static const VmpOption pull_options[] = {
@@ -365,7 +424,7 @@ static const VmpOption copy_options[] = {
               "qcow2 or raw; that of the disk if it is not said"),
     VMP_VALUE("granularity", "bytes", VMP_COMPLETE_NOTHING, "what is copied at once at least"),
     VMP_VALUE("buf-size", "bytes", VMP_COMPLETE_NOTHING, "what is in flight at most"),
-    VMP_FLAG("transient-job", "accepted: no job outlives the command"),
+    VMP_FLAG("transient-job", "accepted: a job does not outlive its QEMU"),
     VMP_FLAG_BIT("synchronous-writes", VMP_BLOCK_COPY_SYNCHRONOUS,
                  "what the guest writes meanwhile is written twice at once"),
     VMP_FLAG("print-xml", "refused: there is no such document"),
@@ -382,7 +441,7 @@ static const VmpOption job_options[] = {
     DISK_OPTION,
     VMP_FLAG("abort", "end the job; the layers are as before"),
     VMP_FLAG_BIT("async", VMP_BLOCK_JOB_ABORT_ASYNC, "the same, without waiting for its end"),
-    VMP_FLAG("pivot", "refused: see blockcommit"),
+    VMP_FLAG("pivot", "go on with the copy, or with what the active layer was committed to"),
     VMP_FLAG("info", "how far it is; that is what is done if nothing is said"),
     VMP_FLAG("raw", "the same, number by number"),
     RATE_OPTIONS,
@@ -391,6 +450,7 @@ static const VmpOption job_options[] = {
 
 static const VmpRule job_rules[] = {
     { VMP_RULE_AT_MOST_ONE, "info abort bandwidth" },
+    { VMP_RULE_AT_MOST_ONE, "info pivot bandwidth" },
     { VMP_RULE_AT_MOST_ONE, "info async bandwidth" },
     { VMP_RULE_AT_MOST_ONE, "raw abort bandwidth" },
     { VMP_RULE_AT_MOST_ONE, "raw async bandwidth" },
@@ -420,20 +480,21 @@ static const VmpRule resize_rules[] = {
 const VmpCommand vmp_block_commands[] = {
     { .name = "blockcommit",
       .help = "merge layers of a disk down into one of them",
-      .description =
-          "Merges the layers of a disk from --top down into --base, and returns when that is "
-          "done.  Bitmaps are carried along.  Layers that a snapshot, another image or "
-          "another "
-          "domain needs are left alone: the command is refused.",
+      .description = "Merges the layers of a disk from --top down into --base.  Of a domain "
+                     "that runs the "
+                     "command returns when the job does, unless it is told to wait.  Bitmaps "
+                     "are carried along.  Layers that a snapshot, another image or "
+                     "another "
+                     "domain needs are left alone: the command is refused.",
       .options = commit_options,
+      .rules = commit_rules,
       .changes = TRUE,
       .run = run_commit },
     { .name = "blockcopy",
       .help = "copy a disk while its guest runs",
       .description =
-          "Copies all that a disk of a running domain reads as into another image, and "
-          "returns "
-          "when that is done.  With --finish the copy is the disk as it is then, with --pivot "
+          "Copies all that a disk of a running domain reads as into another image.  "
+          "With --finish the copy is the disk as it is then, with --pivot "
           "the disk goes on with the copy, bitmaps included.",
       .options = copy_options,
       .rules = copy_rules,
@@ -443,7 +504,8 @@ const VmpCommand vmp_block_commands[] = {
       .help = "look at the block job of a disk, slow it down or end it",
       .description =
           "Prints how far the job is that some other command has begun on a disk, gives it "
-          "another bandwidth, or ends it.  It does not wait for that command.",
+          "another bandwidth, or ends it.  It does not wait for a command that waits for "
+          "the job.",
       .options = job_options,
       .rules = job_rules,
       .run = run_job },
@@ -451,7 +513,8 @@ const VmpCommand vmp_block_commands[] = {
       .help = "make the active layer of a disk stand on less, or on nothing",
       .description =
           "Copies into the active layer of a disk what it has from the layers below, down to "
-          "--base, and returns when that is done.  The layers stay, for the snapshots that "
+          "--base.  Of a domain that runs the command returns when the job does, unless it is "
+          "told to wait.  The layers stay, for the snapshots that "
           "have "
           "them.",
       .options = pull_options,

@@ -133,6 +133,9 @@ look_at_commit(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, gboole
     switch (step->kind->probe(step, change, error)) {
     case VMP_PROBE_UNKNOWN:
         return FALSE;
+    case VMP_PROBE_GOING:
+        return vmp_fail(error, VMP_ERROR_BUSY, "the %s of '%s' is not ready for its end yet",
+                        plan->operation, plan->subject);
     case VMP_PROBE_NOT_DONE:
         *done = FALSE;
         return TRUE;
@@ -178,10 +181,37 @@ handle_failure(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, int at
     return go_forward(plan, intent, change, error);
 }
 
+/* What a detached plan was made for: at its end its edits must still fit. */
+static VmpJson *
+basis_of(VmpMachine *machine)
+{
+    const VmpStoreDomain *row = vmp_machine_get_row(machine);
+
+    return vmp_json_build("i:active", row->active, "i:inactive", row->inactive, "b:persistent",
+                          row->persistent, NULL);
+}
+
+static gboolean
+check_basis(const VmpIntent *intent, VmpMachine *machine, GError **error)
+{
+    g_autoptr(VmpJson) json = vmp_json_parse(intent->plan, -1, error);
+    g_autoptr(VmpJson) now = basis_of(machine);
+
+    if (!json)
+        return FALSE;
+    return json_object_equal(vmp_json_get_object(json, "basis"), now) ||
+           vmp_fail(error, VMP_ERROR_INCONSISTENT,
+                    "the domain's definition has changed since the %s of '%s' was begun, so "
+                    "it can only be taken back",
+                    intent->kind, intent->subject);
+}
+
 static VmpIntent *
 declare(const VmpPlan *plan, VmpChange *change, GError **error)
 {
     g_autoptr(VmpJson) json = vmp_plan_to_json(plan);
+    if (plan->detached)
+        vmp_json_add(json, "o:basis", basis_of(change->machine), NULL);
     g_autofree char *text = vmp_json_to_text(json);
     g_autoptr(VmpIntent) intent = vmp_store_declare(
         vmp_machine_get_store(change->machine), vmp_machine_get_row(change->machine)->id,
@@ -208,11 +238,15 @@ run_plan(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, GError **err
 {
     int last = plan->commit >= 0 ? plan->commit : (int)plan->steps->len - 1;
 
+    if (plan->detached)
+        last = plan->commit - 1;
     for (int i = 0; i <= last; i++) {
         GError *failure = NULL;
         if (!run_step(plan, intent, change, i, &failure))
             return handle_failure(plan, intent, change, i, failure, error);
     }
+    if (plan->detached)
+        return TRUE;
     if (plan->commit < 0) {
         GError *failure = NULL;
         if (!vmp_change_close_session(change, &failure))
@@ -266,6 +300,46 @@ vmp_plan_execute(VmpPlan *plan, VmpChange *change, GError **error)
     return TRUE;
 }
 
+/* Is what @plan has begun still on its way? */
+static gboolean
+goes_on(const VmpPlan *plan, VmpChange *change)
+{
+    const VmpStep *step =
+        plan->detached ? g_ptr_array_index(plan->steps, (guint)plan->commit) : NULL;
+
+    return step && change->wish == VMP_WISH_NONE &&
+           step->kind->probe(step, change, NULL) == VMP_PROBE_GOING;
+}
+
+/* One that has come to its end by itself, and cannot be settled any more, is taken back. */
+static VmpWish
+choose_wish(const VmpPlan *plan, const VmpIntent *intent, VmpMachine *machine, VmpWish wish)
+{
+    g_autoptr(GError) failure = NULL;
+
+    if (!plan->detached || intent->past_commit || wish != VMP_WISH_NONE ||
+        check_basis(intent, machine, &failure))
+        return wish;
+    vmp_operation_note(vmp_machine_get_operation(machine), "%s", failure->message);
+    return VMP_WISH_STOP;
+}
+
+/* Is to be settled before it is @done, or was not. */
+static gboolean
+settle_intent(const VmpPlan *plan, VmpIntent *intent, VmpChange *change, gboolean *done,
+              GError **error)
+{
+    VmpMachine *machine = change->machine;
+
+    if (plan->commit >= 0 && !look_at_commit(plan, intent, change, done, error))
+        return FALSE;
+    if (*done)
+        return go_forward(plan, intent, change, error);
+    return undo_steps(plan, change, (int)plan->steps->len - 1, error) &&
+           vmp_change_close_session(change, error) &&
+           vmp_store_drop_intent(vmp_machine_get_store(machine), intent, error);
+}
+
 /* One open intent of an earlier process. */
 static gboolean
 recover_intent(VmpIntent *intent, VmpMachine *machine, const VmpStepKind *const *kinds,
@@ -285,17 +359,11 @@ recover_intent(VmpIntent *intent, VmpMachine *machine, const VmpStepKind *const 
                                  .recovering = TRUE,
                                  .commit_begun = intent->past_commit };
     gboolean done = FALSE;
-    if (plan->commit >= 0 && !look_at_commit(plan, intent, &change, &done, error))
+    if (goes_on(plan, &change))
+        return TRUE;
+    change.wish = choose_wish(plan, intent, machine, change.wish);
+    if (!settle_intent(plan, intent, &change, &done, error))
         return FALSE;
-
-    if (done) {
-        if (!go_forward(plan, intent, &change, error))
-            return FALSE;
-    } else if (!undo_steps(plan, &change, (int)plan->steps->len - 1, error) ||
-               !vmp_change_close_session(&change, error) ||
-               !vmp_store_drop_intent(vmp_machine_get_store(machine), intent, error)) {
-        return FALSE;
-    }
 
     vmp_operation_note(change.operation, "%s the interrupted %s '%s'",
                        done ? "finished" : "undid", intent->kind,
@@ -323,4 +391,122 @@ vmp_plan_recover(VmpMachine *machine, const VmpStepKind *const *kinds, GPtrArray
             return FALSE;
     vmp_plan_sweep_files(machine);
     return TRUE;
+}
+
+/* ---- plans that go on by themselves ---- */
+
+void
+vmp_detached_clear(VmpDetached *detached)
+{
+    g_clear_pointer(&detached->plan, vmp_plan_free);
+}
+
+/* Its plan as JSON; *@json is NULL if there is none. */
+static gboolean
+read_detached(VmpMachine *machine, const char *subject, VmpJson **json, gint64 *id,
+              GError **error)
+{
+    g_autoptr(GPtrArray) intents = vmp_store_list_intents(
+        vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id, error);
+
+    *json = NULL;
+    for (guint i = 0; intents && i < intents->len; i++) {
+        const VmpIntent *intent = g_ptr_array_index(intents, i);
+        g_autoptr(VmpJson) plan = vmp_json_parse(intent->plan, -1, error);
+        if (!plan)
+            return FALSE;
+        if (g_strcmp0(intent->subject, subject) != 0 ||
+            !vmp_json_get_bool(plan, "detached", FALSE))
+            continue;
+        *json = g_steal_pointer(&plan);
+        *id = intent->id;
+        break;
+    }
+    return intents != NULL;
+}
+
+gboolean
+vmp_plan_has_detached(VmpMachine *machine, const char *subject, gboolean *has, GError **error)
+{
+    g_autoptr(VmpJson) json = NULL;
+    gint64 id = 0;
+    gboolean read = read_detached(machine, subject, &json, &id, error);
+
+    *has = json != NULL;
+    return read;
+}
+
+gboolean
+vmp_plan_find_detached(VmpMachine *machine, const char *subject,
+                       const VmpStepKind *const *kinds, VmpDetached *detached, GError **error)
+{
+    g_autoptr(VmpJson) json = NULL;
+
+    *detached = (VmpDetached){ NULL };
+    if (!read_detached(machine, subject, &json, &detached->intent, error))
+        return FALSE;
+    detached->plan = json ? vmp_plan_from_json(json, kinds, error) : NULL;
+    return !json || detached->plan;
+}
+
+/* The row itself, which may have been marked since. */
+static VmpIntent *
+take_intent(VmpMachine *machine, gint64 id, GError **error)
+{
+    g_autoptr(GPtrArray) intents = vmp_store_list_intents(
+        vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id, error);
+
+    for (guint i = 0; intents && i < intents->len; i++)
+        if (((VmpIntent *)g_ptr_array_index(intents, i))->id == id)
+            return g_ptr_array_steal_index(intents, i);
+    return intents ? vmp_fail_null(error, VMP_ERROR_NOT_FOUND, "it has ended meanwhile")
+                   : NULL;
+}
+
+gboolean
+vmp_plan_end_detached(VmpMachine *machine, const VmpDetached *detached, VmpWish wish,
+                      GError **error)
+{
+    const VmpPlan *plan = detached->plan;
+    g_autoptr(VmpIntent) intent = take_intent(machine, detached->intent, error);
+    g_auto(VmpChange) change = { .machine = machine,
+                                 .operation = vmp_machine_get_operation(machine),
+                                 .edits = plan->edits,
+                                 .recovering = TRUE,
+                                 .wish = wish };
+    gboolean done = FALSE;
+
+    if (!intent || (wish == VMP_WISH_END && !check_basis(intent, machine, error)))
+        return FALSE;
+    change.commit_begun = intent->past_commit;
+    if (writes_frozen(plan))
+        change.intact = vmp_stamps_intact(machine);
+    if (!settle_intent(plan, intent, &change, &done, error))
+        return FALSE;
+    vmp_plan_sweep_files(machine);
+    return done == (wish == VMP_WISH_END) ||
+           vmp_fail(error, VMP_ERROR_FAILED, "the %s of '%s' had failed, and is taken back",
+                    plan->operation, plan->subject);
+}
+
+gboolean
+vmp_plan_release_detached(VmpMachine *machine, const VmpDetached *detached, GError **error)
+{
+    g_autoptr(VmpIntent) intent = take_intent(machine, detached->intent, error);
+
+    return intent && vmp_store_drop_intent(vmp_machine_get_store(machine), intent, error);
+}
+
+gboolean
+vmp_plan_check_none_detached(VmpMachine *machine, GError **error)
+{
+    g_autoptr(GPtrArray) intents = vmp_store_list_intents(
+        vmp_machine_get_store(machine), vmp_machine_get_row(machine)->id, error);
+
+    if (!intents || intents->len == 0)
+        return intents != NULL;
+    const VmpIntent *intent = g_ptr_array_index(intents, 0);
+    return vmp_fail(error, VMP_ERROR_BUSY,
+                    "domain %s: the %s of disk '%s' is under way (blockjob ends it)",
+                    vmp_machine_get_name(machine), intent->kind, intent->subject);
 }

@@ -207,10 +207,11 @@ vmp_plan_to_json(const VmpPlan *plan)
                                                     step->cleanup, "o:args",
                                                     json_object_get(step->args), NULL));
     }
-    return vmp_json_build(
-        "s:operation", plan->operation, "s:domain", plan->domain, "S:subject", plan->subject,
-        "i:commit", (gint64)plan->commit, "B:mark-commit", plan->mark_commit, "o:steps", steps,
-        "o:edits", json_object_get(plan->edits), "o:freezes", freezes_to_json(plan), NULL);
+    return vmp_json_build("s:operation", plan->operation, "s:domain", plan->domain,
+                          "S:subject", plan->subject, "i:commit", (gint64)plan->commit,
+                          "B:mark-commit", plan->mark_commit, "B:detached", plan->detached,
+                          "o:steps", steps, "o:edits", json_object_get(plan->edits),
+                          "o:freezes", freezes_to_json(plan), NULL);
 }
 
 static const VmpStepKind *
@@ -250,6 +251,7 @@ vmp_plan_from_json(VmpJson *json, const VmpStepKind *const *kinds, GError **erro
 
     plan->commit = (int)vmp_json_get_int(json, "commit", -1);
     plan->mark_commit = vmp_json_get_bool(json, "mark-commit", FALSE);
+    plan->detached = vmp_json_get_bool(json, "detached", FALSE);
     if (plan->commit >= (int)plan->steps->len)
         return vmp_fail_null(error, VMP_ERROR_DAMAGED,
                              "the journal names a commit step that is not there");

@@ -29,6 +29,8 @@ typedef struct {
     int commit;           /* index of the commit step; -1 = none */
     gboolean mark_commit; /* the journal durably notes that the commit step is entered: for one
                            * whose outcome cannot be seen once QEMU is gone */
+    gboolean detached;    /* what its steps have begun goes on by itself: carrying the plan out
+                           * ends before the commit step, and the intent stays open */
     GPtrArray *risks;     /* of VmpRisk */
     VmpJson *edits;       /* see store/edit.h */
     GPtrArray *

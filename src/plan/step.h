@@ -25,6 +25,7 @@ typedef enum {
     VMP_PROBE_NOT_DONE,
     VMP_PROBE_BEGUN, /* a part is done and cannot be taken back: apply the rest */
     VMP_PROBE_DONE,
+    VMP_PROBE_GOING,   /* of a detached plan: it goes on by itself, and nobody wants its end */
     VMP_PROBE_UNKNOWN, /* cannot be told now; the error says why */
 } VmpProbe;
 
@@ -48,6 +49,13 @@ struct _VmpStep {
     gboolean cleanup; /* its failure is a warning: nothing depends on it */
 };
 
+/* What is wanted of a detached plan. */
+typedef enum {
+    VMP_WISH_NONE, /* that it goes on */
+    VMP_WISH_END,  /* that it is carried out */
+    VMP_WISH_STOP, /* that it is taken back */
+} VmpWish;
+
 /* What steps work with: the machine under its lock, and its block session, opened when the
  * first step asks for it. */
 struct _VmpChange {
@@ -60,8 +68,9 @@ struct _VmpChange {
     gboolean keep_session; /* settling the plan does not end an offline session */
     gboolean recovering;   /* beyond cancelling: undoing, or going forward */
     gboolean commit_begun; /* recovering a plan whose commit step may have been entered */
-    GPtrArray *intact;   /* before a plan that writes to frozen images: those that nobody else
-                          * wrote to (char *: paths); or NULL */
+    GPtrArray *intact; /* before a plan that writes to frozen images: those that nobody else
+                        * wrote to (char *: paths); or NULL */
+    VmpWish wish;
     gboolean taken_back; /* the commit step, begun before, has failed for good and has seen to
                           * it that undoing is right again */
 };

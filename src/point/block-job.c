@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "plan/executor.h"
+#include "point/copy-disk.h"
+#include "point/merge-plan.h"
 #include "qmp/commands.h"
 #include "storage/job.h"
 
@@ -53,6 +56,7 @@ vmp_block_job_read(VmpJson *jobs, const char *target, const char **id)
         info->current = (guint64)vmp_json_get_int(job, "offset", 0);
         info->total = (guint64)vmp_json_get_int(job, "len", 0);
         info->ready = vmp_json_get_bool(job, "ready", FALSE);
+        info->pending = g_strcmp0(vmp_json_get_string(job, "status"), "pending") == 0;
         if (id)
             *id = name;
         break;
@@ -137,4 +141,84 @@ vmp_point_abort_block_job(VmpMachine *machine, const char *disk, VmpBlockJobAbor
     g_autoptr(GPtrArray) ended = vmp_jobs_wait(vmp_machine_get_monitor(machine, NULL), ids,
                                                VMP_JOB_CONCLUDED, "block job", NULL, error);
     return ended != NULL;
+}
+
+/* ---- jobs that nobody waits for ---- */
+
+static const char *
+target_of(VmpMachine *machine, const char *name, GError **error)
+{
+    const VmpDomain *definition = vmp_machine_get_definition(machine, error);
+    const VmpDomainDisk *disk = definition ? vmp_domain_find_disk(definition, name) : NULL;
+
+    if (definition && !disk)
+        return vmp_fail_null(error, VMP_ERROR_NOT_FOUND, "domain %s has no disk '%s'",
+                             vmp_machine_get_name(machine), name);
+    return disk ? disk->target : NULL;
+}
+
+gboolean
+vmp_point_block_job_is_left(VmpMachine *machine, const char *disk, gboolean *left,
+                            GError **error)
+{
+    const char *target = target_of(machine, disk, error);
+
+    return target && vmp_plan_has_detached(machine, target, left, error);
+}
+
+static gboolean
+find_left(VmpMachine *machine, const char *disk, const VmpStepKind *const *kinds,
+          VmpDetached *left, GError **error)
+{
+    const char *target = target_of(machine, disk, error);
+
+    if (!target || !vmp_plan_find_detached(machine, target, kinds, left, error))
+        return FALSE;
+    return left->plan || vmp_fail(error, VMP_ERROR_NOT_FOUND,
+                                  "domain %s: disk '%s' has no block job that goes on by "
+                                  "itself",
+                                  vmp_machine_get_name(machine), target);
+}
+
+gboolean
+vmp_point_pivot_block_job(VmpMachine *machine, const char *disk,
+                          const VmpStepKind *const *kinds, GError **error)
+{
+    g_auto(VmpDetached) left = { NULL };
+    g_autoptr(VmpBlockJobInfo) info = NULL;
+
+    if (!find_left(machine, disk, kinds, &left, error))
+        return FALSE;
+    info = vmp_point_block_job(machine, disk, error);
+    if (!info)
+        return FALSE;
+    if (!vmp_merges_pivot(left.plan))
+        return vmp_fail(error, VMP_ERROR_INVALID,
+                        "domain %s: the %s of disk '%s' is neither a copy nor a commit of the "
+                        "active layer",
+                        vmp_machine_get_name(machine), left.plan->operation,
+                        left.plan->subject);
+    if (!info->ready)
+        return vmp_fail(error, VMP_ERROR_BUSY,
+                        "domain %s: the %s of disk '%s' is not ready for a pivot yet",
+                        vmp_machine_get_name(machine), left.plan->operation,
+                        left.plan->subject);
+    return vmp_plan_end_detached(machine, &left, VMP_WISH_END, error);
+}
+
+gboolean
+vmp_point_stop_block_job(VmpMachine *machine, const char *disk,
+                         const VmpStepKind *const *kinds, GError **error)
+{
+    g_auto(VmpDetached) left = { NULL };
+    g_autoptr(VmpBlockJobInfo) info = NULL;
+
+    if (!find_left(machine, disk, kinds, &left, error))
+        return FALSE;
+    info = vmp_point_block_job(machine, disk, error);
+    if (!info)
+        return FALSE;
+    return info->ready && g_strcmp0(info->type, "copy") == 0
+               ? vmp_point_keep_copy(machine, &left, error)
+               : vmp_plan_end_detached(machine, &left, VMP_WISH_STOP, error);
 }

@@ -2,10 +2,12 @@
 #include "point/copy-disk.h"
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "plan/executor.h"
 #include "point/definition.h"
 #include "point/layer.h"
 #include "point/mark.h"
+#include "point/merge-plan.h"
 #include "point/pulled.h"
 #include "point/quiet.h"
 #include "point/steps.h"
@@ -29,10 +31,20 @@ copy_clear(Copy *copy)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Copy, copy_clear)
 
+/* A job that goes on by itself may end so. */
 static gboolean
 is_pivot(const Copy *copy)
 {
-    return (copy->flags & VMP_BLOCK_COPY_PIVOT) != 0;
+    return (copy->flags &
+            (VMP_BLOCK_COPY_PIVOT | VMP_BLOCK_COPY_DETACH | VMP_BLOCK_COPY_KEEP_READY)) != 0;
+}
+
+static VmpMergeUntil
+how_far(const Copy *copy)
+{
+    if (copy->flags & VMP_BLOCK_COPY_KEEP_READY)
+        return VMP_MERGE_UNTIL_READY;
+    return copy->flags & VMP_BLOCK_COPY_DETACH ? VMP_MERGE_UNTIL_STARTED : VMP_MERGE_TO_END;
 }
 
 static gboolean
@@ -195,6 +207,35 @@ vmp_point_copy_disk(VmpMachine *machine, const char *name, const VmpBlockCopy *a
     g_autoptr(VmpPlan) plan =
         vmp_plan_new("blockcopy", vmp_machine_get_name(machine), copy.disk->target);
     plan_steps(plan, &copy, image);
+    vmp_merge_detach(plan, how_far(&copy));
     return vmp_change_begin_planning(&change, error) &&
            plan_edits(plan, &copy, image, error) && vmp_plan_execute(plan, &change, error);
+}
+
+/* ---- the end of one that goes on by itself, when the disk is to go on as before ---- */
+
+static const VmpStep *
+find_step(const VmpPlan *plan, const VmpStepKind *kind)
+{
+    for (guint i = 0; i < plan->steps->len; i++) {
+        const VmpStep *step = g_ptr_array_index(plan->steps, i);
+        if (step->kind == kind)
+            return step;
+    }
+    return NULL;
+}
+
+gboolean
+vmp_point_keep_copy(VmpMachine *machine, const VmpDetached *detached, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
+    g_auto(VmpChange)
+        change = { .machine = machine, .operation = vmp_machine_get_operation(machine) };
+    const VmpStep *start = find_step(detached->plan, &vmp_step_start_merges);
+    const VmpStep *create = find_step(detached->plan, &vmp_step_create_images);
+
+    return vmp_step_copy_end(vmp_json_at(vmp_json_get_array(start->args, "merges"), 0),
+                             vmp_json_get_array(create->args, "images"), &change, error) &&
+           vmp_fault("copy-ended", error) &&
+           vmp_plan_release_detached(machine, detached, error);
 }

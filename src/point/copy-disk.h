@@ -11,11 +11,18 @@
 
 #include <vmpoint/block.h>
 
-#include "plan/step.h"
+#include "plan/executor.h"
 
 /* As vmp_block_copy_disk(). */
 gboolean vmp_point_copy_disk(VmpMachine *machine, const char *disk, const VmpBlockCopy *copy,
                              VmpBlockCopyFlags flags, GError **error);
+
+/* Ends the copy @detached, which is ready: it is the disk of that moment. */
+gboolean vmp_point_keep_copy(VmpMachine *machine, const VmpDetached *detached, GError **error);
+
+/* Brings the job of the copy @merge (see merge-job.h) to its end once it is ready, and closes
+ * the copy; @images of VmpNewImage. */
+gboolean vmp_step_copy_end(VmpJson *merge, VmpJson *images, VmpChange *change, GError **error);
 
 /* copy-once { "merges": [ one of way "copy", see merge-job.h ], "images": [ VmpNewImage ] }
  */

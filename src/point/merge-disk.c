@@ -242,9 +242,18 @@ choose_commit(Merge *merge, const VmpBlockRange *range, VmpBlockCommitFlags flag
     return check_commit(merge, error);
 }
 
+/* Jobs go on by themselves in a QEMU that stays. */
+static gboolean
+check_detach(const Merge *merge, VmpMergeUntil until, GError **error)
+{
+    return until == VMP_MERGE_TO_END || vmp_machine_is_on(merge->machine) ||
+           vmp_fail(error, VMP_ERROR_FAILED,
+                    "it is not running: its layers are merged by a command that waits");
+}
+
 static gboolean
 execute(Merge *merge, const char *operation, VmpMergeWay way, const VmpBlockRange *range,
-        gboolean retire, GError **error)
+        VmpMergeUntil until, gboolean retire, GError **error)
 {
     VmpForest *forest = merge->standing->forest;
     g_auto(VmpChange) change = { .machine = merge->machine,
@@ -254,11 +263,22 @@ execute(Merge *merge, const char *operation, VmpMergeWay way, const VmpBlockRang
     gboolean commit = way == VMP_MERGE_COMMIT;
 
     vmp_forest_ask_merge(forest, merge->bottom, merge->top, way, range->bandwidth);
-    return vmp_merge_plan(plan, &change, forest, NULL, NULL, error) &&
-           vmp_change_begin_planning(&change, error) &&
-           (commit ? edit_committed(merge, retire, plan->edits, error)
-                   : edit_pulled(merge, plan->edits, error)) &&
-           vmp_plan_execute(plan, &change, error);
+    if (!check_detach(merge, until, error) ||
+        !vmp_merge_plan(plan, &change, forest, NULL, NULL, error) ||
+        !vmp_change_begin_planning(&change, error) ||
+        !(commit ? edit_committed(merge, retire, plan->edits, error)
+                 : edit_pulled(merge, plan->edits, error)))
+        return FALSE;
+    vmp_merge_detach(plan, until);
+    return vmp_plan_execute(plan, &change, error);
+}
+
+static VmpMergeUntil
+how_far(VmpBlockCommitFlags flags)
+{
+    if (flags & VMP_BLOCK_COMMIT_KEEP_READY)
+        return VMP_MERGE_UNTIL_READY;
+    return flags & VMP_BLOCK_COMMIT_DETACH ? VMP_MERGE_UNTIL_STARTED : VMP_MERGE_TO_END;
 }
 
 gboolean
@@ -269,13 +289,13 @@ vmp_point_commit_disk(VmpMachine *machine, const char *disk, const VmpBlockRange
     g_auto(Merge) merge = { .machine = machine };
 
     return look(&merge, disk, error) && choose_commit(&merge, range, flags, error) &&
-           execute(&merge, "blockcommit", VMP_MERGE_COMMIT, range,
+           execute(&merge, "blockcommit", VMP_MERGE_COMMIT, range, how_far(flags),
                    (flags & VMP_BLOCK_COMMIT_DELETE) != 0, error);
 }
 
 gboolean
 vmp_point_pull_disk(VmpMachine *machine, const char *disk, const VmpBlockRange *range,
-                    GError **error)
+                    VmpBlockPullFlags flags, GError **error)
 {
     VMP_ERROR_CONTEXT(error, "domain %s", vmp_machine_get_name(machine));
     g_auto(Merge) merge = { .machine = machine };
@@ -295,5 +315,7 @@ vmp_point_pull_disk(VmpMachine *machine, const char *disk, const VmpBlockRange *
         return vmp_fail(error, VMP_ERROR_INVALID,
                         "disk '%s': '%s' stands on %s: there is nothing to pull",
                         merge.disk->target, merge.top->path, base ? "it already" : "nothing");
-    return execute(&merge, "blockpull", VMP_MERGE_STREAM, range, FALSE, error);
+    return execute(&merge, "blockpull", VMP_MERGE_STREAM, range,
+                   flags & VMP_BLOCK_PULL_DETACH ? VMP_MERGE_UNTIL_STARTED : VMP_MERGE_TO_END,
+                   FALSE, error);
 }

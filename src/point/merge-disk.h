@@ -17,4 +17,4 @@ gboolean vmp_point_commit_disk(VmpMachine *machine, const char *disk,
                                const VmpBlockRange *range, VmpBlockCommitFlags flags,
                                GError **error);
 gboolean vmp_point_pull_disk(VmpMachine *machine, const char *disk, const VmpBlockRange *range,
-                             GError **error);
+                             VmpBlockPullFlags flags, GError **error);

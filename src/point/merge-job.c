@@ -149,6 +149,16 @@ vmp_merge_jobs_bring(const GPtrArray *merges, VmpChange *change, VmpQmpClient *c
 }
 
 gboolean
+vmp_merge_jobs_bring_until(const GPtrArray *merges, const char *until, VmpChange *change,
+                           VmpQmpClient *client, GError **error)
+{
+    if (!until)
+        return vmp_merge_jobs_bring(merges, change, client, error);
+    return g_str_equal(until, "started") ||
+           wait_phase(merges, TRUE, change, client, VMP_JOB_READY, error);
+}
+
+gboolean
 vmp_merge_jobs_start(const GPtrArray *merges, VmpQmpClient *client, GError **error)
 {
     g_autoptr(GPtrArray) commands =

@@ -43,6 +43,10 @@ gboolean vmp_merge_jobs_start(const GPtrArray *merges, VmpQmpClient *client, GEr
  * guest's writes back from then on.  REFUSED if a job ended by itself. */
 gboolean vmp_merge_jobs_bring(const GPtrArray *merges, VmpChange *change, VmpQmpClient *client,
                               GError **error);
+/* Those of a detached plan no further than that they are there (@until "started"), or that the
+ * two sides of those that pivot are the same ("ready"); NULL: as above. */
+gboolean vmp_merge_jobs_bring_until(const GPtrArray *merges, const char *until,
+                                    VmpChange *change, VmpQmpClient *client, GError **error);
 /* Takes out what is left of the jobs of @merges (a JSON array) in @known; the chain is then as
  * before. */
 gboolean vmp_merge_jobs_cancel(VmpJson *merges, const GPtrArray *known, VmpQmpClient *client,

@@ -322,3 +322,29 @@ vmp_merge_plan(VmpPlan *plan, VmpChange *change, const VmpForest *forest, VmpJso
             return FALSE;
     return add_steps(plan, &planning, points, forget, error);
 }
+
+void
+vmp_merge_detach(VmpPlan *plan, VmpMergeUntil until)
+{
+    if (until == VMP_MERGE_TO_END)
+        return;
+    plan->detached = TRUE;
+    for (guint i = 0; i < plan->steps->len; i++) {
+        const VmpStep *step = g_ptr_array_index(plan->steps, i);
+        if (step->kind == &vmp_step_start_merges)
+            vmp_json_add(step->args, "s:until",
+                         until == VMP_MERGE_UNTIL_STARTED ? "started" : "ready", NULL);
+        if (step->kind == &vmp_step_finish_merges)
+            vmp_json_add(step->args, "b:detached", TRUE, NULL);
+    }
+}
+
+gboolean
+vmp_merges_pivot(const VmpPlan *plan)
+{
+    const VmpStep *finish = g_ptr_array_index(plan->steps, (guint)plan->commit);
+    VmpJson *merge = vmp_json_at(vmp_json_get_array(finish->args, "merges"), 0);
+
+    return vmp_json_get_bool(merge, "active", FALSE) &&
+           g_strcmp0(vmp_json_get_string(merge, "way"), "stream") != 0;
+}

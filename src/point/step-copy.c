@@ -31,13 +31,12 @@ bring(VmpJson *copy, VmpChange *change, VmpQmpClient *client, VmpJobPhase phase,
 
 /* Brings the job to where copy and disk are the same, and ends it there. */
 static gboolean
-mirror(VmpJson *copy, VmpChange *change, VmpQmpClient *client, GError **error)
+end_mirror(VmpJson *copy, VmpChange *change, VmpQmpClient *client, GError **error)
 {
     const char *id = vmp_json_get_string(copy, "job");
     const char *const ids[] = { id, NULL };
 
-    return vmp_qmp_client_run(client, vmp_merge_job_command(copy), NULL, error) &&
-           bring(copy, change, client, VMP_JOB_READY, error) &&
+    return bring(copy, change, client, VMP_JOB_READY, error) &&
            vmp_qmp_client_run(client, vmp_qmp_block_job_end(id), NULL, error) &&
            bring(copy, change, client, VMP_JOB_PENDING, error) &&
            vmp_qmp_client_run(client, vmp_qmp_job_finalize(id), NULL, error) &&
@@ -45,12 +44,11 @@ mirror(VmpJson *copy, VmpChange *change, VmpQmpClient *client, GError **error)
 }
 
 static GPtrArray *
-read_images(const VmpStep *step, GError **error)
+read_images(VmpJson *json, GError **error)
 {
     g_autoptr(GPtrArray) images =
         g_ptr_array_new_with_free_func((GDestroyNotify)vmp_new_image_free);
-    VmpNewImage *image = vmp_new_image_from_json(
-        vmp_json_at(vmp_json_get_array(step->args, "images"), 0), error);
+    VmpNewImage *image = vmp_new_image_from_json(vmp_json_at(json, 0), error);
 
     if (!image)
         return NULL;
@@ -58,15 +56,25 @@ read_images(const VmpStep *step, GError **error)
     return g_steal_pointer(&images);
 }
 
+gboolean
+vmp_step_copy_end(VmpJson *merge, VmpJson *images, VmpChange *change, GError **error)
+{
+    VmpQmpClient *client = vmp_change_get_client(change, error);
+    g_autoptr(GPtrArray) read = client ? read_images(images, error) : NULL;
+
+    return read && end_mirror(merge, change, client, error) &&
+           vmp_new_images_close(client, read, NULL, error) && vmp_new_images_sync(read, error);
+}
+
 static gboolean
 apply(const VmpStep *step, VmpChange *change, GError **error)
 {
     VmpQmpClient *client = vmp_change_get_client(change, error);
-    g_autoptr(GPtrArray) images = client ? read_images(step, error) : NULL;
 
-    return images && mirror(copy_of(step), change, client, error) &&
-           vmp_new_images_close(client, images, NULL, error) &&
-           vmp_new_images_sync(images, error);
+    return client &&
+           vmp_qmp_client_run(client, vmp_merge_job_command(copy_of(step)), NULL, error) &&
+           vmp_step_copy_end(copy_of(step), vmp_json_get_array(step->args, "images"), change,
+                             error);
 }
 
 static gboolean

@@ -3,7 +3,8 @@
 /* start-merges  { "merges": [ MERGE ], "points": [ name ], "forget": [ edit ] }
  *     copies on every disk what one layer lacks of the other, until all jobs are pending.
  *     From then on QEMU holds back what a guest would write to a present layer that goes.
- * finish-merges { "merges": [ MERGE ] }
+ *     With "until" ("started" or "ready") no further than that: the jobs go on by themselves.
+ * finish-merges { "merges": [ MERGE ], "detached": of jobs that go on by themselves }
  *     carries the bitmaps to the layers that are left, and lets QEMU go on with these.
  *
  * A commit writes into the lowest layer while all above it still reads the same.  But whoever
@@ -47,7 +48,8 @@ start_apply(const VmpStep *step, VmpChange *change, GError **error)
     for (guint i = 0; i < vmp_json_length(merges_of(step)); i++)
         g_ptr_array_add(merges, vmp_json_at(merges_of(step), i));
     return client && vmp_merge_jobs_start(merges, client, error) &&
-           vmp_merge_jobs_bring(merges, change, client, error);
+           vmp_merge_jobs_bring_until(merges, vmp_json_get_string(step->args, "until"), change,
+                                      client, error);
 }
 
 /* The points whose images were being written into are gone. */
@@ -320,6 +322,41 @@ have_copied(const VmpStep *step, VmpChange *change)
     return TRUE;
 }
 
+/* A job that goes on by itself ends when it is told so, or, where no disk changes over, when
+ * it has nothing left to copy. */
+static VmpProbe
+detached_probe(VmpJson *merge, const GPtrArray *jobs, VmpChange *change)
+{
+    const VmpJob *job = vmp_merge_job_find(jobs, merge);
+
+    if (!job || job->phase == VMP_JOB_CONCLUDED || change->wish == VMP_WISH_STOP) {
+        if (job && job->failure)
+            vmp_operation_warn(change->operation, "disk '%s': %s",
+                               vmp_json_get_string(merge, "disk"), job->failure);
+        return VMP_PROBE_NOT_DONE;
+    }
+    if (job->phase == VMP_JOB_PENDING ||
+        (job->phase == VMP_JOB_READY && change->wish == VMP_WISH_END))
+        return VMP_PROBE_BEGUN;
+    return VMP_PROBE_GOING;
+}
+
+static VmpProbe
+probe_jobs(const VmpStep *step, VmpChange *change, GError **error)
+{
+    VmpQmpClient *client = NULL;
+    g_autoptr(GPtrArray) jobs = NULL;
+
+    if (!vmp_json_get_bool(step->args, "detached", FALSE))
+        return have_copied(step, change) ? VMP_PROBE_BEGUN : VMP_PROBE_NOT_DONE;
+    if (!vmp_machine_is_on(change->machine))
+        return VMP_PROBE_NOT_DONE;
+    client = vmp_change_get_client(change, error);
+    jobs = client ? vmp_jobs_query(client, NULL, error) : NULL;
+    return jobs ? detached_probe(vmp_json_at(merges_of(step), 0), jobs, change)
+                : VMP_PROBE_UNKNOWN;
+}
+
 static VmpProbe
 finish_probe(const VmpStep *step, VmpChange *change, GError **error)
 {
@@ -328,7 +365,7 @@ finish_probe(const VmpStep *step, VmpChange *change, GError **error)
     guint pivots = 0;
 
     if (!change->commit_begun)
-        return have_copied(step, change) ? VMP_PROBE_BEGUN : VMP_PROBE_NOT_DONE;
+        return probe_jobs(step, change, error);
     if (vmp_machine_is_on(change->machine)) {
         if (!look(step, change, &progress, error))
             return VMP_PROBE_UNKNOWN;
