@@ -12,6 +12,7 @@
 #include "machine/instance-end.h"
 #include "machine/instance-start.h"
 #include "machine/machine-private.h"
+#include "machine/servers.h"
 #include "machine/spare.h"
 #include "machine/state.h"
 #include "machine/tpm.h"
@@ -219,7 +220,7 @@ make_ready(VmpMachine *machine, const VmpDomain *definition, VmpStartFlags flags
     g_auto(VmpFirmware) firmware = { 0 };
     g_autoptr(VmpQmpClient) monitor = NULL;
 
-    if (!vmp_tpm_check(definition, error) ||
+    if (!vmp_tpm_check(definition, error) || !vmp_servers_look(definition, error) ||
         !vmp_firmware_prepare(machine, definition, flags & VMP_START_RESET_NVRAM, &firmware,
                               error))
         return FALSE;

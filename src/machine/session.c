@@ -10,6 +10,7 @@
 #include "machine/instance-end.h"
 #include "machine/instance-start.h"
 #include "machine/machine-private.h"
+#include "machine/servers.h"
 #include "machine/words.h"
 #include "qmp/commands.h"
 
@@ -80,6 +81,8 @@ open_disk(VmpBlockSession *session, const VmpDomainDisk *disk, gboolean read_onl
     g_autoptr(GError) failure = NULL;
     g_autofree char *label = g_strdup_printf("disk %s ('%s')", disk->target, disk->source);
 
+    if (!vmp_servers_look_at_disk(disk, error))
+        return FALSE;
     vmp_qmp_client_set_label(session->client, label);
     if (add_disk_nodes(session, disk, read_only, &failure))
         return TRUE;

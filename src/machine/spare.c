@@ -9,6 +9,7 @@
 #include "machine/instance-end.h"
 #include "machine/instance-start.h"
 #include "machine/machine-private.h"
+#include "machine/servers.h"
 #include "machine/tpm.h"
 
 #define END_TIMEOUT_MS 5000
@@ -73,7 +74,8 @@ vmp_machine_prepare_spare(VmpMachine *machine, const VmpDomain *definition, gboo
 {
     VMP_ERROR_CONTEXT(error, "domain %s", machine->row->name);
     g_auto(VmpFirmware) firmware = { 0 };
-    if (!vmp_firmware_prepare(machine, definition, FALSE, &firmware, error))
+    if (!vmp_servers_look(definition, error) ||
+        !vmp_firmware_prepare(machine, definition, FALSE, &firmware, error))
         return FALSE;
 
     if (nvram && firmware.nvram) {

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/nbd-uri.h"
-#include "storage/qcow2.h"
+#include "storage/image-name.h"
 #include "storage/qemu-img.h"
 
 /* ---- from JSON ---- */
@@ -34,36 +34,6 @@ vmp_image_free(VmpImage *image)
     g_ptr_array_unref(image->bitmaps);
     g_ptr_array_unref(image->snapshots);
     g_free(image);
-}
-
-/* "json:{...}" of a local file, in the nested or the dotted spelling. */
-static char *
-path_of_json_name(const char *name)
-{
-    g_autoptr(VmpJson) json = vmp_json_parse(name + strlen("json:"), -1, NULL);
-    VmpJson *file = vmp_json_get_object(json, "file");
-    const char *path = vmp_json_get_string(file, "filename");
-
-    if (!path)
-        path = vmp_json_get_string(json, "file.filename");
-    if (!path)
-        path = vmp_json_get_string(json, "filename");
-    return path && g_path_is_absolute(path) ? g_strdup(path) : NULL;
-}
-
-/* NULL for what is no place of ours: neither a local file nor an NBD export. */
-static char *
-path_of_name(const char *name)
-{
-    if (!name)
-        return NULL;
-    if (vmp_nbd_uri_is(name))
-        return vmp_nbd_uri_normalize(name);
-    if (g_str_has_prefix(name, "json:"))
-        return path_of_json_name(name);
-    if (g_str_has_prefix(name, "file:"))
-        name += strlen("file:");
-    return g_path_is_absolute(name) ? g_strdup(name) : NULL;
 }
 
 static gboolean
@@ -110,7 +80,7 @@ vmp_image_from_json(VmpJson *info, GError **error)
         return vmp_fail_null(error, VMP_ERROR_INVALID,
                              "qemu-img named no file or no format of an image");
 
-    char *path = path_of_name(filename);
+    char *path = vmp_image_place_of_name(filename);
     VmpImage *image = g_new(VmpImage, 1);
     *image = (VmpImage){
         .path = path ? path : g_strdup(filename),
@@ -124,7 +94,7 @@ vmp_image_from_json(VmpJson *info, GError **error)
         .corrupt = vmp_json_get_bool(specific, "corrupt", FALSE),
         .compat = g_strdup(vmp_json_get_string(specific, "compat")),
         .backing_string = g_strdup(vmp_json_get_string(info, "backing-filename")),
-        .backing_path = path_of_name(full),
+        .backing_path = vmp_image_place_of_name(full),
         .backing_format = g_strdup(vmp_json_get_string(info, "backing-filename-format")),
         .bitmaps = read_bitmaps(vmp_json_get_array(specific, "bitmaps")),
         .snapshots = vmp_internal_snapshots_from_json(vmp_json_get_array(info, "snapshots")),
@@ -238,20 +208,6 @@ read_chain_stepwise(const char *path, const char *format, GCancellable *cancella
     return g_steal_pointer(&chain);
 }
 
-/* What the header of the file @path names; resolved as QEMU does it. */
-static char *
-peek_backing(const char *path)
-{
-    g_auto(VmpFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    g_autofree char *name = fd >= 0 ? vmp_qcow2_read_backing(fd) : NULL;
-    g_autofree char *folder = g_path_get_dirname(path);
-
-    if (!name)
-        return NULL;
-    char *place = path_of_name(name);
-    return place || strchr(name, ':') ? place : g_canonicalize_filename(name, folder);
-}
-
 /* Does it end in an export?  For one that a header names qemu-img would wait for ever, if its
  * server keeps silent. */
 static gboolean
@@ -261,7 +217,7 @@ reaches_export(const char *path)
     g_autofree char *place = g_strdup(path);
 
     for (guint steps = 0; place && !vmp_nbd_uri_is(place) && steps < enough; steps++) {
-        char *below = peek_backing(place);
+        char *below = vmp_image_peek_backing(place, NULL, NULL);
         g_free(place);
         place = below;
     }

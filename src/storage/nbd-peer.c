@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "storage/nbd-peer.h"
 
+#include <errno.h>
 #include <libnbd.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 
 #define LOOK_PATIENCE_S 10
 /* A server may have much to write out. */
 #define FLUSH_PATIENCE_S 120
+#define HEAD_BYTES ((gsize)64 << 10)
 /* What is written at once: a cluster. */
 #define WRITE_CHUNK ((gsize)64 << 10)
 
@@ -117,6 +122,30 @@ vmp_nbd_peer_read(const char *uri, void *bytes, gsize length, guint64 offset, GE
            wait_for(&peer,
                     nbd_aio_pread(peer.nbd, bytes, length, offset, NBD_NULL_COMPLETION, 0),
                     LOOK_PATIENCE_S, error);
+}
+
+int
+vmp_nbd_peer_open_head(const char *uri, GError **error)
+{
+    VMP_ERROR_CONTEXT(error, "cannot read from '%s'", uri);
+    g_autofree guint8 *head = g_malloc(HEAD_BYTES);
+    g_auto(Peer) peer = { 0 };
+
+    if (!connect_to(&peer, uri, NULL, error))
+        return -1;
+    const gint64 size = nbd_get_size(peer.nbd);
+    const gsize length = MIN((gsize)MAX(size, 0), HEAD_BYTES);
+    if (length > 0 &&
+        !wait_for(&peer, nbd_aio_pread(peer.nbd, head, length, 0, NBD_NULL_COMPLETION, 0),
+                  LOOK_PATIENCE_S, error))
+        return -1;
+
+    g_auto(VmpFd) fd = memfd_create("vmpoint-head", MFD_CLOEXEC);
+    if (fd < 0 || TEMP_FAILURE_RETRY(pwrite(fd, head, length, 0)) != (gssize)length) {
+        vmp_fail_errno(error, errno, "cannot make a file in memory");
+        return -1;
+    }
+    return g_steal_fd(&fd);
 }
 
 gboolean

@@ -22,6 +22,9 @@ gboolean vmp_nbd_peer_look(const char *uri, const char *tls_dir, VmpNbdExport *f
 /* The export's bytes from @offset on; without TLS. */
 gboolean vmp_nbd_peer_read(const char *uri, void *bytes, gsize length, guint64 offset,
                            GError **error);
+/* A file in memory with the beginning of the export, where images have their header; -1 with
+ * @error. */
+int vmp_nbd_peer_open_head(const char *uri, GError **error);
 /* Writes them from the first on (or the last, with @backwards: what is at @offset comes last),
  * a cluster at a time, and returns when they are on stable storage. */
 gboolean vmp_nbd_peer_write(const char *uri, const void *bytes, gsize length, guint64 offset,

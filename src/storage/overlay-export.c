@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "storage/nbd-peer.h"
 #include "storage/overlay-private.h"
-#include "storage/qcow2-bytes.h"
 #include "storage/qcow2.h"
 
 /* Where formats, partition tables and file systems begin. */
@@ -87,32 +86,19 @@ vmp_new_export_make(const VmpNewImage *image, GError **error)
 
 /* ---- taking back ---- */
 
-static gboolean
-read_mark(const guint8 *head, gsize length, guint64 *mark, GError **error)
-{
-    g_auto(VmpFd) fd = open_memory(error);
-
-    if (fd < 0 || !vmp_qcow2_write_at(fd, head, length, 0, error))
-        return FALSE;
-    *mark = vmp_qcow2_read_mark(fd);
-    return TRUE;
-}
-
 gboolean
 vmp_new_export_clear(const char *uri, guint64 mark, GError **error)
 {
-    g_autofree guint8 *head = g_malloc(HEAD_BYTES);
+    g_autofree guint8 *zeroes = g_malloc0(HEAD_BYTES);
     VmpNbdExport found = { 0 };
-    guint64 held = 0;
 
     if (!vmp_nbd_peer_look(uri, NULL, &found, error))
         return FALSE;
-    const gsize length = MIN(found.size, HEAD_BYTES);
-    if (!vmp_nbd_peer_read(uri, head, length, 0, error) ||
-        !read_mark(head, length, &held, error))
+    g_auto(VmpFd) head = vmp_nbd_peer_open_head(uri, error);
+    if (head < 0)
         return FALSE;
+    const guint64 held = vmp_qcow2_read_mark(head);
     if (held == 0 || (mark != 0 && held != mark))
         return TRUE;
-    memset(head, 0, length);
-    return vmp_nbd_peer_write(uri, head, length, 0, TRUE, error);
+    return vmp_nbd_peer_write(uri, zeroes, MIN(found.size, HEAD_BYTES), 0, TRUE, error);
 }

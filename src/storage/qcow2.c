@@ -374,6 +374,18 @@ vmp_qcow2_read_mark(int fd)
 }
 
 char *
+vmp_qcow2_read_backing_format(int fd)
+{
+    guint8 header[4096];
+    gsize got = read_beginning(fd, header, sizeof header);
+    guint32 length = 0;
+    const guint8 *format =
+        got ? find_extension(header, got, EXTENSION_BACKING_FORMAT, &length) : NULL;
+
+    return format ? g_strndup((const char *)format, length) : NULL;
+}
+
+char *
 vmp_qcow2_read_backing(int fd)
 {
     guint8 header[HEADER_LENGTH];

@@ -41,6 +41,9 @@ gboolean vmp_qcow2_measure(const VmpQcow2 *image, guint bitmaps, guint64 granula
 
 /* The mark it was written with; 0 if it has none or is no qcow2 image. */
 guint64 vmp_qcow2_read_mark(int fd);
+/* The format that its backing image is said to have; NULL if that is not said.  Free with
+ * g_free(). */
+char *vmp_qcow2_read_backing_format(int fd);
 /* The name of its backing image, as it is in the header; NULL if it has none or is no qcow2
  * image. Free with g_free(). */
 char *vmp_qcow2_read_backing(int fd);

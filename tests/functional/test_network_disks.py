@@ -85,7 +85,7 @@ def test_an_export_that_the_server_does_not_have_is_told(make_network_vm):
     disk = vm.disks[0]
     disk.server.end()
     disk.server.serve(disk.path, "another")
-    refused(vm.cli, "start", vm.name, status=7, says=(vm.name, "vda", "127.0.0.1", "export"))
+    refused(vm.cli, "start", vm.name, status=13, says=(vm.name, "vda", disk.uri, "no export named"))
 
 
 @pytest.mark.parametrize("source", [
@@ -255,13 +255,18 @@ def test_a_server_that_keeps_silent_is_not_waited_for(make_network_vm, work):
     vm = make_network_vm("raw")
     disk = vm.disks[0]
     disk.server.stall()
-    refused(vm.cli, "start", vm.name, status=7, says=(vm.name, "vda", "cancelled by timeout"))
+    refused(vm.cli, "start", vm.name, status=9, says=(vm.name, "vda", disk.uri, "no answer"))
     disk.server.end()
 
+    # Nor where the header of a layer names it, and not the definition.
     disk.server.serve(disk.path, "export")
     snapshot(vm, "s1", work)
     disk.server.stall()
     before = world.files(work)
+    for words in ("start", vm.name), ("snapshot-create-as", vm.name, "s2", "--disk-only"):
+        refused(vm.cli, *words, status=9, timeout=40,
+                says=(vm.name, "vda", f"below '{work}/vda.s1'", disk.uri, "no answer"))
+    assert vm.cli.run("domstate", vm.name).data["state"] == "shutoff"
     found = vm.cli.run("fsck", check=False).data
     assert [row["code"] for row in found] == ["image-unreadable"]
     refused(vm.cli, "snapshot-delete", vm.name, "s1", status=13,
