@@ -69,8 +69,12 @@ stem_of_branch(const VmpRevert *revert, const VmpDomainDisk *disk, GError **erro
     if (disk->type == VMP_STORAGE_NETWORK && disk->source && entry->source &&
         entry->type == VMP_STORAGE_FILE)
         return entry->source;
-    return vmp_fail_null(error, VMP_ERROR_UNSUPPORTED,
-                         "reverting a disk that is no file is not supported yet");
+    return vmp_fail_null(
+        error, VMP_ERROR_UNSUPPORTED,
+        "there is no place for a new layer: that is a file beside the image "
+        "that was frozen, or beside the layer on it, and '%s' and '%s' are none",
+        disk->source ? disk->source : "network storage",
+        entry->source ? entry->source : "network storage");
 }
 
 static gboolean

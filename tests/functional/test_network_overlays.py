@@ -242,6 +242,50 @@ def test_checkpoints_go_on_in_an_export(make_vm, make_export, work):
     assert clean(vm)
 
 
+# --- reverts ---
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["in-process", "off"])
+def test_a_revert_leaves_an_export_and_frees_it(make_vm, make_export, work, live):
+    vm = make_vm(size=SIZE).define()
+    place, export = world.StandIn(vm).start(), make_export("s1")
+    place.write("vda", 0, MIB, 1)
+    snapshot(vm, work, "s1", vda=export)
+    place.write("vda", 0, MIB, 2)
+    if not live:
+        vm.cli.run("destroy", vm.name)
+        vm.close()
+    vm.cli.run("snapshot-revert", vm.name, "s1", *(["--paused"] if live else []))
+    # Beside the image that was frozen, and no more in the export.
+    assert world.source(vm) == str(work / "vm-vda.s1-1")
+    dump = xml.fromstring(vm.cli.run("snapshot-dumpxml", vm.name, "s1").data["xml"])
+    listed = dump.find("disks/disk[@name='vda']")
+    assert (listed.get("type"), listed.find("source").attrib) == ("file", {"file": str(work / "vm-vda.s1-1")})
+    assert export.is_free() and clean(vm)
+    if not live:
+        place.start()
+    place.io("vda", f"read -P 1 0 {MIB}")
+    # The export is as good as new.
+    snapshot(vm, work, "s2", vda=export)
+    place.write("vda", MIB, MIB, 3)
+    vm.cli.run("snapshot-delete", vm.name, "s2")
+    place.io("vda", f"read -P 3 {MIB} {MIB}")
+    assert export.is_free() and clean(vm)
+
+
+def test_a_revert_that_has_no_place_for_a_layer_is_refused(make_network_vm, make_export, work):
+    """Image and layer are in exports, and none can be made."""
+    vm = make_network_vm("raw")
+    place, export = world.StandIn(vm).start(), make_export("s1")
+    snapshot(vm, work, "s1", vda=export)
+    place.write("vda", 0, MIB, 2)
+    before = world.look(vm, work)
+    refused(vm.cli, "snapshot-revert", vm.name, "s1", "--paused", status=6,
+            says=("vda", "s1", vm.disks[0].uri, "no place for a new layer"))
+    assert world.look(vm, work) == before
+    place.io("vda", f"read -P 2 0 {MIB}")
+
+
 # --- cut everywhere ---
 
 
@@ -393,3 +437,125 @@ def test_a_server_that_is_gone_settles_nothing_wrongly(make_vm, make_export, wor
         if result.status == 0:
             break
     assert doubts
+
+
+class Flaky(Export):
+    """nbdkit with a filter: it makes errors of one kind while a file is there."""
+
+    def __init__(self, server, path, kind, *options):
+        self.trigger = path.with_suffix(".trigger")
+        self.filter = [f"--filter={kind}", *(["error-file=" + str(self.trigger)] if kind == "error" else [])]
+        super().__init__(server, path, ROOM, *options)
+
+    def serve(self):
+        filters = [word for word in self.filter if word.startswith("--")]
+        self.server.run("nbdkit", "--foreground", *filters, "file", str(self.path),
+                        *[word for word in self.filter if not word.startswith("--")], *self.options)
+
+
+@pytest.fixture
+def make_flaky(make_server, work):
+    def make(kind, *options):
+        return Flaky(make_server(), work / "s1", kind, *options)
+
+    return make
+
+
+def test_an_export_that_takes_no_write_is_refused(make_vm, make_flaky, work):
+    vm = make_vm(size=SIZE).define()
+    place = world.StandIn(vm).start()
+    place.write("vda", 0, MIB, 1)
+    export = make_flaky("error", "error-pwrite=EIO", "error-pwrite-rate=100%")
+    export.trigger.touch()
+    before = world.look(vm, work)
+    refused(vm.cli, "snapshot-create", vm.name, document(work, "s1", vda=export), "--disk-only", status=13,
+            says=(vm.name, export.uri, "Input/output error"))
+    assert world.look(vm, work) == before and export.is_free()
+    export.trigger.unlink()
+    snapshot(vm, work, "s1", vda=export)
+    place.io("vda", f"read -P 1 0 {MIB}")
+
+
+def test_an_export_that_fails_midway_is_free_again(make_vm, make_flaky, work):
+    """Some writes fail, each time others: the snapshot is there, or nothing of it is."""
+    vm = make_vm(size=SIZE).define()
+    place = world.StandIn(vm).start()
+    place.write("vda", 0, MIB, 1)
+    export = make_flaky("error", "error-pwrite=ENOSPC", "error-pwrite-rate=20%")
+    made = failed = 0
+    for _ in range(60):
+        export.trigger.touch()
+        result = vm.cli.run("snapshot-create", vm.name, document(work, "s1", vda=export), "--disk-only", check=False)
+        export.trigger.unlink()
+        vm.cli.run("recover", vm.name)
+        assert clean(vm)
+        place.io("vda", f"read -P 1 0 {MIB}")
+        if result.status == 0:
+            made += 1
+            assert world.source(vm) == "s1"
+            vm.cli.run("snapshot-delete", vm.name, "s1")
+        else:
+            failed += 1
+            assert world.names(vm) == []
+        if not export.is_free():
+            # Its clearing failed as well, and that was said.
+            assert export.uri in result.stderr
+            export.path.write_bytes(bytes(ROOM))
+        if made and failed:
+            break
+    assert made and failed
+
+
+def test_an_export_that_cannot_be_read_loses_nothing_of_a_merge(make_vm, make_flaky, work):
+    vm = make_vm(size=SIZE).define()
+    place = world.StandIn(vm).start()
+    place.write("vda", 0, MIB, 1)
+    export = make_flaky("error", "error-pread=EIO", "error-pread-rate=100%")
+    snapshot(vm, work, "s1", vda=export)
+    place.write("vda", MIB, MIB, 2)
+    export.trigger.touch()
+    result = vm.cli.run("snapshot-delete", vm.name, "s1", check=False)
+    assert result.status != 0
+    export.trigger.unlink()
+    vm.cli.run("recover", vm.name)
+    # What is not merged is still there, and stays in use.
+    assert world.source(vm) == "s1" and clean(vm)
+    place.io("vda", f"read -P 1 0 {MIB}")
+    place.io("vda", f"read -P 2 {MIB} {MIB}")
+    assert not export.is_free()
+    vm.cli.run("destroy", vm.name)
+    assert export.holds(0, MIB, 1) and export.holds(MIB, MIB, 2)
+
+
+def test_a_slow_export_is_waited_for(make_vm, make_flaky, work):
+    vm = make_vm(size=SIZE).define()
+    place = world.StandIn(vm).start()
+    export = make_flaky("delay", "wdelay=500ms", "rdelay=100ms")
+    snapshot(vm, work, "s1", vda=export)
+    place.write("vda", 0, MIB, 1)
+    vm.cli.run("snapshot-delete", vm.name, "s1")
+    assert export.is_free() and clean(vm)
+    place.io("vda", f"read -P 1 0 {MIB}")
+
+
+def test_a_server_that_dies_under_a_guest_takes_nothing_along(make_vm, make_export, work):
+    vm = make_vm(size=SIZE).define()
+    place, export = world.StandIn(vm).start(), make_export("s1", tcp=True)
+    place.write("vda", 0, MIB, 1)
+    snapshot(vm, work, "s1", vda=export)
+    place.write("vda", MIB, MIB, 2)
+    export.server.end()
+    before = world.points(vm)
+    refused(vm.cli, "snapshot-delete", vm.name, "s1", status=13,
+            says=(vm.name, "vda", export.uri, "Connection refused"))
+    assert world.points(vm) == before
+    vm.cli.run("destroy", vm.name)
+    vm.close()
+    refused(vm.cli, "start", vm.name, status=13, says=(vm.name, "vda", export.uri, "Connection refused"))
+    assert world.holds(work / "vm-vda.qcow2", 0, MIB, 1)
+    export.serve()
+    place.start()
+    place.io("vda", f"read -P 2 {MIB} {MIB}")
+    vm.cli.run("snapshot-delete", vm.name, "s1")
+    assert export.is_free() and clean(vm)
+    place.io("vda", f"read -P 2 {MIB} {MIB}")

@@ -24,6 +24,10 @@ class Server:
         self.process = self.listener = self.port = None
 
     def serve(self, path, name, *options):
+        return self.run("qemu-nbd", "--format=raw", "--persistent", "--shared=16", *options,
+                        f"--export-name={name}", path)
+
+    def run(self, *argv):
         # It gets the socket from us: connecting waits until it is up, and never fails.
         self.listener = socket.socket(socket.AF_INET if self.tcp else socket.AF_UNIX)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -31,10 +35,8 @@ class Server:
         self.listener.listen()
         self.port = self.listener.getsockname()[1] if self.tcp else None
         fd = self.listener.fileno()
-        script = f'export LISTEN_PID=$$ LISTEN_FDS=1; exec qemu-nbd "$@" 3<&{fd}'
-        self.process = self.processes.start(
-            ["bash", "-c", script, "bash", "--format=raw", "--persistent", "--shared=16",
-             *options, f"--export-name={name}", path], pass_fds=(fd,))
+        script = f'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@" 3<&{fd}'
+        self.process = self.processes.start(["bash", "-c", script, "bash", *argv], pass_fds=(fd,))
         return self
 
     def host(self):
