@@ -216,8 +216,9 @@ class Life:
     def merge(self):
         """What a guest reads stays, and so does what snapshots stand on."""
         target = self.chance.choice(TARGETS)
-        words = self.chance.choice((["blockpull"], ["blockcommit", "--active", "--pivot", "--delete"]))
-        if words == ["blockpull"]:
+        words = self.chance.choice((["blockpull", "--wait"],
+                                    ["blockcommit", "--active", "--pivot", "--delete", "--wait"]))
+        if words[0] == "blockpull":
             # It leaves the layers alone, also when nobody needs them any more.
             self.left |= {str(path) for path in images.chain(source(self.vm, target), live=True)}
         self.run(words[0], words[0], self.vm.name, target, *words[1:], is_done=lambda: True)
