@@ -315,6 +315,11 @@ vmp_point_pull_disk(VmpMachine *machine, const char *disk, const VmpBlockRange *
         return vmp_fail(error, VMP_ERROR_INVALID,
                         "disk '%s': '%s' stands on %s: there is nothing to pull",
                         merge.disk->target, merge.top->path, base ? "it already" : "nothing");
+    /* It reads through to the layers below where the image itself had nothing. */
+    if (merge.active->holds)
+        return vmp_fail(error, VMP_ERROR_BUSY,
+                        "disk '%s': an internal snapshot in '%s' needs what that stands on",
+                        merge.disk->target, merge.active->path);
     return execute(&merge, "blockpull", VMP_MERGE_STREAM, range,
                    flags & VMP_BLOCK_PULL_DETACH ? VMP_MERGE_UNTIL_STARTED : VMP_MERGE_TO_END,
                    FALSE, error);

@@ -425,3 +425,16 @@ def test_qemu_that_dies_in_the_middle_leaves_all_as_it_was(off, work, command):
     vm.cli.run("start", vm.name, "--paused")
     vm.cli.run(command, vm.name, "vda", *words[command])
     assert content(vm) == before
+
+
+def test_what_an_internal_snapshot_reads_through_to_is_not_pulled_away(off, work):
+    images.write_pattern(world.source(off), 0, MIB, "below")
+    off.cli.run("snapshot-create-as", off.name, "e1", "--disk-only")
+    off.cli.run("snapshot-create-as", off.name, "i1")
+    before = world.look(off, work)
+    refused(off.cli, "blockpull", off.name, "vda", "--wait", status=5,
+            says=(off.name, "'vda'", "internal"))
+    assert world.look(off, work) == before
+    off.cli.run("snapshot-delete", off.name, "i1")
+    off.cli.run("blockpull", off.name, "vda", "--wait")
+    images.require_pattern(world.source(off), 0, MIB, "below")
