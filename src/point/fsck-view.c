@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/nbd-uri.h"
 #include "machine/session.h"
+#include "plan/executor.h"
 #include "plan/others.h"
 #include "point/fsck.h"
 #include "point/layer.h"
@@ -275,6 +276,12 @@ look_at_intents(VmpFsckView *view, VmpMachine *machine, GError **error)
 
     for (guint i = 0; intents && i < intents->len; i++) {
         const VmpIntent *intent = g_ptr_array_index(intents, i);
+        gboolean goes_on = FALSE;
+        if (view->on && intent->subject &&
+            !vmp_plan_has_detached(machine, intent->subject, &goes_on, error))
+            return FALSE;
+        if (goes_on)
+            continue;
         g_ptr_array_add(view->intents,
                         intent->subject
                             ? g_strdup_printf("%s of '%s'", intent->kind, intent->subject)

@@ -54,7 +54,7 @@ typedef struct {
     GHashTable *active;     /* target -> VmpFsckActive; NULL when off */
     GHashTable *nodes;      /* path -> name of QEMU's node for the image; empty when off */
     GHashTable *bitmaps;    /* target -> array of VmpBitmap of the active image, QEMU's word */
-    GPtrArray *intents;     /* of char *: "snapshot-create of s1": what is not settled */
+    GPtrArray *intents;     /* of char *: "snapshot-create of s1": what was cut short */
     GHashTable *gone;       /* set of paths of files and RAM files that are not there */
     GHashTable *incomplete; /* set of paths of RAM files without their last mark */
     GHashTable *damage;     /* path -> what a look at structures and checksums found */

@@ -57,6 +57,7 @@ def test_an_active_commit_is_pivoted_by_a_later_command(vm, guest, work, wait):
     said = vm.cli.run("blockcommit", vm.name, "vda", "--active", *wait, json=False).stdout
     assert said == ("\nNow in synchronized phase\n" if wait else "Active Block Commit started\n"), said
     wait_ready(vm)
+    assert vm.cli.run("fsck", vm.name).data == [], "it goes on, and was not cut short"
     about = job(vm).data
     assert (about["type"], about["ready"]) == ("commit", True)
     assert job(vm, json=False).stdout.startswith("Active Block Commit: [100 %]")
