@@ -296,13 +296,19 @@ job_to_json(const VmpBlockJobInfo *info)
     return object;
 }
 
+/* One that has nothing to do has done it when it is ready. */
+static int
+percentage(const VmpBlockJobInfo *info)
+{
+    if (info->total == 0)
+        return info->ready ? 100 : 0;
+    return (int)((double)MIN(info->current, info->total) * 100 / (double)info->total);
+}
+
 static void
 print_job(VmpOutput *output, const VmpBlockJobInfo *info)
 {
-    guint64 total = MAX(info->total, 1);
-
-    vmp_output_print(output, "%s: [%3d %%]", title_of(info),
-                     (int)((double)MIN(info->current, total) * 100 / (double)total));
+    vmp_output_print(output, "%s: [%3d %%]", title_of(info), percentage(info));
     if (info->bandwidth) {
         g_autofree char *pretty = vmp_format_bytes(info->bandwidth);
         vmp_output_print(output, "    Bandwidth limit: %" G_GUINT64_FORMAT " bytes/s (%s/s)",

@@ -76,6 +76,18 @@ def test_an_active_commit_is_pivoted_by_a_later_command(vm, guest, work, wait):
     refused(vm.cli, "blockjob", vm.name, "vda", "--pivot", status=3)
 
 
+def test_a_job_with_nothing_to_do_has_done_it(vm, guest):
+    snapshot(vm, "a")
+    forget(vm, "a")
+    vm.spy.drain_events()
+    vm.cli.run("blockcommit", vm.name, "vda", "--active")
+    wait_ready(vm)
+    assert job(vm).data["total"] == 0
+    assert job(vm, json=False).stdout.startswith("Active Block Commit: [100 %]")
+    job(vm, "--pivot")
+    quiet(vm)
+
+
 def test_an_active_commit_that_is_aborted_leaves_the_layers(vm, guest, work):
     base, a, b, c = stack(vm, guest)
     forget(vm, "a", "b", "c")
