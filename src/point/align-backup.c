@@ -10,19 +10,33 @@ can_be_backed_up(const VmpDomainDisk *disk)
     return disk->source && !disk->readonly;
 }
 
-/* All disks that a document without <disks> means. */
+static gboolean
+is_listed(const VmpBackup *backup, const VmpDomainDisk *disk)
+{
+    for (guint i = 0; i < backup->disks->len; i++) {
+        const VmpBackupDisk *entry = g_ptr_array_index(backup->disks, i);
+        if (g_str_equal(entry->name, disk->target))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* A document without <disks> means all that can be backed up; one with them means what it
+ * says, and libvirt writes out that it means no others. */
 static void
-add_all_disks(VmpBackup *backup, const VmpDomain *domain)
+add_unlisted(VmpBackup *backup, const VmpDomain *domain)
 {
     const GPtrArray *disks = vmp_domain_get_disks(domain);
+    gboolean all = !backup->disks;
 
-    backup->disks = g_ptr_array_new_with_free_func((GDestroyNotify)vmp_backup_disk_free);
+    if (all)
+        backup->disks = g_ptr_array_new_with_free_func((GDestroyNotify)vmp_backup_disk_free);
     for (guint i = 0; i < disks->len; i++) {
         const VmpDomainDisk *disk = g_ptr_array_index(disks, i);
-        if (!can_be_backed_up(disk))
+        if (is_listed(backup, disk))
             continue;
         VmpBackupDisk *entry = vmp_backup_disk_new(disk->target);
-        entry->wanted = TRUE;
+        entry->wanted = all && can_be_backed_up(disk);
         g_ptr_array_add(backup->disks, entry);
     }
 }
@@ -131,8 +145,7 @@ gboolean
 vmp_align_backup(VmpBackup *backup, const VmpDomain *domain, const char *suffix,
                  GError **error)
 {
-    if (!backup->disks)
-        add_all_disks(backup, domain);
+    add_unlisted(backup, domain);
     for (guint i = 0; i < backup->disks->len; i++)
         if (!align_disk(g_ptr_array_index(backup->disks, i), backup, domain, suffix, error))
             return FALSE;

@@ -273,7 +273,7 @@ align_checkpoint(gconstpointer data)
 typedef struct {
     const char *name, *domain, *document;
     int code;
-    const char *expected; /* "vda=full:qcow2:/path" */
+    const char *expected; /* "vda=full:qcow2:/path vdb=no" */
 } BackupCase;
 
 static const BackupCase backup_cases[] = {
@@ -285,7 +285,10 @@ static const BackupCase backup_cases[] = {
     { "only listed disks take part; target and format are kept", TWO_DISKS,
       "<domainbackup><disks><disk name='vda' type='file'><target file='/b/a'/>"
       "<driver type='raw'/></disk><disk name='vdb' backup='no'/></disks></domainbackup>",
-      0, "vda=full:raw:/b/a" },
+      0, "vda=full:raw:/b/a vdb=no" },
+    { "a disk that is not listed is written out", TWO_DISKS,
+      "<domainbackup><disks><disk name='vdb' type='file'/></disks></domainbackup>", 0,
+      "vdb=full:qcow2:/x/b.img.sfx vda=no" },
     { "one disk may be full within an incremental backup", TWO_DISKS,
       "<domainbackup><incremental>c1</incremental><disks>"
       "<disk name='vda' type='file' backupmode='full'/><disk name='vdb' type='file'/></disks>"
@@ -328,11 +331,13 @@ align_backup(gconstpointer data)
     g_autoptr(GString) text = g_string_new(NULL);
     for (guint i = 0; i < backup->disks->len; i++) {
         const VmpBackupDisk *disk = g_ptr_array_index(backup->disks, i);
+        const char *from = disk->mode == VMP_BACKUP_DISK_FULL ? "full" : disk->incremental;
+
+        g_string_append_printf(text, "%s%s=", i > 0 ? " " : "", disk->name);
         if (disk->wanted)
-            g_string_append_printf(text, "%s%s=%s:%s:%s", text->len ? " " : "", disk->name,
-                                   disk->mode == VMP_BACKUP_DISK_FULL ? "full"
-                                                                      : disk->incremental,
-                                   disk->driver, disk->target);
+            g_string_append_printf(text, "%s:%s:%s", from, disk->driver, disk->target);
+        else
+            g_string_append(text, "no");
     }
     g_assert_cmpstr(text->str, ==, test->expected);
 }
