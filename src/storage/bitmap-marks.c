@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "storage/qcow2-bytes.h"
 #include "storage/qcow2.h"
 
 #define EXTENSION_BITMAPS 0x23852875u
@@ -53,21 +54,6 @@ image_free(Image *image)
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Image, image_free)
 
-static guint32
-get32(const guint8 *at)
-{
-    guint32 big;
-
-    memcpy(&big, at, sizeof big);
-    return GUINT32_FROM_BE(big);
-}
-
-static guint64
-get64(const guint8 *at)
-{
-    return (guint64)get32(at) << 32 | get32(at + 4);
-}
-
 /* ---- the directory ---- */
 
 /* FALSE: there are no bitmaps, or none that are worth anything. */
@@ -81,8 +67,8 @@ find_directory(int fd, guint64 *offset, guint64 *size)
                                   &autoclear) ||
         !(autoclear & 1))
         return FALSE;
-    *size = get64(extension + 8);
-    *offset = get64(extension + 16);
+    *size = vmp_qcow2_get64(extension + 8);
+    *offset = vmp_qcow2_get64(extension + 16);
     return *size > 0 && *size <= MAX_DIRECTORY;
 }
 
@@ -112,7 +98,7 @@ end_of_entry(const GByteArray *directory, guint64 at)
 
     const guint8 *entry = directory->data + at;
     guint64 name = (guint64)entry[18] << 8 | entry[19];
-    guint64 length = ENTRY_LENGTH + name + get32(entry + 20);
+    guint64 length = ENTRY_LENGTH + name + vmp_qcow2_get32(entry + 20);
     guint64 end = at + (length + 7) / 8 * 8;
     return end <= directory->len ? end : 0;
 }

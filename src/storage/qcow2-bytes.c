@@ -2,11 +2,30 @@
 #include "storage/qcow2-bytes.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
 
 #define REFCOUNT_ORDER 4 /* 2^4 bits */
+
+guint32
+vmp_qcow2_get32(const guint8 *at)
+{
+    guint32 big;
+
+    memcpy(&big, at, sizeof big);
+    return GUINT32_FROM_BE(big);
+}
+
+guint64
+vmp_qcow2_get64(const guint8 *at)
+{
+    guint64 big;
+
+    memcpy(&big, at, sizeof big);
+    return GUINT64_FROM_BE(big);
+}
 
 void
 vmp_qcow2_put32(GByteArray *bytes, guint32 value)

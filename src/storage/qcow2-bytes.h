@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What all who write qcow2 have in common.  docs/interop/qcow2.txt of QEMU is the standard;
- * all numbers are big-endian. */
+/* What all who write or read qcow2 have in common.  docs/interop/qcow2.txt of QEMU is the
+ * standard; all numbers are big-endian. */
 
 #include <glib.h>
 
@@ -24,6 +24,8 @@ typedef struct {
     guint64 incompatible; /* features */
 } VmpQcow2Header;
 
+guint32 vmp_qcow2_get32(const guint8 *at);
+guint64 vmp_qcow2_get64(const guint8 *at);
 void vmp_qcow2_put32(GByteArray *bytes, guint32 value);
 void vmp_qcow2_put64(GByteArray *bytes, guint64 value);
 /* Version 3, 16-bit refcounts. */

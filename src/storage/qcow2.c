@@ -314,31 +314,14 @@ vmp_qcow2_measure(const VmpQcow2 *image, guint bitmaps, guint64 granularity, gui
 
 /* ---- reading a header ---- */
 
-static guint32
-get32(const guint8 *at)
-{
-    guint32 big;
-
-    memcpy(&big, at, sizeof big);
-    return GUINT32_FROM_BE(big);
-}
-
-static guint64
-get64(const guint8 *at)
-{
-    guint64 big;
-
-    memcpy(&big, at, sizeof big);
-    return GUINT64_FROM_BE(big);
-}
-
 /* The beginning of a file, of version 3; 0 if it is none. */
 static gsize
 read_beginning(int fd, guint8 *header, gsize size)
 {
     gssize got = TEMP_FAILURE_RETRY(pread(fd, header, size, 0));
 
-    return got < HEADER_LENGTH || get32(header) != VMP_QCOW2_MAGIC || get32(header + 4) < 3
+    return got < HEADER_LENGTH || vmp_qcow2_get32(header) != VMP_QCOW2_MAGIC ||
+                   vmp_qcow2_get32(header + 4) < 3
                ? 0
                : (gsize)got;
 }
@@ -347,11 +330,11 @@ read_beginning(int fd, guint8 *header, gsize size)
 static const guint8 *
 find_extension(const guint8 *header, gsize end, guint32 wanted, guint32 *length)
 {
-    guint64 at = get32(header + 100);
+    guint64 at = vmp_qcow2_get32(header + 100);
 
     while (at + 8 <= end) {
-        const guint32 type = get32(header + at);
-        *length = get32(header + at + 4);
+        const guint32 type = vmp_qcow2_get32(header + at);
+        *length = vmp_qcow2_get32(header + at + 4);
 
         if (type == 0)
             return NULL;
@@ -370,7 +353,7 @@ vmp_qcow2_read_mark(int fd)
     guint32 length = 0;
     const guint8 *mark = got ? find_extension(header, got, EXTENSION_MARK, &length) : NULL;
 
-    return mark && length == sizeof(guint64) ? get64(mark) : 0;
+    return mark && length == sizeof(guint64) ? vmp_qcow2_get64(mark) : 0;
 }
 
 char *
@@ -392,11 +375,11 @@ vmp_qcow2_read_backing(int fd)
     char name[MAX_BACKING_LENGTH + 1] = { 0 };
 
     if (TEMP_FAILURE_RETRY(pread(fd, header, sizeof header, 0)) != sizeof header ||
-        get32(header) != VMP_QCOW2_MAGIC)
+        vmp_qcow2_get32(header) != VMP_QCOW2_MAGIC)
         return NULL;
-    const guint32 length = get32(header + 16);
+    const guint32 length = vmp_qcow2_get32(header + 16);
     if (length == 0 || length > MAX_BACKING_LENGTH ||
-        TEMP_FAILURE_RETRY(pread(fd, name, length, (off_t)get64(header + 8))) !=
+        TEMP_FAILURE_RETRY(pread(fd, name, length, (off_t)vmp_qcow2_get64(header + 8))) !=
             (gssize)length)
         return NULL;
     return g_strdup(name);
@@ -416,10 +399,10 @@ vmp_qcow2_read_head(int fd, VmpQcow2Head *head)
     gsize got = read_beginning(fd, header, sizeof header);
     guint32 length = 0;
 
-    if (!got || get64(header + 72) != 0)
+    if (!got || vmp_qcow2_get64(header + 72) != 0)
         return FALSE;
     const guint8 *format = find_extension(header, got, EXTENSION_BACKING_FORMAT, &length);
-    head->size = get64(header + 24);
+    head->size = vmp_qcow2_get64(header + 24);
     head->backing_format = format ? g_strndup((const char *)format, length) : NULL;
     head->backing = vmp_qcow2_read_backing(fd);
     return TRUE;
@@ -436,6 +419,6 @@ vmp_qcow2_read_extension(int fd, guint32 type, guint8 *data, gsize length, guint
     if (!found || found_length != length)
         return FALSE;
     memcpy(data, found, length);
-    *autoclear = get64(header + 88);
+    *autoclear = vmp_qcow2_get64(header + 88);
     return TRUE;
 }
