@@ -37,8 +37,10 @@ vmp_fsck_compare_images(const VmpFsckView *view, GPtrArray *findings)
         g_autofree char *who = g_strdup_printf("snapshot '%s'", entry->snapshot->name);
         for (guint j = 0; j < entry->snapshot->disks->len; j++) {
             const VmpSnapshotDisk *disk = g_ptr_array_index(entry->snapshot->disks, j);
-            compare_image(view, vmp_fsck_frozen_disk(entry, disk), entry->snapshot->name, who,
-                          seen, findings);
+            /* One that it leaves out is not gone back to; it may have gone its way. */
+            if (disk->location != VMP_LOCATION_NO)
+                compare_image(view, vmp_fsck_frozen_disk(entry, disk), entry->snapshot->name,
+                              who, seen, findings);
         }
     }
 }

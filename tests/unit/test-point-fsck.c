@@ -125,6 +125,22 @@ test_a_missing_image_is_said_once(void)
     assert_codes(view, "image-unreadable:vda");
 }
 
+/* What the disk wrote to then: named, but not gone back to. */
+static void
+test_a_disk_that_a_snapshot_leaves_out_may_be_gone(void)
+{
+    g_autoptr(VmpFsckView) view = view_on("/i/a.qcow2", "/i/b.qcow2");
+    VmpFsckSnapshot *entry = NULL;
+
+    add_image(view, "/i/a.qcow2", NULL);
+    add_image(view, "/i/b.qcow2", NULL);
+    add_failure(view, "/i/gone.qcow2", VMP_ERROR_NOT_FOUND);
+    entry = add_snapshot(view, "s1", NULL, "/i/a.qcow2", "/i/gone.qcow2", "s1");
+    assert_codes(view, "image-missing:vdb");
+    vmp_snapshot_find_disk(entry->snapshot, "vdb")->location = VMP_LOCATION_NO;
+    assert_codes(view, "");
+}
+
 static void
 test_a_lost_link_is_mended_only_where_the_store_knows(void)
 {
@@ -381,6 +397,7 @@ main(int argc, char **argv)
 #define TEST(name) g_test_add_func("/point/fsck/" #name, test_##name)
     TEST(a_sound_tree_has_no_findings);
     TEST(a_missing_image_is_said_once);
+    TEST(a_disk_that_a_snapshot_leaves_out_may_be_gone);
     TEST(a_lost_link_is_mended_only_where_the_store_knows);
     TEST(a_tree_whose_images_stand_elsewhere_differs);
     TEST(a_loop_of_links_ends);
