@@ -15,6 +15,9 @@ typedef struct {
     VmpStanding *standing;
     gboolean has_checkpoints;
     GPtrArray *left; /* of VmpForestImage, borrowed: an internal snapshot in it is leaving */
+    /* The same: what a snapshot that is leaving, or one that stays, names but has not frozen.
+     */
+    GPtrArray *named, *kept;
 } Look;
 
 static void
@@ -200,6 +203,8 @@ note_need(Look *look, const VmpStandingPoint *point, VmpLocation location,
         g_ptr_array_add(look->left, image);
     if (location == VMP_LOCATION_INTERNAL && !point->leaving)
         image->holds = TRUE;
+    if (location == VMP_LOCATION_NO)
+        g_ptr_array_add(point->leaving ? look->named : look->kept, image);
     if (location == VMP_LOCATION_EXTERNAL && point->leaving)
         image->idle = TRUE;
     if (location == VMP_LOCATION_EXTERNAL && !point->leaving)
@@ -276,10 +281,17 @@ stands_alone(const VmpForest *forest, const VmpForestImage *image)
     return TRUE;
 }
 
-/* What a revert left, and what stayed only because an internal snapshot was in it. */
+/* What a revert left, and what stayed only because an internal snapshot was in it, or because
+ * a snapshot of other disks named it as what this one wrote to. */
 static void
 note_left(const Look *look)
 {
+    for (guint i = 0; i < look->named->len; i++) {
+        VmpForestImage *image = g_ptr_array_index(look->named, i);
+        if (!image->needed && image->ours && stands_alone(look->standing->forest, image) &&
+            !g_ptr_array_find(look->kept, image, NULL))
+            image->idle = TRUE;
+    }
     for (guint i = 0; i < look->left->len; i++) {
         VmpForestImage *image = g_ptr_array_index(look->left, i);
         if (!image->needed && stands_alone(look->standing->forest, image))
@@ -397,7 +409,9 @@ vmp_standing_look(VmpMachine *machine, const GPtrArray *leaving, GError **error)
     gint64 domain = vmp_machine_get_row(machine)->id;
     g_autoptr(VmpStanding) standing = g_new0(VmpStanding, 1);
     g_autoptr(GPtrArray) left = g_ptr_array_new();
-    Look look = { .machine = machine, .standing = standing, .left = left };
+    g_autoptr(GPtrArray) named = g_ptr_array_new();
+    g_autoptr(GPtrArray) kept = g_ptr_array_new();
+    Look look = { machine, standing, FALSE, left, named, kept };
 
     standing->forest = vmp_forest_new();
     standing->by_identity = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

@@ -146,6 +146,25 @@ def test_branches_that_a_revert_left(tree):
     assert tree.layers() == ["qcow2"]
 
 
+def test_a_layer_goes_with_the_last_that_names_it(tree, work):
+    """Snapshots of one disk name what the other one wrote to, and need nothing of it."""
+    tree.snapshot("s1")
+    tree.write()
+    for name in ("s2", "s3"):
+        tree.vm.cli.run("snapshot-create-as", tree.vm.name, name, "--disk-only", "--diskspec",
+                        "vdb,snapshot=no")
+    layer = work / "vm-vdb.s1"
+    tree.revert("s1")
+    before = tree.present()
+    tree.vm.cli.run("snapshot-delete", tree.vm.name, "s2")
+    assert layer.exists(), "s3 names it"
+    tree.vm.cli.run("snapshot-delete", tree.vm.name, "s3")
+    assert not layer.exists()
+    assert tree.present() == before
+    tree.delete("s1", left=[])
+    assert tree.vm.cli.run("fsck", tree.vm.name).data == []
+
+
 def test_a_fork_keeps_its_image_until_one_branch_is_gone(tree):
     tree.snapshot("s1").revert("s1").snapshot("s2").revert("s1").snapshot("s3")
     # Both s2 and s3 stand on what s1 froze.
