@@ -180,16 +180,23 @@ find_left(VmpMachine *machine, const char *disk, const VmpStepKind *const *kinds
                                   vmp_machine_get_name(machine), target);
 }
 
+/* Its plan, and what QEMU says of the job. */
+static VmpBlockJobInfo *
+look_at_left(VmpMachine *machine, const char *disk, const VmpStepKind *const *kinds,
+             VmpDetached *left, GError **error)
+{
+    return find_left(machine, disk, kinds, left, error)
+               ? vmp_point_block_job(machine, disk, error)
+               : NULL;
+}
+
 gboolean
 vmp_point_pivot_block_job(VmpMachine *machine, const char *disk,
                           const VmpStepKind *const *kinds, GError **error)
 {
     g_auto(VmpDetached) left = { NULL };
-    g_autoptr(VmpBlockJobInfo) info = NULL;
+    g_autoptr(VmpBlockJobInfo) info = look_at_left(machine, disk, kinds, &left, error);
 
-    if (!find_left(machine, disk, kinds, &left, error))
-        return FALSE;
-    info = vmp_point_block_job(machine, disk, error);
     if (!info)
         return FALSE;
     if (!vmp_merges_pivot(left.plan))
@@ -211,11 +218,8 @@ vmp_point_stop_block_job(VmpMachine *machine, const char *disk,
                          const VmpStepKind *const *kinds, GError **error)
 {
     g_auto(VmpDetached) left = { NULL };
-    g_autoptr(VmpBlockJobInfo) info = NULL;
+    g_autoptr(VmpBlockJobInfo) info = look_at_left(machine, disk, kinds, &left, error);
 
-    if (!find_left(machine, disk, kinds, &left, error))
-        return FALSE;
-    info = vmp_point_block_job(machine, disk, error);
     if (!info)
         return FALSE;
     return info->ready && g_strcmp0(info->type, "copy") == 0
